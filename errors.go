@@ -38,6 +38,7 @@ const (
 	Invalid         Code = "invalid"
 	BadRequest      Code = "generic_error"
 	Unauthenticated Code = "authentication_failed"
+	BadToken        Code = "bad_token" // well signed, but about something that cannot be
 	Forbidden       Code = "insufficient access"
 	LimitReached    Code = "limit_reached"
 	MissingPayload  Code = "missing_payload"

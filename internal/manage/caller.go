@@ -13,8 +13,9 @@ type Caller struct {
 	// ApplicationID restricts the caller to one application; "" is the whole environment.
 	ApplicationID hark.ApplicationID
 	// Portal marks an application token: a customer in the portal, who may do only what the
-	// permission table allows customers.
-	Portal bool
+	// permission table allows customers with these Capabilities.
+	Portal       bool
+	Capabilities auth.Capabilities
 	// Flags are the feature flags of an application token.
 	Flags []string
 	KeyID hark.KeyID // "" for tokens
@@ -22,12 +23,13 @@ type Caller struct {
 }
 
 // CallerOf makes the Caller that a principal is.
-func CallerOf(p auth.Principal) Caller {
+func CallerOf(p *auth.Principal) Caller {
 	return Caller{
 		EnvironmentID: p.EnvironmentID,
 		Scope:         p.Scope,
 		ApplicationID: p.ApplicationID,
 		Portal:        p.Portal,
+		Capabilities:  p.Capabilities,
 		Flags:         p.Flags,
 		KeyID:         p.KeyID,
 		Actor:         p.Actor,

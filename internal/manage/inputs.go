@@ -272,8 +272,7 @@ type TaskListIn struct {
 
 // EnvironmentPatch changes the fields that are set.
 type EnvironmentPatch struct {
-	Name          Opt[string] `json:"name,omitzero"`
-	RetentionDays Opt[int]    `json:"retentionDays,omitzero"` // 1–3650; null is the default
+	RetentionDays Opt[int] `json:"retentionDays,omitzero"` // 1–3650; null is the default
 }
 
 // KeyIn describes an API key to create.
@@ -288,7 +287,10 @@ type KeyIn struct {
 type PortalIn struct {
 	Application  *ApplicationIn `json:"application,omitempty"` // created when the one in the path is new
 	FeatureFlags Opt[[]string]  `json:"featureFlags,omitzero"`
-	Expiry       Opt[int]       `json:"expiry,omitzero"` // seconds
+	Capabilities Opt[[]string]  `json:"capabilities,omitzero"` // left out: all
+	ReadOnly     Opt[bool]      `json:"readOnly,omitzero"`     // the old way to ask for ViewBase alone
+	Expiry       Opt[int]       `json:"expiry,omitzero"`       // seconds
+	SessionID    Opt[string]    `json:"sessionId,omitzero"`
 }
 
 // PortalAccess is a URL that opens the portal, and the application token in it.

@@ -1,0 +1,73 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/store"
+)
+
+// The environments that every server has from its first start.
+const (
+	LiveName = "live"
+	TestName = "test"
+)
+
+// Bootstrapped is what a server starts with.
+type Bootstrapped struct {
+	Live, Test hark.Environment
+	// Keys are the admin keys that were made just now, to be shown once; on later starts none.
+	Keys []IssuedKey
+}
+
+// BootstrapStore is the part of the store that Bootstrap reads and writes.
+type BootstrapStore interface {
+	store.Environments
+	InsertKey(ctx context.Context, key hark.Key) error
+	ListKeys(ctx context.Context, env hark.EnvironmentID, page store.Page) ([]hark.Key, error)
+}
+
+// Bootstrap makes what a first start needs: the environments live and test, and one admin key for
+// each that never had a key; live's is left out when the operator presets it. It may be
+// interrupted and run again.
+func Bootstrap(ctx context.Context, s BootstrapStore, livePreset bool, now time.Time) (Bootstrapped, error) {
+	var b Bootstrapped
+	envs, err := s.ListEnvironments(ctx)
+	if err != nil {
+		return b, fmt.Errorf("list environments: %w", err)
+	}
+	for _, want := range []struct {
+		name   string
+		env    *hark.Environment
+		preset bool
+	}{{LiveName, &b.Live, livePreset}, {TestName, &b.Test, false}} {
+		i := slices.IndexFunc(envs, func(e hark.Environment) bool { return e.Name == want.name })
+		if i >= 0 {
+			*want.env = envs[i]
+		} else {
+			*want.env = hark.Environment{ID: hark.NewEnvironmentID(now), Name: want.name, CreatedAt: now}
+			if err := s.InsertEnvironment(ctx, *want.env); err != nil {
+				return b, fmt.Errorf("make the environment %s: %w", want.name, err)
+			}
+		}
+		if want.preset {
+			continue
+		}
+		keys, err := s.ListKeys(ctx, want.env.ID, store.Page{Limit: 1})
+		if err != nil {
+			return b, fmt.Errorf("list the keys of %s: %w", want.name, err)
+		}
+		if len(keys) > 0 {
+			continue
+		}
+		key := NewKey(*want.env, hark.ScopeAdmin, "first admin key", now)
+		if err := s.InsertKey(ctx, key.Key); err != nil {
+			return b, fmt.Errorf("make the first key of %s: %w", want.name, err)
+		}
+		b.Keys = append(b.Keys, key)
+	}
+	return b, nil
+}
