@@ -150,16 +150,16 @@ func parseStatus(line []byte) (status int, http10 bool, err error) {
 	const version = "HTTP/1."
 	if len(line) < 12 || string(line[:7]) != version || line[7] != '0' && line[7] != '1' || line[8] != ' ' ||
 		len(line) > 12 && line[12] != ' ' {
-		return 0, false, errNotHTTP
+		return 0, false, notHTTP()
 	}
 	for _, c := range line[9:12] {
 		if c < '0' || c > '9' {
-			return 0, false, errNotHTTP
+			return 0, false, notHTTP()
 		}
 		status = status*10 + int(c-'0')
 	}
 	if status < 100 {
-		return 0, false, errNotHTTP
+		return 0, false, notHTTP()
 	}
 	return status, line[7] == '0', nil
 }
@@ -403,6 +403,6 @@ var tokenBytes = func() (t [256]bool) {
 	return t
 }()
 
-var errNotHTTP = protocolError("the answer is not HTTP/1.1")
+func notHTTP() error { return protocolError("the answer is not HTTP/1.1") }
 
 func protocolError(sentence string) error { return &Error{Kind: Protocol, sentence: sentence} }
