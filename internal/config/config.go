@@ -1,0 +1,134 @@
+// Package config is what an operator can set about a Hark server: one struct, every field useful
+// when it is left alone, so that `hark serve` with no configuration at all works.
+//
+// A value comes from, first match wins: the flag, the HARK_* environment variable, the YAML file
+// named by --config (the flag's name with "_" or "-"), the default. Secrets also come from a file:
+// HARK_JWT_SECRET_FILE, or jwt_secret_file in YAML, so that they need not stand in an environment
+// that other processes can read.
+//
+// The package reads no environment and opens no listener; package cli fills the struct and package
+// app builds from it.
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"time"
+)
+
+// Config is a server's settings. The tags are read by package cli and are also the text of
+// `hark serve --help`.
+type Config struct {
+	// Data holds everything that Hark keeps: the database, the master key, the lock.
+	Data string `default:"./hark-data" env:"HARK_DATA" placeholder:"DIR" help:"Folder for the database and the master key; made (0700) when missing."`
+	// Addr is loopback by default, because plain HTTP with API keys has no business on a network
+	// without a TLS proxy in front of it.
+	Addr string `default:"127.0.0.1:8071" env:"HARK_ADDR" placeholder:"HOST:PORT" help:"Address to listen on; port 0 picks a free one."`
+	// PublicURL is how people reach this server from outside.
+	PublicURL string `env:"HARK_PUBLIC_URL" placeholder:"URL" help:"How others reach this server, used in links that Hark hands out. Default: http://ADDR."`
+
+	// BootstrapKey lets a deployment decide on the first admin key instead of reading it from the log.
+	BootstrapKey Secret `env:"HARK_BOOTSTRAP_KEY" placeholder:"KEY" help:"Admin key of the live environment, 32 characters or more, set on every start. Also HARK_BOOTSTRAP_KEY_FILE."`
+	// JWTSecret is what a Svix server signed its tokens with.
+	JWTSecret Secret `env:"HARK_JWT_SECRET" placeholder:"SECRET" help:"Accept Svix-style JWTs signed with this secret (HS256). Also HARK_JWT_SECRET_FILE."`
+	// MasterKeyFile may live on another disk than the data that it seals.
+	MasterKeyFile string `env:"HARK_MASTER_KEY_FILE" placeholder:"FILE" help:"Key that seals secrets at rest; made (0600) when missing. Default: DATA/master.key."`
+
+	// AllowPrivateEndpoints opens loopback, private and link-local networks (not cloud metadata).
+	AllowPrivateEndpoints bool `env:"HARK_ALLOW_PRIVATE_ENDPOINTS" help:"Deliver to loopback and private addresses. For development: any tenant can then reach your network."`
+	// AllowNetworks opens single networks for everybody on this server.
+	AllowNetworks []string `env:"HARK_ALLOW_NETWORKS" placeholder:"CIDR" help:"Networks to deliver to although they are private, such as 10.1.0.0/16."`
+	// HTTPSOnly refuses endpoints whose URL is http://.
+	HTTPSOnly bool `env:"HARK_HTTPS_ONLY" help:"Refuse endpoints with http:// URLs."`
+
+	// DisableAfter is how long an endpoint may answer nothing but failures.
+	DisableAfter time.Duration `default:"120h" env:"HARK_DISABLE_AFTER" placeholder:"DURATION" help:"Disable an endpoint after nothing but failures for this long; 0 never does."`
+	// Drain must be shorter than the patience of whatever stops the process (Kubernetes: 30 s).
+	Drain time.Duration `default:"20s" env:"HARK_DRAIN" placeholder:"DURATION" help:"How long attempts in flight may take after SIGTERM. A second signal leaves at once."`
+
+	LogLevel  string `default:"info" enum:"debug,info,warn,error" env:"HARK_LOG_LEVEL" help:"Least level to log: ${enum}."`
+	LogFormat string `default:"text" enum:"text,json" env:"HARK_LOG_FORMAT" help:"Log lines as ${enum}."`
+	// MetricsAddr moves /metrics to a listener of its own. Without it, /metrics is open on the
+	// main one: its labels come from closed sets and name no tenant, and a server that cannot be
+	// watched without configuration is not watched.
+	MetricsAddr string `env:"HARK_METRICS_ADDR" placeholder:"HOST:PORT" help:"Serve /metrics here instead of on the main address."`
+	// OTLPEndpoint turns traces on.
+	OTLPEndpoint string `name:"otlp-endpoint" env:"HARK_OTLP_ENDPOINT,OTEL_EXPORTER_OTLP_ENDPOINT" placeholder:"URL" help:"Send OpenTelemetry traces to this OTLP/HTTP collector. Default: no traces."`
+	// Pprof must be loopback: profiles show memory, and memory holds secrets.
+	Pprof string `env:"HARK_PPROF" placeholder:"HOST:PORT" help:"Serve profiles at /debug/pprof on this loopback address."`
+}
+
+// Validate refuses settings that cannot work, before anything is opened or made.
+func (c *Config) Validate() error {
+	if c.Data == "" {
+		return fmt.Errorf("--data must name a folder")
+	}
+	if n := len(c.BootstrapKey); n > 0 && n < 32 {
+		return fmt.Errorf("the bootstrap key needs 32 characters or more, not %d", n)
+	}
+	if c.PublicURL != "" {
+		u, err := url.Parse(c.PublicURL)
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+			return fmt.Errorf("--public-url %q is not an http(s) URL", c.PublicURL)
+		}
+	}
+	if _, err := c.Networks(); err != nil {
+		return err
+	}
+	if c.Drain < 0 || c.DisableAfter < 0 {
+		return fmt.Errorf("durations must not be negative")
+	}
+	if c.Pprof != "" && !loopback(c.Pprof) {
+		return fmt.Errorf("--pprof %q is not a loopback address: profiles show memory, and memory holds secrets", c.Pprof)
+	}
+	return nil
+}
+
+// Networks are AllowNetworks, parsed.
+func (c *Config) Networks() ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, text := range c.AllowNetworks {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("--allow-networks %q is not a network such as 10.1.0.0/16", text)
+		}
+		out = append(out, p.Masked())
+	}
+	return out, nil
+}
+
+// loopback says whether an address can be reached from this machine only.
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || (err == nil && ip.IsLoopback())
+}
+
+// Secret is a setting that must not be shown. It prints as "•••" in every format.
+type Secret string
+
+// Reveal returns the text.
+func (s Secret) Reveal() string { return string(s) }
+
+// String hides the text, but not whether there is one.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "•••"
+}
+
+// GoString hides the text from %#v.
+func (s Secret) GoString() string { return s.String() }
+
+// LogValue hides the text from slog.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// MarshalJSON hides the text.
+func (s Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + s.String() + `"`), nil }
