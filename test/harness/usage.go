@@ -1,0 +1,54 @@
+package harness
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Usage is what a process has cost so far, as /proc says.
+type Usage struct {
+	CPU     time.Duration // user and system
+	RSS     int64         // bytes now
+	PeakRSS int64         // bytes at most, since the start
+	Threads int
+	FDs     int
+}
+
+// clockTick is the unit of CPU time in /proc/PID/stat; Linux fixes it at 100 per second for all
+// architectures that Go runs on.
+const clockTick = 10 * time.Millisecond
+
+// Usage reads what the server has cost so far.
+func (s *Server) Usage() (Usage, error) { return UsageOf(s.PID()) }
+
+// UsageOf reads what the process pid has cost so far.
+func UsageOf(pid int) (Usage, error) {
+	var u Usage
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return u, err
+	}
+	// The name in parentheses may contain spaces; fields are counted after it, from the third on.
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	if f := strings.Fields(rest); len(f) > 12 {
+		user, _ := strconv.ParseInt(f[11], 10, 64)
+		system, _ := strconv.ParseInt(f[12], 10, 64)
+		u.CPU = time.Duration(user+system) * clockTick
+	}
+	status := fmt.Sprintf("/proc/%d/status", pid)
+	u.RSS = kilobytes(firstField(status, "VmRSS", ""))
+	u.PeakRSS = kilobytes(firstField(status, "VmHWM", ""))
+	u.Threads, _ = strconv.Atoi(firstField(status, "Threads", ""))
+	if fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid)); err == nil {
+		u.FDs = len(fds)
+	}
+	return u, nil
+}
+
+func kilobytes(text string) int64 {
+	n, _ := strconv.ParseInt(strings.TrimSuffix(text, " kB"), 10, 64)
+	return n << 10
+}
