@@ -127,8 +127,8 @@ func (r *reader) readOneHead(resp *Response, budget *int) (message, error) {
 	return m, nil
 }
 
-// headLine is the next line of the head without CR. A bare LF ends a line too, as everywhere; a
-// CR inside one means different things to different readers.
+// headLine is the next line of the head without CR. A bare LF ends a line too, as everywhere;
+// control characters inside one mean different things to different readers.
 func (r *reader) headLine(budget *int) ([]byte, error) {
 	line, err := r.line(*budget)
 	if err == errTooLong {
@@ -139,8 +139,10 @@ func (r *reader) headLine(budget *int) ([]byte, error) {
 	}
 	*budget -= len(line) + 1
 	line = bytes.TrimSuffix(line, []byte("\r"))
-	if bytes.IndexByte(line, '\r') >= 0 || bytes.IndexByte(line, 0) >= 0 {
-		return nil, protocolError("the answer's headers contain control characters")
+	for _, c := range line {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return nil, protocolError("the answer's headers contain control characters")
+		}
 	}
 	return line, nil
 }
