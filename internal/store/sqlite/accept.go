@@ -1,0 +1,210 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/store"
+)
+
+// acceptance is a store.Acceptance made ready for the writer.
+type acceptance struct {
+	*store.Acceptance
+	id             hark.KSUID
+	channels, tags any
+	matched        []byte
+	stray          []int // deliveries that need a row in stray
+}
+
+// Accept keeps messages and queues their deliveries.
+func (s *Store) Accept(ctx context.Context, accept []*store.Acceptance) error {
+	if s.writer == nil {
+		return errReadOnly
+	}
+	if len(accept) == 0 {
+		return nil
+	}
+	op := &write{accept: make([]acceptance, len(accept)), items: len(accept)}
+	for i, a := range accept {
+		p, err := prepareAcceptance(a)
+		if err != nil {
+			return err
+		}
+		op.accept[i] = p
+		op.bytes += len(a.Message.Payload) + len(a.Message.RawBody) + 512
+	}
+	return s.writer.submit(ctx, op)
+}
+
+func prepareAcceptance(a *store.Acceptance) (acceptance, error) {
+	m := &a.Message
+	id, err := hark.ParseID(string(m.ID), hark.MessagePrefix)
+	if err != nil {
+		return acceptance{}, fmt.Errorf("accept message %q: %w", m.ID, err)
+	}
+	p := acceptance{Acceptance: a, id: id, channels: encode(m.Channels), tags: encode(m.Tags), matched: encodeRefs(m.Matched)}
+	due := firstDue(m)
+	for i := range a.Deliveries {
+		d := &a.Deliveries[i]
+		if d.Due != due || !slices.Contains(m.Matched, d.EndpointRef) {
+			p.stray = append(p.stray, i)
+		}
+	}
+	return p, nil
+}
+
+// firstDue is the due of a message's deliveries before anything was attempted.
+func firstDue(m *hark.Message) int64 {
+	if !m.DeliverAt.IsZero() {
+		return millis(m.DeliverAt)
+	}
+	return millis(m.CreatedAt)
+}
+
+const (
+	findMessageKeySQL = `SELECT fingerprint, message FROM message_key WHERE hash = ? AND expires_at > ?`
+
+	putMessageKeySQL = `INSERT INTO message_key (hash, fingerprint, message, expires_at) VALUES (?, ?, ?, ?)
+ON CONFLICT (hash) DO UPDATE SET fingerprint = excluded.fingerprint, message = excluded.message, expires_at = excluded.expires_at`
+
+	insertEventIDSQL = `INSERT INTO event_id (application, event_id, message) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
+
+	findEventIDSQL = `SELECT message FROM event_id WHERE application = ? AND event_id = ?`
+
+	messageIDSQL = `SELECT id FROM message WHERE ref = ?`
+
+	insertMessageSQL = `INSERT INTO message (ref, application, id, event_type, created_at, deliver_at, payload_expires_at, expunged, event_id, channels, tags, matched) VALUES `
+
+	insertPayloadSQL = `INSERT INTO payload (message, body, raw) VALUES `
+
+	insertPayloadExpirySQL = `INSERT INTO payload_expiry (expires_at, message) VALUES (?, ?)`
+
+	insertQueueSQL = `INSERT OR IGNORE INTO queue (endpoint, due, message, retry_at, attempts, line, manual) VALUES `
+
+	insertStraySQL = `INSERT OR IGNORE INTO stray (message, endpoint, due) VALUES (?, ?, ?)`
+)
+
+// accept adds one message to the transaction, unless a guard knows it already.
+func (w *writer) accept(a *acceptance) error {
+	m := &a.Message
+	a.Outcome, a.Existing = store.Accepted, ""
+	ref := w.nextMessage
+	if guarded, err := w.guard(a, ref); err != nil || guarded {
+		return err
+	}
+	w.nextMessage++
+	w.accepted = append(w.accepted, a)
+	m.Ref = ref
+	term, err := w.term(m.EventType)
+	if err != nil {
+		return err
+	}
+	expunged := m.Payload == nil && m.RawBody == nil
+	if err := w.messages.add(w.c, ref, m.ApplicationRef, a.id[:], term, millis(m.CreatedAt), millis(m.DeliverAt),
+		millis(m.PayloadExpiresAt), truth(expunged), nullable(m.EventID), a.channels, a.tags, a.matched); err != nil {
+		return err
+	}
+	if !expunged {
+		if err := w.payloads.add(w.c, ref, m.Payload, m.RawBody); err != nil {
+			return err
+		}
+		if !m.PayloadExpiresAt.IsZero() {
+			if _, err := w.c.exec(insertPayloadExpirySQL, m.PayloadExpiresAt, ref); err != nil {
+				return err
+			}
+		}
+	}
+	for i := range a.Deliveries {
+		d := &a.Deliveries[i]
+		d.MessageRef, d.ApplicationRef = ref, m.ApplicationRef
+		if err := w.addQueue(d); err != nil {
+			return err
+		}
+	}
+	for _, i := range a.stray {
+		if err := w.addStray(ref, a.Deliveries[i].EndpointRef, a.Deliveries[i].Due); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// guard says whether an idempotency key or an event id stands against a message; if none does,
+// it remembers both.
+func (w *writer) guard(a *acceptance, ref hark.Ref) (guarded bool, err error) {
+	m := &a.Message
+	if k := a.Key; k != nil {
+		found, err := w.c.one(func(r row) error {
+			a.Outcome = store.KeyReused
+			if string(r.blob(0)) == string(k.Fingerprint[:]) {
+				a.Outcome, a.Existing = store.Repeated, hark.MessageID(r.id(1, hark.MessagePrefix))
+			}
+			return nil
+		}, findMessageKeySQL, k.Hash[:], m.CreatedAt)
+		if err != nil || found {
+			return found, err
+		}
+	}
+	if m.EventID != "" {
+		inserted, err := w.c.exec(insertEventIDSQL, m.ApplicationRef, m.EventID, ref)
+		if err != nil {
+			return false, err
+		}
+		if inserted == 0 {
+			a.Outcome = store.DuplicateEvent
+			a.Existing, err = w.eventMessage(m.ApplicationRef, m.EventID)
+			return true, err
+		}
+	}
+	if k := a.Key; k != nil {
+		_, err = w.c.exec(putMessageKeySQL, k.Hash[:], k.Fingerprint[:], a.id[:], k.ExpiresAt)
+	}
+	return false, err
+}
+
+// eventMessage is the id of the message with an event id; its row may still wait in the bulk.
+func (w *writer) eventMessage(app hark.Ref, eventID string) (id hark.MessageID, err error) {
+	ref, err := w.c.int(findEventIDSQL, app, eventID)
+	if err != nil {
+		return "", err
+	}
+	if ref >= w.firstMessage {
+		return w.accepted[ref-w.firstMessage].Message.ID, nil
+	}
+	err = w.c.query(func(r row) error { id = hark.MessageID(r.id(0, hark.MessagePrefix)); return nil }, messageIDSQL, ref)
+	return id, err
+}
+
+func (w *writer) addQueue(d *hark.Delivery) error {
+	return w.queue.add(w.c, d.EndpointRef, d.Due, d.MessageRef, d.RetryAt, int64(d.Attempts), int64(d.Line), int64(d.Trigger))
+}
+
+func (w *writer) addStray(message, endpoint hark.Ref, due int64) error {
+	w.strays = true
+	_, err := w.c.exec(insertStraySQL, message, endpoint, due)
+	return err
+}
+
+// appendQueued adds the deliveries of an accepted message, as the hook gets them.
+func (a *acceptance) appendQueued(queued []hark.Delivery) []hark.Delivery {
+	if a.Outcome != store.Accepted || len(a.Deliveries) == 0 {
+		return queued
+	}
+	message := a.Message // a copy: the acceptance is the caller's to reuse
+	for _, d := range a.Deliveries {
+		if d.Message == nil || d.Message == &a.Message {
+			d.Message = &message
+		}
+		queued = append(queued, d)
+	}
+	return queued
+}
+
+func truth(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}

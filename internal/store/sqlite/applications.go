@@ -1,0 +1,160 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/store"
+)
+
+const (
+	applicationColumns = `SELECT ref, environment, id, uid, name, throttle_rate, metadata, created_at, updated_at FROM application `
+
+	applicationByIDSQL = applicationColumns + `WHERE environment = ? AND id = ? AND deleted_at = 0`
+
+	applicationByUIDSQL = applicationColumns + `WHERE environment = ? AND uid = ? AND deleted_at = 0`
+
+	applicationByRefSQL = applicationColumns + `WHERE ref = ? AND deleted_at = 0`
+
+	insertApplicationSQL = `INSERT INTO application (environment, id, uid, name, throttle_rate, metadata, created_at, updated_at, deleted_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0) RETURNING ref`
+
+	updateApplicationSQL = `UPDATE application SET uid = ?, name = ?, throttle_rate = ?, metadata = ?, updated_at = ? WHERE ref = ?`
+
+	deleteApplicationSQL = `UPDATE application SET uid = NULL, deleted_at = ? WHERE ref = ?`
+
+	deleteApplicationEndpointsSQL = `UPDATE endpoint SET uid = NULL, deleted_at = ? WHERE application = ? AND deleted_at = 0`
+
+	listApplications = applicationColumns + `
+WHERE environment = ?1 AND id > ?2 AND id < ?3 AND deleted_at = 0
+  AND (?4 = 0 OR EXISTS (SELECT 1 FROM endpoint e WHERE e.application = application.ref AND e.deleted_at = 0))
+  AND (?5 = 0 OR EXISTS (SELECT 1 FROM endpoint e WHERE e.application = application.ref AND e.deleted_at = 0 AND e.disabled = 0))
+`
+	listApplicationsUpSQL   = listApplications + `ORDER BY id ASC LIMIT ?6`
+	listApplicationsDownSQL = listApplications + `ORDER BY id DESC LIMIT ?6`
+)
+
+func scanApplication(r row) (hark.Application, error) {
+	app := hark.Application{
+		Ref: r.int(0), EnvironmentID: hark.EnvironmentID(r.text(1)), ID: hark.ApplicationID(r.text(2)), UID: r.text(3),
+		Name: r.text(4), ThrottleRate: int(r.int(5)), CreatedAt: r.time(7), UpdatedAt: r.time(8),
+	}
+	return app, r.decode(6, &app.Metadata)
+}
+
+// InsertApplication adds an application.
+func (s *Store) InsertApplication(ctx context.Context, app hark.Application) (hark.Application, error) {
+	var added hark.Application
+	err := s.change(ctx, func(c *conn) error {
+		if err := freeApplicationUID(c, app.EnvironmentID, app.UID, 0); err != nil {
+			return err
+		}
+		ref, err := c.int(insertApplicationSQL, string(app.EnvironmentID), string(app.ID), nullable(app.UID), app.Name,
+			app.ThrottleRate, encodeMap(app.Metadata), app.CreatedAt, app.UpdatedAt)
+		if isUnique(err) {
+			return conflict("An application with this id already exists", string(app.ID))
+		}
+		if err != nil {
+			return err
+		}
+		added, err = tryFind(c, scanApplication, applicationByRefSQL, ref)
+		return err
+	})
+	return added, err
+}
+
+// freeApplicationUID says Conflict when another application has the uid.
+func freeApplicationUID(c *conn, env hark.EnvironmentID, uid string, self hark.Ref) error {
+	if uid == "" {
+		return nil
+	}
+	other, err := tryFind(c, scanApplication, applicationByUIDSQL, string(env), uid)
+	if errors.Is(err, hark.ErrNotFound) || err == nil && other.Ref == self {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return conflict("An application with this uid already exists", string(other.ID))
+}
+
+// UpdateApplication changes an application.
+func (s *Store) UpdateApplication(ctx context.Context, env hark.EnvironmentID, idOrUID string, change func(*hark.Application) error) (hark.Application, error) {
+	var app hark.Application
+	err := s.change(ctx, func(c *conn) (err error) {
+		if app, err = findApplication(c, env, idOrUID); err != nil {
+			return err
+		}
+		ref := app.Ref
+		if err := change(&app); err != nil {
+			return err
+		}
+		if err := freeApplicationUID(c, env, app.UID, ref); err != nil {
+			return err
+		}
+		if _, err := c.exec(updateApplicationSQL, nullable(app.UID), app.Name, app.ThrottleRate, encodeMap(app.Metadata), app.UpdatedAt, ref); err != nil {
+			return err
+		}
+		app, err = tryFind(c, scanApplication, applicationByRefSQL, ref)
+		return err
+	})
+	return app, err
+}
+
+// DeleteApplication makes an application disappear with its endpoints and its queue.
+func (s *Store) DeleteApplication(ctx context.Context, env hark.EnvironmentID, idOrUID string, now time.Time) error {
+	err := s.change(ctx, func(c *conn) error {
+		app, err := findApplication(c, env, idOrUID)
+		if err != nil {
+			return err
+		}
+		if _, err := c.exec(deleteApplicationEndpointsSQL, now, app.Ref); err != nil {
+			return err
+		}
+		_, err = c.exec(deleteApplicationSQL, now, app.Ref)
+		return err
+	})
+	if err == nil {
+		s.sweeper.nudge()
+	}
+	return err
+}
+
+// Application finds an application by id or uid.
+func (s *Store) Application(ctx context.Context, env hark.EnvironmentID, idOrUID string) (app hark.Application, err error) {
+	err = s.read(ctx, func(c *conn) (err error) {
+		app, err = findApplication(c, env, idOrUID)
+		return err
+	})
+	return app, err
+}
+
+func findApplication(c *conn, env hark.EnvironmentID, idOrUID string) (hark.Application, error) {
+	app, err := tryFind(c, scanApplication, applicationByIDSQL, string(env), idOrUID)
+	if errors.Is(err, hark.ErrNotFound) {
+		app, err = tryFind(c, scanApplication, applicationByUIDSQL, string(env), idOrUID)
+	}
+	return app, err
+}
+
+// ApplicationByRef finds an application.
+func (s *Store) ApplicationByRef(ctx context.Context, ref hark.Ref) (app hark.Application, err error) {
+	err = s.read(ctx, func(c *conn) (err error) {
+		app, err = tryFind(c, scanApplication, applicationByRefSQL, ref)
+		return err
+	})
+	return app, err
+}
+
+// ListApplications lists the applications of an environment.
+func (s *Store) ListApplications(ctx context.Context, env hark.EnvironmentID, filter store.ApplicationFilter, page store.Page) (apps []hark.Application, err error) {
+	p := pageOfText(page)
+	err = s.read(ctx, func(c *conn) (err error) {
+		apps, err = collect(c, scanApplication, pick(p.down, listApplicationsUpSQL, listApplicationsDownSQL),
+			string(env), p.low, p.high, filter.WithEndpoints, filter.WithEnabledEndpoints, p.limit)
+		return err
+	})
+	return turned(apps, p.turn), err
+}

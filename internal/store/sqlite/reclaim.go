@@ -1,0 +1,261 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/harkhq/hark"
+)
+
+// reclaimer is where retention is in its walk over the applications. It starts at the beginning
+// after a restart; that costs one seek per application.
+type reclaimer struct {
+	mu  sync.Mutex
+	app hark.Ref // done up to here
+	id  []byte   // of the application behind it, done up to here
+}
+
+// Bounds of one piece of retention.
+const (
+	reclaimChunk  = 100  // messages removed in one transaction: some milliseconds of the writer's time
+	reclaimApps   = 1000 // applications looked at in one call
+	reclaimVacuum = 256  // pages given back to the file system in one call: 4 MiB
+)
+
+const (
+	expireMessageKeysSQL = `DELETE FROM message_key WHERE hash IN (SELECT hash FROM message_key WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)`
+
+	expireAnswersSQL = `DELETE FROM answer WHERE rowid IN (SELECT rowid FROM answer WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)`
+
+	expiredPayloadsSQL = `SELECT message FROM payload_expiry WHERE expires_at <= ? ORDER BY expires_at, message LIMIT ?`
+
+	vacuumSQL = `PRAGMA incremental_vacuum(256)`
+
+	freelistSQL = `PRAGMA freelist_count`
+)
+
+// Reclaim does one bounded piece of retention.
+func (s *Store) Reclaim(ctx context.Context, now time.Time, limit int) (more bool, err error) {
+	if s.writer == nil {
+		return false, errReadOnly
+	}
+	s.reclaim.mu.Lock()
+	defer s.reclaim.mu.Unlock()
+	s.sweeper.nudge()
+	steps := []func(context.Context, time.Time, int) (int, error){s.expireGuards, s.expirePayloads}
+	for _, step := range steps {
+		n, err := step(ctx, now, limit)
+		if err != nil {
+			return false, err
+		}
+		if limit -= n; limit <= 0 {
+			return true, nil
+		}
+	}
+	if more, err = s.expireMessages(ctx, now, limit); err != nil {
+		return false, err
+	}
+	free, err := s.vacuum(ctx)
+	return more || free > 0, err
+}
+
+func (s *Store) expireGuards(ctx context.Context, now time.Time, limit int) (n int, err error) {
+	err = s.change(ctx, func(c *conn) error {
+		keys, err := c.exec(expireMessageKeysSQL, now, limit)
+		if err != nil {
+			return err
+		}
+		answers, err := c.exec(expireAnswersSQL, now, limit)
+		n = int(keys + answers)
+		return err
+	})
+	return n, err
+}
+
+func (s *Store) expirePayloads(ctx context.Context, now time.Time, limit int) (n int, err error) {
+	for n < limit {
+		chunk := min(limit-n, reclaimChunk)
+		expired := 0
+		if err := s.change(ctx, func(c *conn) error {
+			refs, err := collect(c, scanRef, expiredPayloadsSQL, now, chunk)
+			expired = len(refs)
+			for _, ref := range refs {
+				if err != nil {
+					return err
+				}
+				_, err = expunge(c, ref)
+			}
+			return err
+		}); err != nil {
+			return n, err
+		}
+		if n += expired; expired < chunk {
+			break
+		}
+	}
+	return n, nil
+}
+
+// vacuum gives free pages at the end of the file back; it answers how many are left.
+func (s *Store) vacuum(ctx context.Context) (left int64, err error) {
+	err = s.change(ctx, func(c *conn) error {
+		if left, err = c.int(freelistSQL); err != nil || left == 0 {
+			return err
+		}
+		if err := c.query(func(row) error { return nil }, vacuumSQL); err != nil {
+			return err
+		}
+		left, err = c.int(freelistSQL)
+		return err
+	})
+	return left, err
+}
+
+const (
+	retentionsSQL = `SELECT a.ref, e.retention, a.deleted_at
+FROM application a LEFT JOIN environment e ON e.id = a.environment
+WHERE a.ref > ? ORDER BY a.ref LIMIT ?`
+
+	oldMessagesSQL = `SELECT ref, id FROM message WHERE application = ? AND id > ? AND id < ? ORDER BY id LIMIT ?`
+)
+
+// retention says before which id an application's messages go.
+type retention struct {
+	app hark.Ref
+	end []byte
+}
+
+// expireMessages goes on with the walk until limit messages were looked at or the walk ends.
+func (s *Store) expireMessages(ctx context.Context, now time.Time, limit int) (more bool, err error) {
+	at := &s.reclaim
+	var apps []retention
+	if err := s.read(ctx, func(c *conn) (err error) {
+		apps, err = collect(c, func(r row) (retention, error) {
+			end := lastID()
+			if r.int(2) == 0 { // a deleted application's messages all go
+				kept := cmp.Or(time.Duration(r.int(1)), hark.DefaultRetention)
+				k := hark.KSUIDFloor(now.Add(-kept))
+				end = k[:]
+			}
+			return retention{r.int(0), end}, nil
+		}, retentionsSQL, at.app, reclaimApps)
+		return err
+	}); err != nil {
+		return false, err
+	}
+	for _, app := range apps {
+		for {
+			if limit <= 0 {
+				return true, nil
+			}
+			n, last, err := s.expireSome(ctx, app, at.id, min(limit, reclaimChunk))
+			if err != nil {
+				return false, err
+			}
+			limit -= n
+			if last == nil {
+				break
+			}
+			at.id = last
+		}
+		at.app, at.id = app.app, nil
+	}
+	if len(apps) < reclaimApps {
+		at.app = 0
+		return false, nil
+	}
+	return true, nil
+}
+
+type oldMessage struct {
+	ref hark.Ref
+	id  []byte
+}
+
+// expireSome removes up to limit messages of an application behind an id; it answers how many it
+// looked at, and the last id when there may be more.
+func (s *Store) expireSome(ctx context.Context, app retention, after []byte, limit int) (n int, last []byte, err error) {
+	var old []oldMessage
+	if after == nil {
+		after = []byte{}
+	}
+	if err := s.read(ctx, func(c *conn) (err error) {
+		old, err = collect(c, func(r row) (oldMessage, error) { return oldMessage{r.int(0), r.blob(1)}, nil },
+			oldMessagesSQL, app.app, after, app.end, limit)
+		return err
+	}); err != nil || len(old) == 0 {
+		return 0, nil, err
+	}
+	if err := s.change(ctx, func(c *conn) error {
+		for _, m := range old {
+			if err := removeMessage(c, m.ref); err != nil {
+				return err
+			}
+		}
+		_, err := c.exec(keepCounterSQL, s.writer.nextMessage) // on the writer's goroutine
+		return err
+	}); err != nil {
+		return 0, nil, err
+	}
+	if len(old) == limit {
+		last = old[len(old)-1].id
+	}
+	return len(old), last, nil
+}
+
+const (
+	keepCounterSQL = `INSERT INTO counter (name, next) VALUES ('message', ?1) ON CONFLICT (name) DO UPDATE SET next = max(next, ?1)`
+
+	removableSQL = `SELECT application, event_id, payload_expires_at, matched FROM message WHERE ref = ?`
+
+	placesSQL = `SELECT endpoint FROM attempt WHERE message = ?1 UNION SELECT endpoint FROM stray WHERE message = ?1`
+
+	isQueuedSQL = `SELECT EXISTS (SELECT 1 FROM queue WHERE endpoint = ?1 AND message = ?2 AND due IN ` + queuedDues + `)`
+
+	deleteEventIDSQL         = `DELETE FROM event_id WHERE application = ? AND event_id = ?`
+	deleteAttemptsSQL        = `DELETE FROM attempt WHERE message = ?`
+	deleteStraysOfMessageSQL = `DELETE FROM stray WHERE message = ?`
+	deleteMessageSQL         = `DELETE FROM message WHERE ref = ?`
+)
+
+// removeMessage deletes a message with all that belongs to it, unless it is still queued.
+func removeMessage(c *conn, ref hark.Ref) error {
+	var app, expires int64
+	var eventID string
+	var places []hark.Ref
+	found, err := c.one(func(r row) error {
+		app, eventID, expires, places = r.int(0), r.text(1), r.int(2), decodeRefs(r.blob(3))
+		return nil
+	}, removableSQL, ref)
+	if err != nil || !found {
+		return err
+	}
+	others, err := collect(c, scanRef, placesSQL, ref)
+	if err != nil {
+		return err
+	}
+	for _, endpoint := range slices.Compact(slices.Sorted(slices.Values(append(places, others...)))) {
+		if queued, err := c.int(isQueuedSQL, endpoint, ref); err != nil || queued != 0 {
+			return err
+		}
+	}
+	if eventID != "" {
+		if _, err := c.exec(deleteEventIDSQL, app, eventID); err != nil {
+			return err
+		}
+	}
+	if expires != 0 {
+		if _, err := c.exec(deletePayloadExpirySQL, expires, ref); err != nil {
+			return err
+		}
+	}
+	for _, query := range []string{deleteAttemptsSQL, deletePayloadSQL, deleteStraysOfMessageSQL, deleteMessageSQL} {
+		if _, err := c.exec(query, ref); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,220 @@
+-- The schema after all migrations, written by TestSchema_IsTheGoldenFile. To change it, add a migration.
+
+CREATE TABLE migration (
+  name   TEXT PRIMARY KEY,
+  sha256 TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE counter (
+  -- The next ref to give out, kept where deleting rows could make a ref come back.
+  name TEXT PRIMARY KEY,
+  next INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE environment (
+  id         TEXT PRIMARY KEY,
+  name       TEXT NOT NULL,
+  created_at INTEGER NOT NULL, -- milliseconds since 1970, as every time here; 0 is never
+  retention  INTEGER NOT NULL  -- nanoseconds; 0 is the default
+) WITHOUT ROWID;
+
+CREATE TABLE application (
+  ref           INTEGER PRIMARY KEY AUTOINCREMENT,
+  environment   TEXT NOT NULL,
+  id            TEXT NOT NULL,
+  uid           TEXT, -- NULL when there is none, or the application is deleted
+  name          TEXT NOT NULL,
+  throttle_rate INTEGER NOT NULL,
+  metadata      TEXT, -- JSON
+  created_at    INTEGER NOT NULL,
+  updated_at    INTEGER NOT NULL,
+  deleted_at    INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX application_id ON application (environment, id);
+CREATE UNIQUE INDEX application_uid ON application (environment, uid) WHERE uid IS NOT NULL;
+
+CREATE TABLE endpoint (
+  ref             INTEGER PRIMARY KEY AUTOINCREMENT,
+  application     INTEGER NOT NULL,
+  id              TEXT NOT NULL,
+  uid             TEXT, -- NULL when there is none, or the endpoint is deleted
+  url             TEXT NOT NULL,
+  description     TEXT NOT NULL,
+  version         INTEGER NOT NULL,
+  metadata        TEXT, -- JSON
+  headers         BLOB, -- JSON, sealed
+  secrets         BLOB, -- JSON, sealed
+  event_types     TEXT, -- JSON
+  channels        TEXT, -- JSON
+  filter          TEXT, -- JSON
+  disabled        INTEGER NOT NULL,
+  disabled_reason TEXT NOT NULL,
+  disabled_at     INTEGER NOT NULL,
+  paused          INTEGER NOT NULL,
+  throttle_rate   INTEGER NOT NULL,
+  concurrency     INTEGER NOT NULL,
+  timeout         INTEGER NOT NULL, -- nanoseconds
+  retry_schedule  TEXT, -- JSON, nanoseconds
+  ordering        TEXT NOT NULL,
+  skip_tls_verify INTEGER NOT NULL,
+  created_at      INTEGER NOT NULL,
+  updated_at      INTEGER NOT NULL,
+  deleted_at      INTEGER NOT NULL -- kept after that, because history names it
+);
+CREATE UNIQUE INDEX endpoint_id ON endpoint (application, id);
+CREATE UNIQUE INDEX endpoint_uid ON endpoint (application, uid) WHERE uid IS NOT NULL;
+
+CREATE TABLE event_type (
+  environment   TEXT NOT NULL,
+  name          TEXT NOT NULL,
+  description   TEXT NOT NULL,
+  group_name    TEXT NOT NULL,
+  archived      INTEGER NOT NULL,
+  deprecated    INTEGER NOT NULL,
+  schemas       TEXT, -- JSON
+  feature_flags TEXT, -- JSON
+  created_at    INTEGER NOT NULL,
+  updated_at    INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX event_type_name ON event_type (environment, name);
+
+CREATE TABLE api_key (
+  environment TEXT NOT NULL,
+  id          TEXT NOT NULL,
+  name        TEXT NOT NULL,
+  scope       TEXT NOT NULL,
+  application TEXT NOT NULL, -- its id, or '' for all
+  prefix      TEXT NOT NULL,
+  hash        BLOB NOT NULL,
+  created_at  INTEGER NOT NULL,
+  expires_at  INTEGER NOT NULL,
+  revoked_at  INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX api_key_id ON api_key (environment, id);
+CREATE UNIQUE INDEX api_key_hash ON api_key (hash);
+
+CREATE TABLE task (
+  environment TEXT NOT NULL,
+  id          TEXT NOT NULL,
+  kind        TEXT NOT NULL,
+  status      TEXT NOT NULL,
+  data        TEXT, -- JSON
+  created_at  INTEGER NOT NULL,
+  updated_at  INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX task_environment ON task (environment, id);
+CREATE UNIQUE INDEX task_id ON task (id);
+CREATE INDEX task_running ON task (id) WHERE status = 'running';
+
+CREATE TABLE term (
+  -- Words that come again and again in millions of rows: names of event types, URLs.
+  ref  INTEGER PRIMARY KEY,
+  text TEXT NOT NULL
+);
+CREATE UNIQUE INDEX term_text ON term (text);
+
+CREATE TABLE message (
+  ref                INTEGER PRIMARY KEY,
+  application        INTEGER NOT NULL,
+  id                 BLOB NOT NULL,    -- 20 bytes of KSUID: they sort by time
+  event_type         INTEGER NOT NULL, -- a term
+  created_at         INTEGER NOT NULL,
+  deliver_at         INTEGER NOT NULL,
+  payload_expires_at INTEGER NOT NULL,
+  expunged           INTEGER NOT NULL,
+  event_id           TEXT,
+  channels           TEXT, -- JSON
+  tags               TEXT, -- JSON
+  matched            BLOB  -- endpoints' refs: varints of the differences
+);
+CREATE UNIQUE INDEX message_id ON message (application, id);
+CREATE INDEX message_type ON message (application, event_type, id);
+
+CREATE TABLE payload (
+  message INTEGER PRIMARY KEY,
+  body    BLOB,
+  raw     BLOB
+);
+
+CREATE TABLE payload_expiry (
+  -- Only messages whose payload goes before they do.
+  expires_at INTEGER NOT NULL,
+  message    INTEGER NOT NULL,
+  PRIMARY KEY (expires_at, message)
+) WITHOUT ROWID;
+
+CREATE TABLE queue (
+  endpoint INTEGER NOT NULL,
+  due      INTEGER NOT NULL,
+  message  INTEGER NOT NULL,
+  retry_at INTEGER NOT NULL,
+  attempts INTEGER NOT NULL,
+  line     INTEGER NOT NULL,
+  manual   INTEGER NOT NULL, -- the Trigger
+  PRIMARY KEY (endpoint, due, message)
+) WITHOUT ROWID;
+
+CREATE TABLE stray (
+  -- Queue rows whose due cannot be told from the message and its attempts: resends, replays and
+  -- deliveries that were put off without an attempt. With it, "is this message queued at this
+  -- endpoint?" is a few exact look-ups, and the queue needs no second index.
+  message  INTEGER NOT NULL,
+  endpoint INTEGER NOT NULL,
+  due      INTEGER NOT NULL,
+  PRIMARY KEY (message, endpoint, due)
+) WITHOUT ROWID;
+
+CREATE TABLE attempt (
+  ref          INTEGER PRIMARY KEY,
+  endpoint     INTEGER NOT NULL,
+  message      INTEGER NOT NULL,
+  id           BLOB NOT NULL, -- 20 bytes of KSUID
+  number       INTEGER NOT NULL,
+  manual       INTEGER NOT NULL, -- the Trigger
+  status       INTEGER NOT NULL, -- 0 succeeded, 2 failed, 3 failed and to be tried again
+  status_code  INTEGER NOT NULL,
+  started_at   INTEGER NOT NULL,
+  duration     INTEGER NOT NULL, -- microseconds, as the phases
+  dns          INTEGER NOT NULL,
+  connect      INTEGER NOT NULL,
+  tls          INTEGER NOT NULL,
+  first_byte   INTEGER NOT NULL,
+  next_attempt INTEGER NOT NULL,
+  due          INTEGER NOT NULL, -- of the queue row that this attempt left behind; 0: none
+  url          INTEGER NOT NULL, -- a term
+  error        TEXT,
+  response     BLOB
+);
+CREATE INDEX attempt_endpoint ON attempt (endpoint, id, status);
+CREATE INDEX attempt_failure ON attempt (endpoint, id) WHERE status <> 0;
+CREATE INDEX attempt_delivery ON attempt (endpoint, message);
+CREATE INDEX attempt_failed_delivery ON attempt (endpoint, message) WHERE status <> 0;
+CREATE INDEX attempt_message ON attempt (message);
+
+CREATE TABLE event_id (
+  application INTEGER NOT NULL,
+  event_id    TEXT NOT NULL,
+  message     INTEGER NOT NULL,
+  PRIMARY KEY (application, event_id)
+) WITHOUT ROWID;
+
+CREATE TABLE message_key (
+  -- Idempotency keys of requests that carried a message.
+  hash        BLOB PRIMARY KEY,
+  fingerprint BLOB NOT NULL,
+  message     BLOB NOT NULL, -- its id
+  expires_at  INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX message_key_expiry ON message_key (expires_at);
+
+CREATE TABLE answer (
+  -- Idempotency keys of other requests, with what was answered.
+  hash        BLOB NOT NULL,
+  fingerprint BLOB NOT NULL,
+  status      INTEGER NOT NULL,
+  header      BLOB,
+  body        BLOB,
+  expires_at  INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX answer_hash ON answer (hash);
+CREATE INDEX answer_expiry ON answer (expires_at);

@@ -1,0 +1,421 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+
+	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/store"
+)
+
+// A group is bounded, so that those who come next do not wait long for it.
+const (
+	groupItems = 4096
+	groupBytes = 16 << 20
+)
+
+// write is one call that waits for the writer. Whatever can be computed beforehand was, on the
+// caller's goroutine: the writer's time is what limits the store.
+type write struct {
+	accept  []acceptance
+	settle  []settlement
+	enqueue []hark.Delivery
+	change  func(*conn) error // anything else
+
+	items, bytes int
+	queued       []hark.Delivery // what Enqueue added
+	err          error
+	done         chan struct{} // closed when err is final
+}
+
+// writer owns the writing connection and the goroutine that uses it.
+type writer struct {
+	store    *Store
+	c        *conn
+	maxItems int
+	maxBytes int
+
+	mu      sync.Mutex
+	waiting []*write
+	items   int // in waiting
+	bytes   int
+	stopped bool
+
+	wake     chan struct{}
+	finished chan struct{}
+	hook     func([]hark.Delivery)
+	log      *checkpointer
+
+	// What follows belongs to the goroutine.
+	messages, payloads, queue, attempts, removals *bulk
+
+	nextMessage  hark.Ref
+	firstMessage hark.Ref      // of the transaction
+	accepted     []*acceptance // in the transaction, in the order of their refs
+	terms        map[string]int64
+	newTerms     []string // of the transaction
+	strays       bool     // there may be rows in stray
+	straysLeft   bool     // rows of stray were removed in the transaction
+}
+
+func startWriter(s *Store, c *conn, options Options) (*writer, error) {
+	w := &writer{
+		store: s, c: c,
+		maxItems: cmp.Or(options.MaxWaiting, DefaultMaxWaiting),
+		maxBytes: cmp.Or(options.MaxWaitingBytes, DefaultMaxWaitingBytes),
+		wake:     make(chan struct{}, 1),
+		finished: make(chan struct{}),
+		terms:    make(map[string]int64),
+		messages: newBulk(insertMessageSQL, 12, ""),
+		payloads: newBulk(insertPayloadSQL, 3, ""),
+		queue:    newBulk(insertQueueSQL, 7, ""),
+		attempts: newBulk(insertAttemptSQL, 18, ""),
+		removals: newBulk(deleteQueueSQL, 3, ")"),
+	}
+	if err := w.load(); err != nil {
+		return nil, translate(err)
+	}
+	var err error
+	if w.log, err = startCheckpointer(s, w); err != nil {
+		return nil, err
+	}
+	go w.run()
+	return w, nil
+}
+
+const (
+	nextMessageSQL = `SELECT max(coalesce((SELECT max(ref) FROM message), 0) + 1,
+  coalesce((SELECT next FROM counter WHERE name = 'message'), 1))`
+
+	anyStraySQL = `SELECT EXISTS (SELECT 1 FROM stray)`
+)
+
+// load reads what the writer keeps in memory.
+func (w *writer) load() (err error) {
+	if w.nextMessage, err = w.c.int(nextMessageSQL); err != nil {
+		return err
+	}
+	strays, err := w.c.int(anyStraySQL)
+	w.strays = strays != 0
+	return err
+}
+
+// submit hands op to the goroutine and waits until it is committed. When ctx ends first, op is
+// withdrawn if it is still waiting; else its outcome is awaited, because it may be committed.
+func (w *writer) submit(ctx context.Context, op *write) error {
+	op.done = make(chan struct{})
+	if err := w.push(op); err != nil {
+		return err
+	}
+	select {
+	case <-op.done:
+	case <-ctx.Done():
+		if w.withdraw(op) {
+			return ctx.Err()
+		}
+		<-op.done
+	}
+	return op.err
+}
+
+func (w *writer) push(op *write) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stopped {
+		return errClosed
+	}
+	// Only new messages are refused: settling and configuration make things smaller, or are few.
+	// A call that is alone is taken however large it is.
+	if op.accept != nil && w.items > 0 && (w.items+op.items > w.maxItems || w.bytes+op.bytes > w.maxBytes) {
+		return overloaded()
+	}
+	w.waiting = append(w.waiting, op)
+	w.items += op.items
+	w.bytes += op.bytes
+	w.nudge()
+	return nil
+}
+
+// nudge wakes the goroutine, or makes it look once more before it sleeps.
+func (w *writer) nudge() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (w *writer) withdraw(op *write) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	i := slices.Index(w.waiting, op)
+	if i < 0 {
+		return false
+	}
+	w.waiting = slices.Delete(w.waiting, i, i+1)
+	w.items -= op.items
+	w.bytes -= op.bytes
+	return true
+}
+
+// take moves what waits, up to a group's bounds, into group; done says that nothing will come.
+func (w *writer) take(group []*write) (_ []*write, done bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n, items, bytes := 0, 0, 0
+	for n < len(w.waiting) && (n == 0 || items < groupItems && bytes < groupBytes) {
+		items += w.waiting[n].items
+		bytes += w.waiting[n].bytes
+		n++
+	}
+	group = append(group, w.waiting[:n]...)
+	w.waiting = slices.Delete(w.waiting, 0, n)
+	w.items -= items
+	w.bytes -= bytes
+	return group, w.stopped && n == 0
+}
+
+func (w *writer) depth() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.items
+}
+
+func (w *writer) run() {
+	defer close(w.finished)
+	var group []*write
+	for {
+		var done bool
+		group, done = w.take(group[:0])
+		if len(group) > 0 {
+			w.commit(group)
+			clear(group)
+			w.log.committed(w.c)
+			continue
+		}
+		if done {
+			return
+		}
+		w.log.finish(w.c)
+		<-w.wake
+	}
+}
+
+// stop writes what is waiting and ends.
+func (w *writer) stop() error {
+	w.mu.Lock()
+	w.stopped = true
+	w.mu.Unlock()
+	w.nudge()
+	<-w.finished
+	return errors.Join(w.log.stop(), w.c.close())
+}
+
+// commit makes all of the group durable, or tells each caller why not. When the transaction
+// fails for a reason that lies in one of the writes, each is tried alone, so that one bad write
+// spoils no other.
+func (w *writer) commit(group []*write) {
+	err := w.transact(group)
+	if err != nil && len(group) > 1 && !passing(err) {
+		for i := range group {
+			w.finish(group[i:i+1], w.transact(group[i:i+1]))
+		}
+		return
+	}
+	w.finish(group, err)
+}
+
+// finish tells the hook of new deliveries, then wakes the callers.
+func (w *writer) finish(group []*write, err error) {
+	if err != nil {
+		w.store.log.LogAttrs(context.Background(), slog.LevelError, "commit",
+			slog.Int("writes", len(group)), slog.Any("err", err))
+		err = translate(err)
+	} else {
+		w.store.commits.Add(1)
+		w.tell(group)
+	}
+	for _, op := range group {
+		if op.err == nil {
+			op.err = err
+		}
+		close(op.done)
+	}
+}
+
+// tell calls the hook with what was queued.
+func (w *writer) tell(group []*write) {
+	if w.hook == nil {
+		return
+	}
+	var queued []hark.Delivery
+	for _, op := range group {
+		for i := range op.accept {
+			queued = op.accept[i].appendQueued(queued)
+		}
+		queued = append(queued, op.queued...)
+	}
+	if len(queued) > 0 {
+		w.hook(queued)
+	}
+}
+
+// transact runs the group in one transaction. However it ends, even by a panic, no transaction
+// is left open.
+func (w *writer) transact(group []*write) (err error) {
+	first := w.nextMessage
+	w.firstMessage, w.accepted, w.newTerms, w.straysLeft = first, w.accepted[:0], w.newTerms[:0], false
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic while writing: %v", p)
+		}
+		clear(w.accepted)
+		if err != nil {
+			w.rollback(first)
+		}
+	}()
+	if _, err := w.c.exec("BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	for _, op := range group {
+		op.err, op.queued = nil, op.queued[:0]
+		if err := w.apply(op); err != nil {
+			return err
+		}
+	}
+	if err := w.flush(); err != nil {
+		return err
+	}
+	if w.straysLeft {
+		n, err := w.c.int(anyStraySQL)
+		if err != nil {
+			return err
+		}
+		w.strays = n != 0
+	}
+	_, err = w.c.exec("COMMIT")
+	return err
+}
+
+// rollback forgets the transaction, in the database and in memory.
+func (w *writer) rollback(first hark.Ref) {
+	w.nextMessage = first
+	w.strays = true // at worst a look in vain
+	for _, text := range w.newTerms {
+		delete(w.terms, text)
+	}
+	for _, b := range []*bulk{w.messages, w.payloads, w.queue, w.attempts, w.removals} {
+		b.reset()
+	}
+	// SQLite may have rolled back by itself already; then this fails, and that is fine. Whether
+	// the connection is usable shows at the next BEGIN: it works, or it is said to the callers.
+	_, _ = w.c.exec("ROLLBACK")
+}
+
+// apply does one write inside the transaction. An error of a change is the caller's alone; any
+// other fails the whole transaction.
+func (w *writer) apply(op *write) error {
+	if op.change != nil {
+		return w.isolate(op)
+	}
+	for i := range op.accept {
+		if err := w.accept(&op.accept[i]); err != nil {
+			return err
+		}
+	}
+	for i := range op.enqueue {
+		if err := w.enqueue(op, &op.enqueue[i]); err != nil {
+			return err
+		}
+	}
+	for i := range op.settle {
+		if err := w.settle(&op.settle[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isolate runs a change in a savepoint, so that its failure takes back only itself.
+func (w *writer) isolate(op *write) error {
+	if err := w.flush(); err != nil { // a change sees what was accepted before it
+		return err
+	}
+	if _, err := w.c.exec("SAVEPOINT change"); err != nil {
+		return err
+	}
+	if err := op.change(w.c); err != nil {
+		if passing(err) {
+			return err
+		}
+		op.err = translate(err)
+		if _, err := w.c.exec("ROLLBACK TO change"); err != nil {
+			return err
+		}
+	}
+	_, err := w.c.exec("RELEASE change")
+	return err
+}
+
+func (w *writer) flush() error {
+	for _, b := range []*bulk{w.messages, w.payloads, w.queue, w.removals, w.attempts} {
+		if err := b.flush(w.c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// change runs f in the writer, in a transaction. f may run more than once.
+func (s *Store) change(ctx context.Context, f func(*conn) error) error {
+	if s.writer == nil {
+		return errReadOnly
+	}
+	return s.writer.submit(ctx, &write{change: f, items: 1})
+}
+
+var errReadOnly = &hark.Error{Code: hark.Unavailable, Detail: "The store is open for reading only"}
+
+// OnQueued names the function that is told of committed deliveries.
+func (s *Store) OnQueued(hook func([]hark.Delivery)) {
+	if s.writer != nil {
+		s.writer.hook = hook
+	}
+}
+
+var _ store.Queue = (*Store)(nil)
+
+const (
+	findTermSQL = `SELECT ref FROM term WHERE text = ?`
+
+	insertTermSQL = `INSERT INTO term (text) VALUES (?) RETURNING ref`
+)
+
+// maxTerms bounds the memory for words that come again and again.
+const maxTerms = 50_000
+
+// term answers the short key of a word.
+func (w *writer) term(text string) (int64, error) {
+	if ref, ok := w.terms[text]; ok {
+		return ref, nil
+	}
+	ref, err := w.c.int(findTermSQL, text)
+	if err != nil {
+		return 0, err
+	}
+	if ref == 0 {
+		if ref, err = w.c.int(insertTermSQL, text); err != nil {
+			return 0, err
+		}
+	}
+	if len(w.terms) >= maxTerms {
+		clear(w.terms)
+	}
+	w.terms[text] = ref
+	w.newTerms = append(w.newTerms, text)
+	return ref, nil
+}
