@@ -3,33 +3,56 @@
 //
 // Every operation is a method of Manager that takes the Caller. It promises that all faces behave
 // alike, that an answer about somebody else's things is the answer about things that do not exist,
-// and that several wrong fields are reported at once. Wrong input is a *hark.Error with the wire's
-// field names. It refuses to know any wire format: faces decode, call, encode.
+// that several wrong fields are reported at once, and that every change leaves a line in the audit
+// log. Wrong input is a *hark.Error with the wire's field names. It refuses to know any wire
+// format: faces decode, call, encode.
 package manage
 
 import (
+	"context"
 	"log/slog"
+	"strings"
+	"time"
 
 	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/auth"
+	"github.com/harkhq/hark/internal/directory"
+	"github.com/harkhq/hark/internal/replay"
 	"github.com/harkhq/hark/internal/store"
 )
 
 // Engine is what manage tells the delivery engine.
 type Engine interface {
-	// EndpointChanged says that an endpoint, or whether it is held, is not what it was.
-	EndpointChanged(ref hark.Ref)
+	// EndpointChanged says that an endpoint, or its application, was changed or deleted.
+	EndpointChanged(endpoint hark.Ref)
 }
 
-// Options of a Manager.
+// Tokens is what manage needs of authentication; *auth.Authenticator is it.
+type Tokens interface {
+	IssueAppToken(in auth.AppToken, now time.Time) (string, error)
+	// Forget makes changed keys be looked up again.
+	Forget()
+}
+
+// Replays starts background tasks; *replay.Replayer does.
+type Replays interface {
+	Start(ctx context.Context, env hark.EnvironmentID, kind string, job replay.Job, now time.Time) (hark.Task, error)
+}
+
+// Options of a Manager. Those up to Replays are required.
 type Options struct {
-	Store  store.Store
-	Engine Engine
-	Logger *slog.Logger
+	Store     store.Store
+	Directory *directory.Directory
+	Engine    Engine
+	Tokens    Tokens
+	Replays   Replays
+
+	Logger *slog.Logger // for the audit log; nil writes none
 	// MaxPayload is the most bytes of a message's payload; 0 means DefaultMaxPayload.
 	MaxPayload int
 	// HTTPSOnly refuses endpoints with http:// URLs.
 	HTTPSOnly bool
-	// PortalURL is where the customers' portal is served; "" means that there is none.
+	// PortalURL is where customers open the portal; their token is appended as its fragment.
 	PortalURL string
 }
 
@@ -38,8 +61,113 @@ const DefaultMaxPayload = 1 << 20
 
 // Manager offers the operations. It is safe for concurrent use.
 type Manager struct {
-	store store.Store
+	store     store.Store
+	directory *directory.Directory
+	engine    Engine
+	tokens    Tokens
+	replays   Replays
+	log       *slog.Logger
+
+	maxPayload int
+	httpsOnly  bool
+	portalURL  string
 }
 
 // New makes a Manager.
-func New(opt Options) *Manager { return &Manager{store: opt.Store} }
+func New(opt Options) *Manager {
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opt.MaxPayload <= 0 {
+		opt.MaxPayload = DefaultMaxPayload
+	}
+	return &Manager{
+		store: opt.Store, directory: opt.Directory, engine: opt.Engine, tokens: opt.Tokens, replays: opt.Replays,
+		log: opt.Logger, maxPayload: opt.MaxPayload, httpsOnly: opt.HTTPSOnly, portalURL: opt.PortalURL,
+	}
+}
+
+// Health asks the parts that a server cannot work without.
+func (m *Manager) Health(ctx context.Context) Health {
+	return Health{Store: m.store.Ping(ctx)}
+}
+
+// audit leaves a line about a change. Values of the change are not in it: they may be secret.
+func (m *Manager) audit(ctx context.Context, c *Caller, op operation, attrs ...slog.Attr) {
+	m.log.LogAttrs(ctx, slog.LevelInfo, "audit", append([]slog.Attr{
+		slog.String("operation", rules[op].name),
+		slog.String("env", string(c.EnvironmentID)),
+		slog.String("actor", c.Actor),
+		slog.String("key", string(c.KeyID)),
+	}, attrs...)...)
+}
+
+// app finds the application that an operation is about, if the caller may do it there. To a caller
+// that is restricted to one application the others do not exist.
+func (m *Manager) app(ctx context.Context, c *Caller, op operation, idOrUID string) (*directory.Application, error) {
+	if err := c.permit(op); err != nil {
+		return nil, err
+	}
+	return m.findApp(ctx, c, idOrUID)
+}
+
+func (m *Manager) findApp(ctx context.Context, c *Caller, idOrUID string) (*directory.Application, error) {
+	app, err := m.directory.Application(ctx, c.EnvironmentID, idOrUID)
+	if err != nil {
+		return nil, err
+	}
+	if c.ApplicationID != "" && app.ID != c.ApplicationID {
+		return nil, hark.ErrNotFound
+	}
+	return app, nil
+}
+
+// endpoint finds a live endpoint of an application, by id or uid.
+func findEndpoint(app *directory.Application, idOrUID string) (*directory.Endpoint, error) {
+	if idOrUID == "" {
+		return nil, hark.ErrNotFound
+	}
+	byID := strings.HasPrefix(idOrUID, hark.EndpointPrefix)
+	for _, ep := range app.Endpoints {
+		if byID && string(ep.ID) == idOrUID || !byID && ep.UID == idOrUID {
+			return ep, nil
+		}
+	}
+	return nil, hark.ErrNotFound
+}
+
+// appEndpoint finds an application and one of its endpoints.
+func (m *Manager) appEndpoint(ctx context.Context, c *Caller, op operation, app, endpoint string) (*directory.Application, *directory.Endpoint, error) {
+	a, err := m.app(ctx, c, op, app)
+	if err != nil {
+		return nil, nil, err
+	}
+	ep, err := findEndpoint(a, endpoint)
+	return a, ep, err
+}
+
+// appMessage finds an application and one of its messages, without the payload.
+func (m *Manager) appMessage(ctx context.Context, c *Caller, op operation, app, message string) (*directory.Application, hark.Message, error) {
+	a, err := m.app(ctx, c, op, app)
+	if err != nil {
+		return nil, hark.Message{}, err
+	}
+	msg, err := m.store.Message(ctx, a.Ref, message, false)
+	return a, msg, err
+}
+
+// changed tells everybody that an application or some of its endpoints are not what they were.
+func (m *Manager) changed(app hark.Ref, endpoints ...hark.Ref) {
+	m.directory.Forget(app)
+	for _, ref := range endpoints {
+		m.engine.EndpointChanged(ref)
+	}
+}
+
+func endpointRefs(app *directory.Application) []hark.Ref {
+	refs := make([]hark.Ref, len(app.Endpoints))
+	for i, ep := range app.Endpoints {
+		refs[i] = ep.Ref
+	}
+	return refs
+}
