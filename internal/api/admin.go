@@ -1,0 +1,167 @@
+package api
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/manage"
+)
+
+// AppPortalAccessIn asks for access to the customers' portal of an application.
+type AppPortalAccessIn struct {
+	Application  *ApplicationIn       `json:"application" doc:"Makes the application if it is not there yet; its uid must be the one in the path."`
+	FeatureFlags manage.Opt[[]string] `json:"featureFlags" doc:"Event types with a feature flag are visible only with one of these."`
+	Capabilities manage.Opt[[]string] `json:"capabilities" doc:"ViewBase, ViewEndpointSecret, ManageEndpointSecret, ManageTransformations, CreateAttempts, ManageEndpoint; all when it is left out."`
+	ReadOnly     manage.Opt[bool]     `json:"readOnly" doc:"The old way to ask for ViewBase alone."`
+	Expiry       manage.Opt[int]      `json:"expiry" doc:"Seconds, 3600 to 604800."`
+	SessionID    manage.Opt[string]   `json:"sessionId"`
+}
+
+// AppPortalAccessOut opens the portal.
+type AppPortalAccessOut struct {
+	URL   string `json:"url"`
+	Token string `json:"token"`
+}
+
+func appPortalAccess(c *call, in AppPortalAccessIn) (AppPortalAccessOut, error) {
+	ask := manage.PortalIn{FeatureFlags: in.FeatureFlags, Capabilities: in.Capabilities, ReadOnly: in.ReadOnly,
+		Expiry: in.Expiry, SessionID: in.SessionID}
+	if in.Application != nil {
+		app := in.Application.domain()
+		ask.Application = &app
+	}
+	access, err := c.api.Manage.PortalAccess(c.r.Context(), c.caller, c.path("app_id"), ask)
+	return AppPortalAccessOut(access), err
+}
+
+func dashboardAccess(c *call, _ none) (AppPortalAccessOut, error) {
+	access, err := c.api.Manage.PortalAccess(c.r.Context(), c.caller, c.path("app_id"), manage.PortalIn{})
+	return AppPortalAccessOut(access), err
+}
+
+func logout(*call, none) (none, error) {
+	return none{}, hark.Errorf(hark.NotImplemented, "tokens end when they expire; there is nothing to log out of")
+}
+
+// EnvironmentOut is the environment that the key belongs to.
+type EnvironmentOut struct {
+	ID            hark.EnvironmentID `json:"id"`
+	Name          string             `json:"name"`
+	RetentionDays float64            `json:"retentionDays" doc:"How long messages are kept."`
+	CreatedAt     time.Time          `json:"createdAt"`
+}
+
+func environmentOut(env *hark.Environment) EnvironmentOut {
+	retention := env.Retention
+	if retention == 0 {
+		retention = hark.DefaultRetention
+	}
+	return EnvironmentOut{ID: env.ID, Name: env.Name, RetentionDays: retention.Hours() / 24, CreatedAt: env.CreatedAt}
+}
+
+// EnvironmentPatch changes the fields that are given.
+type EnvironmentPatch struct {
+	RetentionDays manage.Opt[int] `json:"retentionDays" doc:"1 to 3650; null goes back to the default."`
+}
+
+func getEnvironment(c *call, _ none) (EnvironmentOut, error) {
+	envs, err := c.api.Manage.ListEnvironments(c.r.Context(), c.caller)
+	if err != nil {
+		return EnvironmentOut{}, err
+	}
+	for i := range envs {
+		if envs[i].ID == c.caller.EnvironmentID {
+			return environmentOut(&envs[i]), nil
+		}
+	}
+	return EnvironmentOut{}, hark.ErrNotFound
+}
+
+func patchEnvironment(c *call, in EnvironmentPatch) (EnvironmentOut, error) {
+	env, err := c.api.Manage.PatchEnvironment(c.r.Context(), c.caller, manage.EnvironmentPatch(in))
+	return environmentOut(&env), err
+}
+
+// KeyIn describes an API key to create.
+type KeyIn struct {
+	Name          string                `json:"name" req:"1"`
+	Scope         hark.Scope            `json:"scope" req:"1" enum:"admin,publish,read"`
+	ApplicationID manage.Opt[string]    `json:"applicationId" doc:"The one application it is for, by id or uid."`
+	ExpiresAt     manage.Opt[time.Time] `json:"expiresAt"`
+}
+
+// KeyRotateIn asks to replace a key.
+type KeyRotateIn struct {
+	OverlapSeconds manage.Opt[int] `json:"overlapSeconds" doc:"How long the old key goes on working; 86400 by default, 0 ends it at once."`
+}
+
+// KeyOut is an API key, without its text.
+type KeyOut struct {
+	ID            hark.KeyID          `json:"id"`
+	Name          string              `json:"name"`
+	Scope         hark.Scope          `json:"scope" enum:"admin,publish,read"`
+	ApplicationID *hark.ApplicationID `json:"applicationId"`
+	Prefix        string              `json:"prefix" doc:"Its first characters, to recognise it by."`
+	CreatedAt     time.Time           `json:"createdAt"`
+	ExpiresAt     *time.Time          `json:"expiresAt"`
+	RevokedAt     *time.Time          `json:"revokedAt"`
+}
+
+// KeyCreatedOut is a new API key: the only answer that ever shows its text.
+type KeyCreatedOut struct {
+	KeyOut
+	Key string `json:"key" doc:"Keep it: it is shown this once."`
+}
+
+func keyOut(k *hark.Key) KeyOut {
+	return KeyOut{ID: k.ID, Name: k.Name, Scope: k.Scope, ApplicationID: orNull(k.ApplicationID), Prefix: k.Prefix,
+		CreatedAt: k.CreatedAt, ExpiresAt: orNull(k.ExpiresAt), RevokedAt: orNull(k.RevokedAt)}
+}
+
+func listKeys(c *call, _ none) (ListResponse[KeyOut], error) {
+	q := c.query()
+	in := q.page()
+	if q.err != nil {
+		return ListResponse[KeyOut]{}, q.err
+	}
+	page, err := c.api.Manage.ListKeys(c.r.Context(), c.caller, in)
+	return listOf(page, keyOut), err
+}
+
+func createKey(c *call, in KeyIn) (KeyCreatedOut, error) {
+	k, text, err := c.api.Manage.CreateKey(c.r.Context(), c.caller, manage.KeyIn(in))
+	return KeyCreatedOut{keyOut(&k), text}, err
+}
+
+func rotateKey(c *call, in KeyRotateIn) (KeyCreatedOut, error) {
+	k, text, err := c.api.Manage.RotateKey(c.r.Context(), c.caller, c.path("key_id"), in.OverlapSeconds)
+	return KeyCreatedOut{keyOut(&k), text}, err
+}
+
+func revokeKey(c *call, _ none) (none, error) {
+	return none{}, c.api.Manage.RevokeKey(c.r.Context(), c.caller, c.path("key_id"))
+}
+
+// HealthOut says which parts work.
+type HealthOut struct {
+	Database HealthStatus `json:"database"`
+	Queue    HealthStatus `json:"queue" doc:"In Hark the queue and the guards are in the database too."`
+	Cache    HealthStatus `json:"cache"`
+}
+
+// HealthStatus is ok or error.
+type HealthStatus struct {
+	Status string `json:"status" enum:"ok,error"`
+}
+
+func getHealth(c *call, _ none) (HealthOut, error) {
+	status := HealthStatus{"ok"}
+	if err := c.api.Manage.Health(c.r.Context()).Store; err != nil {
+		status.Status = "error"
+		c.status = http.StatusInternalServerError
+	}
+	return HealthOut{Database: status, Queue: status, Cache: status}, nil
+}
+
+func ping(*call, none) (none, error) { return none{}, nil }

@@ -1,0 +1,196 @@
+package api
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/store"
+)
+
+// A POST with an idempotency-key takes effect once. Publishing hands the key to package manage, which
+// decides inside the accepting transaction; every other POST is remembered by its answer, here:
+//
+//	enter (one at a time per key) ─▶ recall ─┬─ found, same body ──▶ the same answer
+//	                                         ├─ found, other body ─▶ 422
+//	                                         └─ not found ─▶ do it ─▶ 2xx? remember ─▶ leave
+//
+// Answers may hold secrets that are shown once, so they are kept encrypted under a key made from
+// the caller's own token and idempotency key: only who repeats the request can read them.
+
+const (
+	idempotencyTTL  = 12 * time.Hour
+	idempotencyWait = 5 * time.Second
+	maxKeyBytes     = 1024
+)
+
+// keyText is the idempotency key of the request: quoted, as the draft standard has it, or bare.
+func (c *call) keyText() (string, error) {
+	values := c.r.Header["Idempotency-Key"]
+	if len(values) == 0 {
+		return "", nil
+	}
+	text := values[0]
+	if n := len(text); n >= 2 && text[0] == '"' && text[n-1] == '"' {
+		text = text[1 : n-1]
+	}
+	if len(values) > 1 || len(text) > maxKeyBytes {
+		return "", hark.InvalidField("give one key of at most 1024 characters", "header", "idempotency-key")
+	}
+	return text, nil
+}
+
+// idempotencyKey is the key under which the request is known to the store; nil when it has none.
+func (c *call) idempotencyKey(body []byte) (*store.IdempotencyKey, error) {
+	text, err := c.keyText()
+	if text == "" || err != nil {
+		return nil, err
+	}
+	return &store.IdempotencyKey{
+		Hash:        c.digest("request", text),
+		Fingerprint: sha256.Sum256(body),
+		ExpiresAt:   c.began.Add(idempotencyTTL),
+	}, nil
+}
+
+// digest hashes the caller's token, the key and the address, each with its length, for one purpose.
+func (c *call) digest(purpose, key string) [32]byte {
+	b := make([]byte, 0, 512)
+	for _, part := range [...]string{purpose, c.r.Header.Get("Authorization"), key, c.r.Method, c.r.RequestURI} {
+		b = binary.AppendUvarint(b, uint64(len(part)))
+		b = append(b, part...)
+	}
+	return sha256.Sum256(b)
+}
+
+// onceOnly runs an operation that is not idempotent by itself.
+func (c *call) onceOnly() error {
+	text, err := c.keyText()
+	if err != nil {
+		return err
+	}
+	if text == "" {
+		return c.op.serve(c)
+	}
+	body, err := c.body()
+	if err != nil {
+		return err
+	}
+	key, err := c.idempotencyKey(body)
+	if err != nil {
+		return err
+	}
+	if err := c.api.once.enter(c.r.Context(), key.Hash); err != nil {
+		return err
+	}
+	defer c.api.once.leave(key.Hash)
+
+	answer, err := c.api.Guards.Recall(c.r.Context(), key.Hash, c.began)
+	switch {
+	case err == nil:
+		return c.repeat(answer, key, text)
+	case !errors.Is(err, hark.ErrNotFound):
+		return err
+	}
+	if err := c.op.serve(c); err != nil || c.status/100 != 2 {
+		return err
+	}
+	answer = store.Answer{Key: *key, Status: c.status, Body: c.seal(text)}
+	// It has happened: that the caller has gone does not make it any less worth remembering.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.r.Context()), idempotencyWait)
+	defer cancel()
+	if err := c.api.Guards.Remember(ctx, answer, c.began); err != nil {
+		c.api.log.LogAttrs(ctx, slog.LevelWarn, "answer not remembered", slog.String("operation", c.op.id),
+			slog.String("request", c.requestID()), slog.Any("err", err))
+	}
+	return nil
+}
+
+// repeat gives the remembered answer again.
+func (c *call) repeat(answer store.Answer, key *store.IdempotencyKey, text string) error {
+	if answer.Key.Fingerprint != key.Fingerprint {
+		return hark.InvalidField("this key was used with another body", "header", "idempotency-key")
+	}
+	body, err := c.unseal(text, answer.Body)
+	if err != nil {
+		return err
+	}
+	c.status = answer.Status
+	c.out.Write(body)
+	return nil
+}
+
+// box encrypts for the holder of the caller's token and key.
+func (c *call) box(key string) (cipher.AEAD, error) {
+	secret := c.digest("answer", key)
+	block, err := aes.NewCipher(secret[:])
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCMWithRandomNonce(block)
+}
+
+func (c *call) seal(key string) []byte {
+	box, err := c.box(key)
+	if err != nil {
+		panic(err) // only a key of a wrong length fails
+	}
+	return box.Seal(nil, nil, c.out.Bytes(), nil)
+}
+
+func (c *call) unseal(key string, sealed []byte) ([]byte, error) {
+	box, err := c.box(key)
+	if err != nil {
+		return nil, err
+	}
+	return box.Open(nil, nil, sealed, nil)
+}
+
+// inFlight makes requests with the same key wait for each other. Its size is the number of
+// requests that are running.
+type inFlight struct {
+	mu   sync.Mutex
+	keys map[[32]byte]chan struct{} // closed when the request ends
+}
+
+// enter waits until nobody else works on the key, or gives up with InProgress.
+func (f *inFlight) enter(ctx context.Context, hash [32]byte) error {
+	var giveUp <-chan time.Time
+	for {
+		f.mu.Lock()
+		other, busy := f.keys[hash]
+		if !busy {
+			if f.keys == nil {
+				f.keys = map[[32]byte]chan struct{}{}
+			}
+			f.keys[hash] = make(chan struct{})
+			f.mu.Unlock()
+			return nil
+		}
+		f.mu.Unlock()
+		if giveUp == nil {
+			giveUp = time.After(idempotencyWait)
+		}
+		select {
+		case <-other:
+		case <-giveUp:
+			return hark.Errorf(hark.InProgress, "a request with this idempotency key is still being worked on")
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (f *inFlight) leave(hash [32]byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	close(f.keys[hash])
+	delete(f.keys, hash)
+}

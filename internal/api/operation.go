@@ -1,0 +1,98 @@
+package api
+
+import (
+	"net/http"
+	"reflect"
+)
+
+// operation is one row of the table that the API is made from: it registers the route, says who
+// may call it before its body is read, and documents it.
+type operation struct {
+	method  string
+	path    string // below prefix, with the wildcards of http.ServeMux
+	id      string // as the clients' generators know it
+	tag     string
+	summary string
+	doc     string
+	access  access
+	query   []param
+	status  []int // of success; the first is the usual one
+	handler
+
+	optionalBody bool  // the body may be empty
+	bodyLimit    int64 // 0 means maxBody
+	lean         bool  // decides about idempotency itself
+	hidden       bool  // served, not documented
+}
+
+// prefix is where every operation's path begins.
+const prefix = "/api/v1"
+
+// access says who may call an operation.
+type access int8
+
+const (
+	everyone access = iota // no key at all
+	customer               // any key, and application tokens for their application
+	operator               // keys and tokens of the environment; never an application token
+)
+
+// param is a query parameter, for the documents.
+type param struct {
+	name string
+	kind reflect.Type
+	doc  string
+}
+
+// handler is what an operation does, with the types of its bodies.
+type handler struct {
+	in, out reflect.Type // none: no body
+	serve   func(*call) error
+}
+
+// none is the body that is not there.
+type none struct{}
+
+var typeNone = reflect.TypeFor[none]()
+
+// does makes a handler of a function from the request's body to the answer's.
+func does[In, Out any](f func(c *call, in In) (Out, error)) handler {
+	h := handler{in: reflect.TypeFor[In](), out: reflect.TypeFor[Out]()}
+	h.serve = func(c *call) error {
+		var in In
+		if h.in != typeNone {
+			text, err := c.body()
+			if err != nil {
+				return err
+			}
+			if len(text) > 0 || !c.op.optionalBody {
+				if err := decodeJSON(text, &in); err != nil {
+					return err
+				}
+			}
+		}
+		out, err := f(c, in)
+		if err != nil {
+			return err
+		}
+		if h.out != typeNone {
+			c.encode(out)
+		}
+		return nil
+	}
+	return h
+}
+
+// raw makes a handler of a function that reads and writes the bodies itself; In and Out are for
+// the documents.
+func raw[In, Out any](f func(c *call) error) handler {
+	return handler{in: reflect.TypeFor[In](), out: reflect.TypeFor[Out](), serve: f}
+}
+
+// statusCreated is for operations that may find what they were to make: 201, or 200.
+func (c *call) created(created bool) {
+	c.status = http.StatusOK
+	if created {
+		c.status = http.StatusCreated
+	}
+}
