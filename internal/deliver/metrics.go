@@ -1,0 +1,60 @@
+package deliver
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/harkhq/hark"
+)
+
+// metrics of the engine. Labels come from closed sets.
+type metrics struct {
+	attempts [3]prometheus.Counter // by outcome
+	duration prometheus.Histogram
+	inflight prometheus.Gauge
+	lanes    prometheus.Gauge
+	rows     prometheus.Gauge
+	bytes    prometheus.Gauge
+	disabled prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	gauge := func(name, help string) prometheus.Gauge {
+		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+		reg.MustRegister(g)
+		return g
+	}
+	attempts := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "hark_attempts_total", Help: "Attempts recorded, by outcome: succeeded, retrying, failed.",
+	}, []string{"outcome"})
+	m := &metrics{
+		attempts: [3]prometheus.Counter{
+			attempts.WithLabelValues("succeeded"), attempts.WithLabelValues("retrying"), attempts.WithLabelValues("failed"),
+		},
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "hark_attempt_duration_seconds", Help: "How long attempts took.",
+			Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+		}),
+		inflight: gauge("hark_attempts_in_flight", "Attempts in flight."),
+		lanes:    gauge("hark_lanes", "Endpoints with deliveries in memory or in the queue."),
+		rows:     gauge("hark_queue_rows_in_memory", "Queue rows held in memory."),
+		bytes:    gauge("hark_queue_payload_bytes_in_memory", "Payload bytes held with them."),
+		disabled: prometheus.NewCounter(prometheus.CounterOpts{Name: "hark_endpoints_disabled_total", Help: "Endpoints that Hark took out of service."}),
+	}
+	reg.MustRegister(attempts, m.duration, m.disabled)
+	return m
+}
+
+func (m *metrics) settled(a *hark.Attempt) {
+	if a == nil {
+		return
+	}
+	switch a.Status {
+	case hark.Succeeded:
+		m.attempts[0].Inc()
+	case hark.Sending:
+		m.attempts[1].Inc()
+	default:
+		m.attempts[2].Inc()
+	}
+	m.duration.Observe(a.Duration.Seconds())
+}

@@ -1,0 +1,496 @@
+package deliver
+
+import (
+	"container/heap"
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/directory"
+	"github.com/harkhq/hark/internal/store"
+)
+
+// owner is the goroutine that keeps the lanes: everything here is touched by it alone.
+type owner struct {
+	*Engine
+	lanes     map[hark.Ref]*lane
+	turns     turns
+	timers    timers
+	parked    []*lane // they have retries ready, and too many retries are in flight
+	limiters  map[hark.Ref]*rate.Limiter
+	memory    memory
+	inflight  int
+	retries   int // of those in flight
+	stopping  bool
+	nextSweep time.Time
+	spare     mail
+	ctx       context.Context // for store reads; ends with Run's
+	// background are reads and disablings under way.
+	background sync.WaitGroup
+}
+
+const sweepEvery = time.Minute
+
+func newOwner(e *Engine, backlogs []store.Backlog) *owner {
+	o := &owner{
+		Engine:   e,
+		lanes:    make(map[hark.Ref]*lane, len(backlogs)),
+		turns:    turns{byApp: map[hark.Ref]*appTurn{}},
+		limiters: map[hark.Ref]*rate.Limiter{},
+		memory:   memory{mostRows: e.opt.RowsInMemory, mostBytes: e.opt.PayloadBytes},
+	}
+	for _, b := range backlogs {
+		l := newLane(b.ApplicationRef, b.EndpointRef, &o.memory)
+		l.horizon = firstPlace
+		o.lanes[b.EndpointRef] = l
+		o.turns.add(l)
+	}
+	return o
+}
+
+// run is the loop. It returns when ctx has ended and nothing is in flight any more; attempts that
+// take longer than the drain timeout are cut off by abort.
+func (o *owner) run(ctx context.Context, abort func()) {
+	o.ctx = ctx
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	ending := ctx.Done()
+	var drained <-chan time.Time
+	for {
+		now := time.Now()
+		o.readMail(now)
+		if !o.stopping {
+			o.expire(now)
+			o.dispatch(now)
+			o.sweep(now)
+		}
+		o.metrics.inflight.Set(float64(o.inflight))
+		if o.stopping && o.inflight == 0 {
+			return
+		}
+		timer.Reset(o.untilNext(now))
+		select {
+		case <-o.mailbox.wake:
+		case <-timer.C:
+		case <-ending:
+			o.stopping, ending = true, nil
+			drained = time.After(o.opt.DrainTimeout)
+		case <-drained:
+			abort()
+		}
+	}
+}
+
+func (o *owner) untilNext(now time.Time) time.Duration {
+	next := o.nextSweep
+	if len(o.timers) > 0 && o.timers[0].wakeAt.Before(next) {
+		next = o.timers[0].wakeAt
+	}
+	return max(next.Sub(now), 0)
+}
+
+// readMail brings the lanes up to date.
+func (o *owner) readMail(now time.Time) {
+	in := o.mailbox.take(o.spare)
+	for _, j := range in.ended {
+		o.ended(j, now)
+	}
+	for _, j := range in.settled {
+		if !j.lane.gone {
+			j.lane.settle(j)
+			o.turns.add(j.lane)
+		} else {
+			j.lane.dismiss(place(j.delivery))
+		}
+	}
+	for _, rows := range in.offered {
+		for i := range rows {
+			l := o.lane(&rows[i])
+			l.push(&rows[i])
+			o.turns.add(l)
+		}
+	}
+	for _, p := range in.pages {
+		p.lane.read(p, now)
+		if p.err != nil {
+			o.opt.Log.LogAttrs(o.ctx, slog.LevelError, "queue not read", slog.Any("err", p.err))
+			o.wakeLane(p.lane, now.Add(time.Second))
+			continue
+		}
+		o.turns.add(p.lane)
+	}
+	for _, ref := range in.changed {
+		if l := o.lanes[ref]; l != nil {
+			l.ep, l.disabling = nil, false
+			delete(o.limiters, l.app)
+			o.turns.add(l)
+		}
+	}
+	for _, ref := range in.failing {
+		if l := o.lanes[ref]; l != nil {
+			o.disable(l, "failing")
+		}
+	}
+	for _, loaded := range in.loaded {
+		o.loaded(loaded, now)
+	}
+	o.spare = in.emptied()
+}
+
+// lane is the lane of a committed row. A lane that is not there has no rows in the store, or it
+// would have been made at the start: so a new one knows all there is.
+func (o *owner) lane(d *hark.Delivery) *lane {
+	l := o.lanes[d.EndpointRef]
+	if l == nil {
+		l = newLane(d.ApplicationRef, d.EndpointRef, &o.memory)
+		o.lanes[d.EndpointRef] = l
+	}
+	return l
+}
+
+// ended notes that an attempt is over; its settlement is on its way.
+func (o *owner) ended(j *job, now time.Time) {
+	o.inflight--
+	if j.delivery.Attempts > 0 {
+		o.retries--
+		for _, l := range o.parked {
+			o.turns.add(l)
+		}
+		o.parked = o.parked[:0]
+	}
+	l := j.lane
+	l.inflight--
+	l.lastUsed = now
+	if j.unsent { // the attempt did not take place: the row is where it was
+		l.dismiss(place(j.delivery))
+		l.release(j)
+		l.forget()
+		o.wakeLane(l, now.Add(time.Second))
+		return
+	}
+	l.health.Ended(now, j.verdict.Class, j.verdict.Pause, j.endpoint.MostInFlight())
+	l.release(j)
+	switch {
+	case j.verdict.Disable != "":
+		o.disable(l, j.verdict.Disable)
+	case j.verdict.Status != hark.Succeeded:
+		o.considerDisabling(l, now)
+	}
+	o.turns.add(l)
+}
+
+// dispatch starts what may start, in turns, while there are slots.
+func (o *owner) dispatch(now time.Time) {
+	for o.inflight < o.opt.InFlight && o.settler.waiting() < mostUnsettled {
+		l := o.turns.next()
+		if l == nil {
+			return
+		}
+		if d := o.claim(l, now); d != nil {
+			o.start(l, d)
+			o.turns.add(l)
+		}
+	}
+	if o.turns.apps.len() > 0 && o.inflight == 0 {
+		// Nothing is in flight that could wake us: the settler is stuck. Look again soon.
+		o.nextSweep = now.Add(100 * time.Millisecond)
+	}
+}
+
+// claim takes the lane's next delivery if everything allows it: the endpoint, its health, its rate
+// and its application's. Otherwise it sees to it that the lane is looked at again in time.
+func (o *owner) claim(l *lane, now time.Time) *hark.Delivery {
+	if !o.configure(l) {
+		return nil
+	}
+	if l.ep.Held() && len(l.manual) == 0 {
+		l.forget()
+		return nil
+	}
+	if l.wantsPage() {
+		o.readPage(l)
+	}
+	if ok, wake := l.health.Ready(now, l.inflight, o.share(l)); !ok {
+		o.wakeLane(l, wake)
+		return nil
+	}
+	if wake := o.throttled(l, now); !wake.IsZero() {
+		o.wakeLane(l, wake)
+		return nil
+	}
+	d, wake, parked := l.next(now, o.retries < o.opt.InFlight/2)
+	if d == nil {
+		o.wakeLane(l, wake)
+		if parked {
+			o.parked = append(o.parked, l)
+		}
+		// Lines block each other and there is more behind them: look further.
+		if l.ordered() && l.reading == nil && compare(l.horizon, lastPlace) < 0 && len(l.rows) < l.most() {
+			o.readPage(l)
+		}
+		return nil
+	}
+	o.spend(l, now)
+	return d
+}
+
+// share is how many slots a lane may use now: its own maximum, but never more than a quarter of
+// what is free. So slow endpoints, however many take what they can get, leave slots to others.
+func (o *owner) share(l *lane) int {
+	return min(l.ep.MostInFlight(), max(1, (o.opt.InFlight-o.inflight)/4))
+}
+
+// configure finds the lane's endpoint; false while it is being loaded, or when it is gone.
+func (o *owner) configure(l *lane) bool {
+	if l.ep != nil {
+		return true
+	}
+	if l.gone || l.loading {
+		return false
+	}
+	if app := o.opt.Directory.Cached(l.app); app != nil {
+		return o.use(l, app)
+	}
+	l.loading = true
+	ref, endpoint := l.app, l.endpoint
+	o.background.Go(func() {
+		app, err := o.opt.Directory.ByRef(o.ctx, ref)
+		if hark.CodeOf(err) == hark.NotFound {
+			app, err = nil, nil
+		}
+		o.mailbox.send(func(in *mail) {
+			in.loaded = append(in.loaded, loadedApplication{ref: endpoint, app: app, err: err})
+		})
+	})
+	return false
+}
+
+func (o *owner) loaded(in loadedApplication, now time.Time) {
+	l := o.lanes[in.ref]
+	if l == nil || !l.loading {
+		return
+	}
+	l.loading = false
+	if in.err != nil {
+		o.opt.Log.LogAttrs(o.ctx, slog.LevelError, "endpoint not loaded", slog.Any("err", in.err))
+		o.wakeLane(l, now.Add(time.Second))
+		return
+	}
+	o.use(l, in.app)
+	o.turns.add(l)
+}
+
+// use takes the lane's endpoint from its application; if it is not there any more, the lane ends.
+func (o *owner) use(l *lane, app *directory.Application) bool {
+	var ep *directory.Endpoint
+	if app != nil {
+		ep = app.Endpoint(l.endpoint)
+	}
+	if ep == nil {
+		l.gone = true
+		l.manual = nil
+		l.forget()
+		delete(o.lanes, l.endpoint)
+		return false
+	}
+	l.ep = ep
+	l.limiter = newLimiter(ep.ThrottleRate)
+	if app.ThrottleRate > 0 && o.limiters[l.app] == nil {
+		o.limiters[l.app] = newLimiter(app.ThrottleRate)
+	}
+	return true
+}
+
+// newLimiter lets n through a second, and a tenth of that at once.
+func newLimiter(n int) *rate.Limiter {
+	if n <= 0 {
+		return nil
+	}
+	return rate.NewLimiter(rate.Limit(n), max(1, n/10))
+}
+
+// throttled says when the lane's next attempt may start, or zero: now.
+func (o *owner) throttled(l *lane, now time.Time) (wake time.Time) {
+	for _, limiter := range [2]*rate.Limiter{l.limiter, o.limiters[l.app]} {
+		if limiter == nil {
+			continue
+		}
+		if missing := 1 - limiter.TokensAt(now); missing > 0 {
+			at := now.Add(time.Duration(missing / float64(limiter.Limit()) * float64(time.Second)))
+			if at.After(wake) {
+				wake = at
+			}
+		}
+	}
+	return wake
+}
+
+func (o *owner) spend(l *lane, now time.Time) {
+	for _, limiter := range [2]*rate.Limiter{l.limiter, o.limiters[l.app]} {
+		if limiter != nil {
+			limiter.AllowN(now, 1)
+		}
+	}
+}
+
+// start hands a delivery to a worker.
+func (o *owner) start(l *lane, d *hark.Delivery) {
+	o.inflight++
+	l.inflight++
+	if d.Attempts > 0 {
+		o.retries++
+	}
+	l.health.Started()
+	o.workers.send(&job{lane: l, endpoint: l.ep, delivery: d})
+}
+
+// readPage reads on in the lane's queue, with the messages of what is due.
+func (o *owner) readPage(l *lane) {
+	after, limit := l.horizon, l.most()
+	l.reading = &reading{after: after, settled: map[store.Position]struct{}{}}
+	spare := o.memory.mostBytes - o.memory.bytes
+	o.background.Go(func() {
+		p := page{lane: l, after: after}
+		p.rows, p.err = o.opt.Store.ReadQueue(o.ctx, l.endpoint, after, min(limit, pageRows))
+		p.full = len(p.rows) == min(limit, pageRows)
+		if p.err == nil {
+			o.attachMessages(p.rows, spare)
+		}
+		o.mailbox.send(func(in *mail) { in.pages = append(in.pages, p) })
+	})
+}
+
+// attachMessages reads the messages of rows that are due. A row left without one is no harm: its
+// worker reads it.
+func (o *owner) attachMessages(rows []hark.Delivery, spare int64) {
+	now := time.Now().UnixMilli()
+	refs := make([]hark.Ref, 0, len(rows))
+	for i := range rows {
+		if rows[i].Due <= now && spare > 0 {
+			refs = append(refs, rows[i].MessageRef)
+		}
+	}
+	if len(refs) == 0 {
+		return
+	}
+	// In parts, so that large payloads stop the reading before they fill the memory.
+	found := make(map[hark.Ref]*hark.Message, len(refs))
+	for len(refs) > 0 && spare > 0 {
+		part := refs[:min(16, len(refs))]
+		refs = refs[len(part):]
+		messages, err := o.opt.Store.MessagesByRef(o.ctx, part)
+		if err != nil {
+			return
+		}
+		for i := range messages {
+			found[messages[i].Ref] = &messages[i]
+			spare -= int64(len(messages[i].Body()))
+		}
+	}
+	for i := range rows {
+		rows[i].Message = found[rows[i].MessageRef]
+	}
+}
+
+// disable takes an endpoint out of service; its rows stay in the store.
+func (o *owner) disable(l *lane, reason string) {
+	if l.disabling || l.ep == nil || l.ep.Disabled {
+		return
+	}
+	l.disabling = true
+	o.metrics.disabled.Inc()
+	// Until the change comes back through EndpointChanged nothing more is sent.
+	held := *l.ep
+	held.Disabled = true
+	l.ep = &held
+	o.background.Go(func() {
+		if err := o.opt.Disable(context.WithoutCancel(o.ctx), l.app, l.endpoint, reason); err != nil {
+			o.opt.Log.LogAttrs(o.ctx, slog.LevelError, "endpoint not disabled", slog.String("endpoint", string(held.ID)), slog.Any("err", err))
+			o.mailbox.change(l.endpoint)
+		}
+	})
+}
+
+// considerDisabling asks, now and then, whether an endpoint has failed for too long.
+func (o *owner) considerDisabling(l *lane, now time.Time) {
+	after := o.opt.DisableAfter
+	if after < 0 || l.disabling || l.ep == nil || now.Sub(l.checked) < min(10*time.Minute, after/20) {
+		return
+	}
+	l.checked = now
+	o.background.Go(func() {
+		since, failing, err := o.opt.Store.FailingSince(o.ctx, l.endpoint, now.Add(-after-24*time.Hour))
+		if err == nil && failing && now.Sub(since) >= after {
+			o.mailbox.send(func(in *mail) { in.failing = append(in.failing, l.endpoint) })
+		}
+	})
+}
+
+// wakeLane looks at a lane again at a moment; zero: when something happens to it.
+func (o *owner) wakeLane(l *lane, at time.Time) {
+	if at.IsZero() {
+		return
+	}
+	if l.timer >= 0 {
+		if at.Before(l.wakeAt) {
+			l.wakeAt = at
+			heap.Fix(&o.timers, l.timer)
+		}
+		return
+	}
+	l.wakeAt = at
+	heap.Push(&o.timers, l)
+}
+
+// expire gives lanes whose time has come their turn.
+func (o *owner) expire(now time.Time) {
+	for len(o.timers) > 0 && !o.timers[0].wakeAt.After(now) {
+		l := heap.Pop(&o.timers).(*lane)
+		if !l.gone {
+			o.turns.add(l)
+		}
+	}
+}
+
+// sweep drops lanes that have nothing to do and shows the gauges.
+func (o *owner) sweep(now time.Time) {
+	if now.Before(o.nextSweep) {
+		return
+	}
+	o.nextSweep = now.Add(sweepEvery)
+	for ref, l := range o.lanes {
+		if l.timer < 0 && !l.loading && l.idle(now) {
+			delete(o.lanes, ref)
+		}
+	}
+	o.metrics.lanes.Set(float64(len(o.lanes)))
+	o.metrics.rows.Set(float64(o.memory.rows))
+	o.metrics.bytes.Set(float64(o.memory.bytes))
+}
+
+// timers is a heap of lanes by the moment they want to be looked at.
+type timers []*lane
+
+func (t timers) Len() int           { return len(t) }
+func (t timers) Less(i, j int) bool { return t[i].wakeAt.Before(t[j].wakeAt) }
+func (t timers) Swap(i, j int) {
+	t[i], t[j] = t[j], t[i]
+	t[i].timer, t[j].timer = i, j
+}
+func (t *timers) Push(x any) {
+	l := x.(*lane)
+	l.timer = len(*t)
+	*t = append(*t, l)
+}
+func (t *timers) Pop() any {
+	old := *t
+	l := old[len(old)-1]
+	old[len(old)-1] = nil
+	*t = old[:len(old)-1]
+	l.timer = -1
+	return l
+}
