@@ -33,7 +33,11 @@ const (
 
 // Key is one signing secret. The zero Key is none: it signs nothing and verifies nothing. Keys are
 // small to copy, safe for concurrent use, and print as "•••" in every format; Text is the secret.
-type Key struct{ m *material }
+type Key struct{ m *handle }
+
+// handle is one pointer more than needed, as fmt follows one when it meets the Key in a field that
+// is not exported, with a verb that does not fit.
+type handle struct{ *material }
 
 // material is what a Key stands for: either a symmetric secret, or an ed25519 public key with or
 // without its private half.
@@ -121,7 +125,7 @@ func parsePrivate(raw []byte) (Key, error) {
 func symmetricKey(secret []byte) Key {
 	m := &material{secret: secret}
 	m.scratch.New = func() any { return &scratch{mac: hmac.New(sha256.New, secret)} }
-	return Key{m}
+	return Key{&handle{m}}
 }
 
 func privateKey(private ed25519.PrivateKey) Key {
@@ -133,7 +137,7 @@ func privateKey(private ed25519.PrivateKey) Key {
 func publicKey(public ed25519.PublicKey) Key {
 	m := &material{public: public}
 	m.scratch.New = func() any { return new(scratch) }
-	return Key{m}
+	return Key{&handle{m}}
 }
 
 // IsZero says that k is no key at all.

@@ -115,14 +115,17 @@ func (v *Verifier) parse(header http.Header, now time.Time) (claim, error) {
 	if c.timestamp, ok = parseTimestamp(header.Get(n.timestamp)); !ok {
 		return claim{}, fmt.Errorf("%w: the timestamp must be seconds since 1970", ErrMalformed)
 	}
-	switch age := now.Sub(time.Unix(c.timestamp, 0)); {
+	switch age := now.Sub(time.Unix(min(c.timestamp, farFuture), 0)); {
 	case age > v.Tolerance:
 		return claim{}, fmt.Errorf("%w: %v", ErrTooOld, age)
-	case -age > v.Tolerance:
-		return claim{}, fmt.Errorf("%w: %v ahead", ErrTooNew, -age)
+	case age < -v.Tolerance:
+		return claim{}, fmt.Errorf("%w: %v", ErrTooNew, age)
 	}
 	return c, nil
 }
+
+// farFuture, in the year 2242, is where timestamps stop counting: beyond, differences overflow.
+const farFuture = 1 << 33
 
 // parseTimestamp reads the one spelling of a moment since 1970: what is signed is the spelling.
 func parseTimestamp(text string) (int64, bool) {
