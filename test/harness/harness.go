@@ -68,6 +68,7 @@ type Options struct {
 	Args   []string      // further flags of hark serve
 	Env    []string      // further environment
 	Log    io.Writer     // the server's output goes here too; nil keeps only its end
+	Public bool          // without --allow-private-endpoints, as on a network
 	Ready  time.Duration // how long it may take until health answers; 0 means 20 s
 }
 
@@ -93,7 +94,11 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		o.Addr = addr
 	}
 	s := &Server{Addr: o.Addr, URL: "http://" + o.Addr, tail: &tail{}, done: make(chan struct{})}
-	args := append([]string{"serve", "--data", o.Dir, "--addr", o.Addr, "--allow-private-endpoints"}, o.Args...)
+	args := []string{"serve", "--data", o.Dir, "--addr", o.Addr}
+	if !o.Public {
+		args = append(args, "--allow-private-endpoints")
+	}
+	args = append(args, o.Args...)
 	s.cmd = exec.Command(o.Binary, args...)
 	s.cmd.Env = append(environ(), "HARK_BOOTSTRAP_KEY="+Key)
 	s.cmd.Env = append(s.cmd.Env, o.Env...)
