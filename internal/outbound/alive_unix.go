@@ -5,7 +5,8 @@ package outbound
 import "syscall"
 
 // alive looks at an idle connection without waiting. Anything to read is a goodbye or an answer
-// that nobody asked for: either way the connection is spent.
+// that nobody asked for: either way the connection is spent. It sees what the kernel has; the
+// pool is keyed by scheme, host and port, so a late second answer can only fool its own server's requests.
 func (cn *conn) alive() bool {
 	sc, ok := cn.raw.(syscall.Conn)
 	if !ok {

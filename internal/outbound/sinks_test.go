@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -249,11 +250,14 @@ func TestPost_WaitsForTheDNSOnlySoLong(t *testing.T) {
 func TestPost_DialsTheOtherFamilyBesideASlowOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		serve := pipeServer(t, func(http.ResponseWriter, *http.Request) {})
+		var mu sync.Mutex
 		var dialled []string
 		client := New(Options{
 			Resolver: resolveTo("2606:4700::1", "2606:4700::2", "1.1.1.1", "1.0.0.1"),
 			Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+				mu.Lock()
 				dialled = append(dialled, addr)
+				mu.Unlock()
 				if strings.HasPrefix(addr, "[") {
 					<-ctx.Done()
 					return nil, ctx.Err()
