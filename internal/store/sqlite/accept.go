@@ -75,9 +75,9 @@ ON CONFLICT (hash) DO UPDATE SET fingerprint = excluded.fingerprint, message = e
 
 	messageIDSQL = `SELECT id FROM message WHERE ref = ?`
 
-	insertMessageSQL = `INSERT INTO message (ref, application, id, event_type, created_at, deliver_at, payload_expires_at, expunged, event_id, channels, tags, matched) VALUES `
+	insertMessageSQL = `INSERT OR ROLLBACK INTO message (ref, application, id, event_type, created_at, deliver_at, payload_expires_at, expunged, event_id, channels, tags, matched) VALUES `
 
-	insertPayloadSQL = `INSERT INTO payload (message, body, raw) VALUES `
+	insertPayloadSQL = `INSERT OR ROLLBACK INTO payload (message, body, raw) VALUES `
 
 	insertPayloadExpirySQL = `INSERT INTO payload_expiry (expires_at, message) VALUES (?, ?)`
 

@@ -24,9 +24,9 @@ type checkpointer struct {
 	done    sync.WaitGroup
 }
 
-// Sizes in pages of 16 KiB.
+// Sizes in pages of 8 KiB.
 const (
-	logPages       = 2048 // 32 MiB: longer logs save nothing, and cost start-up time after a crash
+	logPages       = 4096 // 32 MiB: longer logs save nothing, and cost start-up time after a crash
 	logRestPages   = 64
 	logPasses      = 4
 	commitsPerLook = 16

@@ -22,7 +22,6 @@ type reclaimer struct {
 const (
 	reclaimChunk  = 100  // messages removed in one transaction: some milliseconds of the writer's time
 	reclaimApps   = 1000 // applications looked at in one call
-	reclaimVacuum = 256  // pages given back to the file system in one call: 4 MiB
 )
 
 const (

@@ -60,7 +60,7 @@ WHERE endpoint = ? AND due = ? AND message = ?`
 
 	enqueueSQL = `INSERT OR IGNORE INTO queue (endpoint, due, message, retry_at, attempts, line, manual) VALUES (?, ?, ?, ?, ?, ?, ?)`
 
-	insertAttemptSQL = `INSERT INTO attempt (endpoint, message, id, number, manual, status, status_code, started_at, duration, dns, connect, tls, first_byte, next_attempt, due, url, error, response) VALUES `
+	insertAttemptSQL = `INSERT OR ROLLBACK INTO attempt (endpoint, message, id, number, manual, status, status_code, started_at, duration, dns, connect, tls, first_byte, next_attempt, due, url, error, response) VALUES `
 
 	// queuedDues are all places in an endpoint's queue where a message may stand: ?1 is the
 	// endpoint, ?2 the message.
