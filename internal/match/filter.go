@@ -22,7 +22,7 @@ var absent any = missing{}
 // maxSteps bounds the work of one filter on one payload, to some tens of milliseconds: a filter of
 // a thousand nodes over a list of a million must not hold up everybody else. A filter that runs
 // out of steps does not match, whatever its nodes then answer, and Explain says so.
-const maxSteps = 1_000_000
+const maxSteps = 500_000
 
 // run is one evaluation.
 type run struct {
