@@ -83,10 +83,8 @@ func hashValue(raw []byte) (uint64, bool) {
 	case c == 't' || c == 'f':
 		return hashText(fnvOffset, raw), true
 	case c == '{' || c == '[':
-		var v any
-		dec := json.NewDecoder(bytes.NewReader(raw))
-		dec.UseNumber()
-		if dec.Decode(&v) != nil {
+		v, ok := parse(raw)
+		if !ok {
 			return 0, false
 		}
 		sorted, err := json.Marshal(v)

@@ -11,7 +11,6 @@
 package match
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -53,10 +52,7 @@ func (s *Subject) document() any {
 		return s.root
 	}
 	s.parsed, s.root = true, absent
-	dec := json.NewDecoder(bytes.NewReader(s.payload))
-	dec.UseNumber()
-	var root any
-	if dec.Decode(&root) == nil {
+	if root, ok := parse(s.payload); ok {
 		s.root = root
 	}
 	return s.root
