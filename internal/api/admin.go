@@ -57,7 +57,7 @@ func environmentOut(env *hark.Environment) EnvironmentOut {
 	if retention == 0 {
 		retention = hark.DefaultRetention
 	}
-	return EnvironmentOut{ID: env.ID, Name: env.Name, RetentionDays: retention.Hours() / 24, CreatedAt: env.CreatedAt}
+	return EnvironmentOut{ID: env.ID, Name: env.Name, RetentionDays: retention.Hours() / 24, CreatedAt: wireTime(env.CreatedAt)}
 }
 
 // EnvironmentPatch changes the fields that are given.
@@ -116,7 +116,7 @@ type KeyCreatedOut struct {
 
 func keyOut(k *hark.Key) KeyOut {
 	return KeyOut{ID: k.ID, Name: k.Name, Scope: k.Scope, ApplicationID: orNull(k.ApplicationID), Prefix: k.Prefix,
-		CreatedAt: k.CreatedAt, ExpiresAt: orNull(k.ExpiresAt), RevokedAt: orNull(k.RevokedAt)}
+		CreatedAt: wireTime(k.CreatedAt), ExpiresAt: timeOrNull(k.ExpiresAt), RevokedAt: timeOrNull(k.RevokedAt)}
 }
 
 func listKeys(c *call, _ none) (ListResponse[KeyOut], error) {

@@ -53,7 +53,7 @@ func applicationOut(app *hark.Application) ApplicationOut {
 	return ApplicationOut{
 		ID: app.ID, UID: orNull(app.UID), Name: app.Name,
 		ThrottleRate: orNull(app.ThrottleRate), RateLimit: orNull(app.ThrottleRate),
-		Metadata: orEmpty(app.Metadata), CreatedAt: app.CreatedAt, UpdatedAt: app.UpdatedAt,
+		Metadata: orEmpty(app.Metadata), CreatedAt: wireTime(app.CreatedAt), UpdatedAt: wireTime(app.UpdatedAt),
 	}
 }
 
@@ -63,6 +63,17 @@ func orNull[T comparable](v T) *T {
 		return nil
 	}
 	return &v
+}
+
+// wireTime is a moment as stores keep it, so that what is just made reads as it will later.
+func wireTime(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+
+func timeOrNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = wireTime(t)
+	return &t
 }
 
 func orEmpty(m map[string]string) map[string]string {

@@ -46,7 +46,7 @@ func attemptOut(a *hark.Attempt, withContent, expanded bool) MessageAttemptOut {
 	return MessageAttemptOut{
 		ID: a.ID, MsgID: a.MessageID, EndpointID: a.EndpointID, URL: a.URL, Response: responseText(a, withContent),
 		ResponseStatusCode: a.StatusCode, ResponseDurationMs: a.Duration.Milliseconds(),
-		Status: delivery.Status, StatusText: delivery.StatusText, TriggerType: a.Trigger, Timestamp: a.StartedAt,
+		Status: delivery.Status, StatusText: delivery.StatusText, TriggerType: a.Trigger, Timestamp: wireTime(a.StartedAt),
 		EventType: a.EventType, Number: a.Number, Error: orNull(a.Error), NextAttempt: delivery.NextAttempt,
 		Phases: PhasesOut{
 			DNS: milliseconds(a.Phases.DNS), Connect: milliseconds(a.Phases.Connect),

@@ -113,7 +113,7 @@ func endpointOut(ep *hark.Endpoint) EndpointOut {
 		Disabled: ep.Disabled, DisabledReason: orNull(ep.DisabledReason),
 		EventTypes: ep.EventTypes, FilterTypes: ep.EventTypes, Channels: ep.Channels,
 		ThrottleRate: orNull(ep.ThrottleRate), RateLimit: orNull(ep.ThrottleRate),
-		Metadata: orEmpty(ep.Metadata), CreatedAt: ep.CreatedAt, UpdatedAt: ep.UpdatedAt,
+		Metadata: orEmpty(ep.Metadata), CreatedAt: wireTime(ep.CreatedAt), UpdatedAt: wireTime(ep.UpdatedAt),
 		TimeoutSeconds: hark.DefaultTimeout.Seconds(), Concurrency: hark.DefaultConcurrency,
 		Ordering: "none", VerifyTLS: !ep.SkipTLSVerify, Filter: ep.Filter, Paused: ep.Paused,
 	}

@@ -58,7 +58,7 @@ type EventTypeOut struct {
 func eventTypeOut(et *hark.EventType) EventTypeOut {
 	out := EventTypeOut{
 		Name: et.Name, Description: et.Description, GroupName: orNull(et.GroupName), Archived: et.Archived,
-		Deprecated: et.Deprecated, Schemas: et.Schemas, CreatedAt: et.CreatedAt, UpdatedAt: et.UpdatedAt,
+		Deprecated: et.Deprecated, Schemas: et.Schemas, CreatedAt: wireTime(et.CreatedAt), UpdatedAt: wireTime(et.UpdatedAt),
 	}
 	if len(out.Schemas) == 0 {
 		out.Schemas = nil

@@ -50,7 +50,7 @@ func shownPayload(m *hark.Message, withContent bool) json.RawMessage {
 func messageOut(m *hark.Message, withContent bool) MessageOut {
 	return MessageOut{
 		ID: m.ID, EventType: m.EventType, EventID: orNull(m.EventID), Payload: shownPayload(m, withContent),
-		Channels: m.Channels, Tags: m.Tags, Timestamp: m.CreatedAt, DeliverAt: orNull(m.DeliverAt),
+		Channels: m.Channels, Tags: m.Tags, Timestamp: wireTime(m.CreatedAt), DeliverAt: timeOrNull(m.DeliverAt),
 	}
 }
 
@@ -73,7 +73,7 @@ func deliveryOut(status hark.AttemptStatus, next time.Time, expanded bool) Deliv
 	if status == hark.Canceled && !expanded {
 		status = hark.Succeeded
 	}
-	return DeliveryOut{Status: status, StatusText: status.String(), NextAttempt: orNull(next)}
+	return DeliveryOut{Status: status, StatusText: status.String(), NextAttempt: timeOrNull(next)}
 }
 
 func listMessages(c *call, _ none) (ListResponse[MessageOut], error) {
@@ -198,13 +198,13 @@ func appendMessage(b []byte, m *hark.Message, payload []byte) []byte {
 	b = append(b, `,"tags":`...)
 	b = appendStrings(b, m.Tags)
 	b = append(b, `,"timestamp":"`...)
-	b = m.CreatedAt.AppendFormat(b, time.RFC3339Nano)
+	b = wireTime(m.CreatedAt).AppendFormat(b, time.RFC3339Nano)
 	b = append(b, `","deliverAt":`...)
 	if m.DeliverAt.IsZero() {
 		b = append(b, "null"...)
 	} else {
 		b = append(b, '"')
-		b = m.DeliverAt.AppendFormat(b, time.RFC3339Nano)
+		b = wireTime(m.DeliverAt).AppendFormat(b, time.RFC3339Nano)
 		b = append(b, '"')
 	}
 	return append(b, '}')

@@ -169,9 +169,12 @@ func publishBatch(c *call) error {
 			ins = append(ins, in)
 		}
 	}
-	results, err := c.api.publisher.PublishBatch(c.r.Context(), c.caller, c.path("app_id"), ins, key)
-	if err != nil {
-		return err
+	var results []manage.BatchResult
+	if len(ins) > 0 || len(wires) == 0 {
+		results, err = c.api.publisher.PublishBatch(c.r.Context(), c.caller, c.path("app_id"), ins, key)
+		if err != nil {
+			return err
+		}
 	}
 	c.writeBatch(ins, results, wrong, withContent)
 	return nil

@@ -34,7 +34,7 @@ type TaskRef struct {
 }
 
 func taskRef(t *hark.Task) TaskRef {
-	return TaskRef{ID: t.ID, Status: t.Status, Task: t.Kind, UpdatedAt: t.UpdatedAt}
+	return TaskRef{ID: t.ID, Status: t.Status, Task: t.Kind, UpdatedAt: wireTime(t.UpdatedAt)}
 }
 
 // BackgroundTaskOut is work in the background, with its result.
