@@ -1,0 +1,10 @@
+// Package sdk drives the real binary with the clients that people already have: npm svix of both
+// generations and the Go client. Each calls every operation that it has and that Hark serves, and
+// checks the answers; receivers verify deliveries with the official Standard Webhooks libraries and
+// with the clients' own. What the clients do is theirs: nothing is patched or faked.
+//
+// The JavaScript clients are installed from their lock files into a temporary folder; without
+// Node.js or a package registry their tests are skipped, loudly.
+//
+// The tests are the package; it has no other content.
+package sdk
