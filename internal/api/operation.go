@@ -3,6 +3,8 @@ package api
 import (
 	"net/http"
 	"reflect"
+
+	"github.com/harkhq/hark/internal/manage"
 )
 
 // operation is one row of the table that the API is made from: it registers the route, says who
@@ -14,7 +16,8 @@ type operation struct {
 	tag     string
 	summary string
 	doc     string
-	access  access
+	access  access // for the documents; may decides
+	may     string // the operation's name in manage's permission table
 	query   []param
 	status  []int // of success; the first is the usual one
 	handler
@@ -23,12 +26,15 @@ type operation struct {
 	bodyLimit    int64 // 0 means maxBody
 	lean         bool  // decides about idempotency itself
 	hidden       bool  // served, not documented
+	makesApp     bool  // the application in the path may be new
+
+	permission manage.Permission // that may names
 }
 
 // prefix is where every operation's path begins.
 const prefix = "/api/v1"
 
-// access says who may call an operation.
+// access says who may call an operation at all.
 type access int8
 
 const (

@@ -81,7 +81,7 @@ func publish(c *call) error {
 	}
 	in := wire.domain()
 	in.WithEndpoints = withEndpoints
-	done, err := c.api.publisher.Publish(c.r.Context(), c.caller, c.path("app_id"), &in, key)
+	done, err := c.api.hot.Publish(c.r.Context(), c.caller, c.path("app_id"), &in, key)
 	if err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func publishBatch(c *call) error {
 	}
 	var results []manage.BatchResult
 	if len(ins) > 0 || len(wires) == 0 {
-		results, err = c.api.publisher.PublishBatch(c.r.Context(), c.caller, c.path("app_id"), ins, key)
+		results, err = c.api.hot.PublishBatch(c.r.Context(), c.caller, c.path("app_id"), ins, key)
 		if err != nil {
 			return err
 		}

@@ -28,6 +28,13 @@ type accepting struct {
 
 var acceptedAt = time.Date(2026, 11, 23, 13, 0, 0, 123e6, time.UTC)
 
+func (*accepting) Allow(_ context.Context, c manage.Caller, _ manage.Permission, _ string) error {
+	if c.Scope == hark.ScopeRead {
+		return &hark.Error{Code: hark.Forbidden, Detail: "no"}
+	}
+	return nil
+}
+
 func (a *accepting) Publish(_ context.Context, _ manage.Caller, _ string, in *manage.PublishIn, key *store.IdempotencyKey) (manage.Published, error) {
 	a.last, a.key = *in, key
 	return publishedOf(in), a.err
@@ -67,7 +74,7 @@ func (anyone) Authenticate(_ context.Context, bearer string) (*auth.Principal, e
 }
 
 // serve sends one request to a server whose messages go to p.
-func serve(p publisher, method, url, body string, header ...string) *httptest.ResponseRecorder {
+func serve(p hotPath, method, url, body string, header ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, url, strings.NewReader(body))
 	r.Header.Set("Authorization", "Bearer x")
 	for i := 0; i < len(header); i += 2 {
