@@ -34,6 +34,8 @@ type Config struct {
 	BootstrapKey Secret `env:"HARK_BOOTSTRAP_KEY" placeholder:"KEY" help:"Admin key of the live environment, 32 characters or more, set on every start. Also HARK_BOOTSTRAP_KEY_FILE."`
 	// JWTSecret is what a Svix server signed its tokens with.
 	JWTSecret Secret `env:"HARK_JWT_SECRET" placeholder:"SECRET" help:"Accept Svix-style JWTs signed with this secret (HS256). Also HARK_JWT_SECRET_FILE."`
+	// MasterKey is for where secrets come as variables, and files do not last.
+	MasterKey Secret `env:"HARK_MASTER_KEY" placeholder:"KEY" help:"Key that seals secrets at rest, 32 bytes in base64, instead of a file."`
 	// MasterKeyFile may live on another disk than the data that it seals.
 	MasterKeyFile string `env:"HARK_MASTER_KEY_FILE" placeholder:"FILE" help:"Key that seals secrets at rest; made (0600) when missing. Default: DATA/master.key."`
 
@@ -49,8 +51,8 @@ type Config struct {
 	// Drain must be shorter than the patience of whatever stops the process (Kubernetes: 30 s).
 	Drain time.Duration `default:"20s" env:"HARK_DRAIN" placeholder:"DURATION" help:"How long attempts in flight may take after SIGTERM. A second signal leaves at once."`
 
-	LogLevel  string `default:"info" enum:"debug,info,warn,error" env:"HARK_LOG_LEVEL" help:"Least level to log: ${enum}."`
-	LogFormat string `default:"text" enum:"text,json" env:"HARK_LOG_FORMAT" help:"Log lines as ${enum}."`
+	LogLevel  string `default:"info" enum:"debug,info,warn,error" env:"HARK_LOG_LEVEL" help:"Least level to log: debug, info, warn or error."`
+	LogFormat string `default:"text" enum:"text,json" env:"HARK_LOG_FORMAT" help:"Log lines as text or json."`
 	// MetricsAddr moves /metrics to a listener of its own. Without it, /metrics is open on the
 	// main one: its labels come from closed sets and name no tenant, and a server that cannot be
 	// watched without configuration is not watched.

@@ -71,12 +71,11 @@ func plainValue(value any) (any, error) {
 	case []any:
 		parts := make([]string, len(v))
 		for i, item := range v {
-			text, err := plainValue(item)
-			s, ok := text.(string)
-			if err != nil || !ok {
+			switch item.(type) {
+			case nil, []any, map[string]any, map[any]any:
 				return nil, errors.New("must be a list of plain values")
 			}
-			parts[i] = s
+			parts[i] = fmt.Sprint(item)
 		}
 		return strings.Join(parts, ","), nil
 	case map[string]any, map[any]any:
