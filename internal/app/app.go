@@ -1,0 +1,312 @@
+// Package app builds a Hark server from its rooms and runs it.
+//
+// It is the one place that knows them all. New builds from the ground up and takes down what it
+// built when something fails; Run serves until its context ends, and stops in the reverse order:
+//
+//	stop accepting ─▶ finish requests ─▶ drain deliveries ─▶ replay, retention ─▶ close the store
+//
+// It promises that what was answered 2xx is in the store when Run returns, whatever was under way.
+// It refuses to start on a folder that another process uses (ErrInUse), and to read signals or the
+// environment: that is the caller's.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/api"
+	"github.com/harkhq/hark/internal/auth"
+	"github.com/harkhq/hark/internal/config"
+	"github.com/harkhq/hark/internal/deliver"
+	"github.com/harkhq/hark/internal/directory"
+	"github.com/harkhq/hark/internal/manage"
+	"github.com/harkhq/hark/internal/observe"
+	"github.com/harkhq/hark/internal/outbound"
+	"github.com/harkhq/hark/internal/replay"
+	"github.com/harkhq/hark/internal/retain"
+	"github.com/harkhq/hark/internal/store/sqlite"
+	"github.com/harkhq/hark/internal/vault"
+)
+
+// Options say what to build.
+type Options struct {
+	Config config.Config
+	Log    *slog.Logger // nil is silent
+	Build  observe.Build
+}
+
+// App is a server: built, listening, not yet answering until Run.
+type App struct {
+	config  config.Config
+	log     *slog.Logger
+	metrics *prometheus.Registry
+	trace   *observe.Tracing
+
+	store    *sqlite.Store
+	engine   *deliver.Engine
+	replayer *replay.Replayer
+	keeper   *retain.Keeper
+	first    auth.Bootstrapped
+
+	addr    net.Addr
+	servers []server
+	cleanup []func() error
+	closing sync.Once
+}
+
+// server is one listener with what answers on it.
+type server struct {
+	name     string
+	listener net.Listener
+	http     *http.Server
+}
+
+// New opens the data folder and the listeners. It answers ErrInUse when another process has the
+// folder. Call Run, or Close, afterwards.
+func New(ctx context.Context, opt Options) (_ *App, err error) {
+	if err := opt.Config.Validate(); err != nil {
+		return nil, err
+	}
+	a := &App{config: opt.Config, log: opt.Log, metrics: observe.NewRegistry(opt.Build)}
+	if a.log == nil {
+		a.log = slog.New(slog.DiscardHandler)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.Close())
+		}
+	}()
+	if a.trace, err = observe.NewTracing(ctx, a.config.OTLPEndpoint, opt.Build); err != nil {
+		return nil, err
+	}
+	a.atEnd(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		return a.trace.Close(ctx)
+	})
+	keys, err := a.openStore(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// The lock on the folder comes before the port: of two servers started alike, the second hears
+	// about the folder, which is the reason.
+	if err := a.listen(); err != nil {
+		return nil, err
+	}
+	handler, err := a.build(ctx, opt.Build, keys)
+	if err != nil {
+		return nil, err
+	}
+	a.mount(handler)
+	return a, nil
+}
+
+// openStore opens the vault and the store in the data folder.
+func (a *App) openStore(ctx context.Context) (*vault.Vault, error) {
+	dir := a.config.Data
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data folder: %w", err)
+	}
+	keys, err := a.openVault()
+	if err != nil {
+		return nil, err
+	}
+	a.store, err = sqlite.Open(ctx, dir, sqlite.Options{Sealer: keys, Logger: a.log})
+	if err != nil {
+		return nil, err
+	}
+	a.atEnd(a.store.Close)
+	return keys, nil
+}
+
+// ErrNoKey says that a database is there, but not the master key that it was sealed with.
+var ErrNoKey = errors.New("the master key of this database is missing")
+
+// openVault reads the master key, and makes one where there is nothing yet that it could open. A
+// fresh key beside an older database would start well and then fail at every endpoint.
+func (a *App) openVault() (*vault.Vault, error) {
+	if text := a.config.MasterKey.Reveal(); text != "" {
+		return vault.Parse(text)
+	}
+	path := MasterKeyFile(a.config.Data, a.config.MasterKeyFile)
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) && hasData(a.config.Data) == nil {
+		return nil, fmt.Errorf("%s: %w", path, ErrNoKey)
+	}
+	return vault.LoadOrCreate(path)
+}
+
+// MasterKeyFile is where the master key of a data folder is, unless file says otherwise.
+func MasterKeyFile(dir, file string) string {
+	if file != "" {
+		return file
+	}
+	return filepath.Join(dir, "master.key")
+}
+
+// build makes the rooms, from the engines up to the API.
+func (a *App) build(ctx context.Context, build observe.Build, keys *vault.Vault) (http.Handler, error) {
+	var err error
+	if a.first, err = auth.Bootstrap(ctx, a.store, a.config.BootstrapKey != "", time.Now()); err != nil {
+		return nil, err
+	}
+	networks, err := a.config.Networks()
+	if err != nil {
+		return nil, err
+	}
+	client := outbound.New(outbound.Options{
+		Policy: outbound.Policy{
+			AllowPrivate: a.config.AllowPrivateEndpoints,
+			Allow:        networks,
+			HTTPSOnly:    a.config.HTTPSOnly,
+		},
+		UserAgent: build.UserAgent(),
+	})
+	a.atEnd(func() error { client.Close(); return nil })
+
+	dir := directory.New(a.store, directory.Options{})
+	a.engine = deliver.New(deliver.Options{
+		Store: a.store, Directory: dir, Client: client, Log: a.log, Metrics: a.metrics,
+		Disable:      a.disabler(dir),
+		DisableAfter: a.disableAfter(),
+		DrainTimeout: a.config.Drain,
+	})
+	a.store.OnQueued(a.engine.Offer)
+	a.replayer = replay.New(replay.Options{Store: a.store, Directory: dir, Logger: a.log})
+	a.keeper = retain.New(retain.Options{Store: a.store, Logger: a.log})
+
+	tokens := keys.Derive("application tokens")
+	authenticator, err := auth.New(auth.Options{
+		Store:                a.store,
+		JWTSecret:            []byte(a.config.JWTSecret.Reveal()),
+		TokenSecret:          tokens[:],
+		BootstrapKey:         a.config.BootstrapKey.Reveal(),
+		BootstrapEnvironment: a.first.Live.ID,
+	})
+	if err != nil {
+		return nil, err
+	}
+	manager := manage.New(manage.Options{
+		Store: a.store, Directory: dir, Engine: a.engine, Tokens: authenticator, Replays: a.replayer,
+		Logger: a.log, HTTPSOnly: a.config.HTTPSOnly, PortalURL: a.URL() + "/docs",
+	})
+	return api.New(api.Options{Manage: manager, Auth: authenticator, Guards: a.store, Log: a.log}), nil
+}
+
+// disabler is what the engine calls for an endpoint that is gone or does nothing but fail.
+func (a *App) disabler(dir *directory.Directory) func(context.Context, hark.Ref, hark.Ref, string) error {
+	return func(ctx context.Context, app, endpoint hark.Ref, reason string) error {
+		eps, err := a.store.EndpointsByRef(ctx, []hark.Ref{endpoint})
+		if err != nil || len(eps) == 0 {
+			return err
+		}
+		now := time.Now()
+		_, err = a.store.UpdateEndpoint(ctx, app, string(eps[0].ID), func(ep *hark.Endpoint) error {
+			if !ep.Disabled { // a person's decision keeps its own date and has no reason
+				ep.Disabled, ep.DisabledReason, ep.DisabledAt, ep.UpdatedAt = true, reason, now, now
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, hark.ErrNotFound) { // deleted meanwhile: nothing left to disable
+			return fmt.Errorf("disable %s: %w", eps[0].ID, err)
+		}
+		dir.Forget(app)
+		a.engine.EndpointChanged(endpoint)
+		a.log.LogAttrs(ctx, slog.LevelWarn, "endpoint disabled", slog.String("endpoint", string(eps[0].ID)), slog.String("reason", reason))
+		return nil
+	}
+}
+
+// disableAfter translates "0 never does" into the engine's word for it.
+func (a *App) disableAfter() time.Duration {
+	if a.config.DisableAfter == 0 {
+		return -1
+	}
+	return a.config.DisableAfter
+}
+
+// FirstKeys are the admin keys that this start made, one per environment, to be shown once; on
+// later starts there are none.
+func (a *App) FirstKeys() []auth.IssuedKey { return a.first.Keys }
+
+// Environments are the two that every server has.
+func (a *App) Environments() auth.Bootstrapped { return a.first }
+
+// Addr is where the API listens; with port 0 it is the port that was found.
+func (a *App) Addr() net.Addr { return a.addr }
+
+// URL is where people reach the API.
+func (a *App) URL() string {
+	if a.config.PublicURL != "" {
+		return a.config.PublicURL
+	}
+	return "http://" + a.addr.String()
+}
+
+func (a *App) atEnd(f func() error) { a.cleanup = append(a.cleanup, f) }
+
+// Close releases everything, the last opened first. Run does it; call it when Run was not called.
+func (a *App) Close() error {
+	var errs []error
+	a.closing.Do(func() {
+		for i := len(a.cleanup) - 1; i >= 0; i-- {
+			errs = append(errs, a.cleanup[i]())
+		}
+	})
+	return errors.Join(errs...)
+}
+
+// Run serves until ctx ends or something essential fails, then drains and releases everything. It
+// answers nil after an orderly stop.
+func (a *App) Run(ctx context.Context) error {
+	defer func() { _ = a.Close() }()
+	// Three layers, each stopped only when the one above it is down: a request may start a replay,
+	// and a replay may queue a delivery.
+	serving, stopServing := context.WithCancelCause(ctx)
+	defer stopServing(nil)
+	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBackground()
+	delivering, stopDelivering := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopDelivering()
+
+	fail := func(layer context.Context, what string, err error) error {
+		if layer.Err() != nil && errors.Is(err, context.Canceled) {
+			return nil // it did as it was told
+		}
+		if err != nil {
+			err = fmt.Errorf("%s: %w", what, err)
+			stopServing(err) // one dead engine must not leave a server that only looks alive
+		}
+		return err
+	}
+	var engine, tasks, faces errgroup.Group
+	engine.Go(func() error { return fail(delivering, "deliver", a.engine.Run(delivering)) })
+	tasks.Go(func() error { return fail(background, "replay", a.replayer.Run(background)) })
+	tasks.Go(func() error { return fail(background, "retention", a.keeper.Run(background)) })
+	for _, s := range a.servers {
+		faces.Go(func() error { return fail(serving, s.name, serve(serving, s)) })
+	}
+	err := faces.Wait()
+	if ctx.Err() != nil {
+		a.log.Info("stopping: no new requests, attempts in flight go on", "limit", a.config.Drain)
+	}
+	stopBackground()
+	err = errors.Join(err, tasks.Wait())
+	stopDelivering()
+	err = errors.Join(err, engine.Wait(), a.Close())
+	if cause := context.Cause(serving); err == nil && ctx.Err() == nil && cause != nil {
+		err = cause
+	}
+	return err
+}

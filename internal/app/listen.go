@@ -1,0 +1,108 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"github.com/harkhq/hark/internal/observe"
+)
+
+// Limits of the HTTP server. A client that is slower than these holds a connection for nothing.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 30 * time.Second
+	idleTimeout       = 120 * time.Second
+	maxHeaderBytes    = 64 << 10
+	// finishRequests is how long requests may go on after the stop; all but a long list are done in
+	// milliseconds.
+	finishRequests = 5 * time.Second
+)
+
+// listen opens the listeners. Connections wait in their backlog until Run.
+func (a *App) listen() error {
+	for _, l := range []struct{ name, addr string }{
+		{"api", a.config.Addr}, {"metrics", a.config.MetricsAddr}, {"pprof", a.config.Pprof},
+	} {
+		if l.addr == "" {
+			continue
+		}
+		if err := a.open(l.name, l.addr); err != nil {
+			return err
+		}
+	}
+	a.addr = a.servers[0].listener.Addr()
+	return nil
+}
+
+// mount says what answers on which listener.
+func (a *App) mount(api http.Handler) {
+	main, metrics := http.NewServeMux(), http.NewServeMux()
+	main.Handle("/", a.trace.Wrap(api))
+	where := main
+	if a.config.MetricsAddr != "" {
+		where = metrics
+	}
+	where.Handle("GET /metrics", observe.MetricsHandler(a.metrics, a.log))
+	handlers := map[string]http.Handler{"api": main, "metrics": metrics, "pprof": profiling()}
+	for _, s := range a.servers {
+		s.http.Handler = handlers[s.name]
+	}
+}
+
+// profiling is net/http/pprof without its registering in the default mux.
+func profiling() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
+// open opens one listener.
+func (a *App) open(name, addr string) error {
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("listen for %s: %w", name, err)
+	}
+	s := server{name: name, listener: listener, http: &http.Server{
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelDebug), // strangers cause these
+	}}
+	a.servers = append(a.servers, s)
+	a.atEnd(func() error {
+		_ = listener.Close() // the server has closed it already, unless it never ran
+		return nil
+	})
+	return nil
+}
+
+// serve answers until ctx ends, then lets requests finish.
+func serve(ctx context.Context, s server) error {
+	ended := make(chan error, 1)
+	go func() { ended <- s.http.Serve(s.listener) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishRequests)
+	defer cancel()
+	if err := s.http.Shutdown(grace); err != nil {
+		_ = s.http.Close() // what is still going on after the grace is cut off: it was not answered 2xx
+	}
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
