@@ -1,0 +1,88 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// InApp is a command inside one application.
+type InApp struct {
+	Remote
+	App string `short:"a" env:"HARK_APP" placeholder:"ID" help:"The application, by id or uid. Default: the only one there is."`
+}
+
+// inApp is a client that has found its application.
+type inApp struct {
+	*client
+	app string
+}
+
+// open finds the application to work in: the one that was named, or the only one there is.
+func (a InApp) open(ctx context.Context) (*inApp, error) {
+	c, err := a.client()
+	if err != nil {
+		return nil, err
+	}
+	if a.App != "" {
+		return &inApp{client: c, app: a.App}, nil
+	}
+	var page listOf[applicationOut]
+	if err := c.do(ctx, http.MethodGet, "/api/v1/app", url.Values{"limit": {"2"}}, nil, &page); err != nil {
+		return nil, err
+	}
+	switch len(page.Data) {
+	case 0:
+		return nil, hintf(exitNotFound, "hark applications create NAME", "there is no application yet")
+	case 1:
+		return &inApp{client: c, app: page.Data[0].ID}, nil
+	}
+	return nil, usagef("--app ID, or HARK_APP; hark applications lists them", "there are several applications, so which one?")
+}
+
+// path is a path inside the application.
+func (c *inApp) path(parts ...string) string {
+	path := "/api/v1/app/" + url.PathEscape(c.app)
+	for _, p := range parts {
+		path += "/" + url.PathEscape(p)
+	}
+	return path
+}
+
+// call is do inside the application, with an answer that says what was not found: the thing, or
+// the application that it was looked for in.
+func (c *inApp) call(ctx context.Context, thing named, method, path string, query url.Values, in, out any) error {
+	return c.explain(ctx, thing, c.do(ctx, method, path, query, in, out))
+}
+
+// explain makes a 404 say what is missing, and where to look.
+func (c *inApp) explain(ctx context.Context, thing named, err error) error {
+	if e, ok := errors.AsType[*apiError](err); ok && strings.HasPrefix(e.Field, "eventTypes") {
+		return &hintError{err: err, code: exitFailed, hint: "hark event-types create NAME"}
+	}
+	if !isMissing(err) {
+		return err
+	}
+	if e := c.do(ctx, http.MethodGet, c.path(), nil, nil, nil); isMissing(e) {
+		return errNo("application", c.app, "hark applications")
+	} else if e != nil {
+		return errors.Join(err, e)
+	}
+	if thing.id == "" {
+		return err
+	}
+	return errNo(thing.kind, thing.id, thing.list)
+}
+
+// named is a thing that a command was asked for, and the command that lists its kind.
+type named struct{ kind, id, list string }
+
+func anEndpoint(id string) named { return named{"endpoint", id, "hark endpoints"} }
+func aMessage(id string) named   { return named{"message", id, "hark messages"} }
+
+// errNo says that there is no such thing.
+func errNo(kind, id, list string) error {
+	return hintf(exitNotFound, list, "no %s %q", kind, id)
+}

@@ -1,0 +1,146 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strconv"
+)
+
+type attemptsCmd struct {
+	List   attemptsList   `cmd:"" default:"withargs" help:"List attempts of a message or at an endpoint, newest first."`
+	Show   attemptsShow   `cmd:"" help:"Show one attempt with the answer that it got."`
+	Resend attemptsResend `cmd:"" help:"Send a message to an endpoint again, once."`
+}
+
+// Help is shown by hark attempts --help.
+func (attemptsCmd) Help() string {
+	return `An attempt is one HTTP exchange of a delivery.
+
+Examples:
+
+  hark attempts --message msg_…
+  hark attempts --endpoint ep_… --status fail
+  hark attempts resend msg_… ep_…`
+}
+
+type attemptsList struct {
+	InApp
+	Listing
+	Message  string  `short:"m" xor:"of" required:"" placeholder:"ID" help:"Attempts of this message."`
+	Endpoint string  `short:"e" xor:"of" required:"" placeholder:"ID" help:"Attempts at this endpoint."`
+	Status   string  `enum:"success,pending,fail,sending," default:"" placeholder:"STATUS" help:"Only success, fail, sending (failed, to be tried again) or pending."`
+	Since    moments `help:"Made after: 2h, 3d or a date."`
+	Until    moments `help:"Made before: 2h, 3d or a date."`
+}
+
+// Help is shown by hark attempts list --help.
+func (attemptsList) Help() string {
+	return "Example:\n\n  hark attempts list --endpoint ep_… --status fail --since 24h"
+}
+
+// Run lists attempts.
+func (c *attemptsList) Run(ctx context.Context, sh *shell) error {
+	api, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	path, thing := api.path("attempt", "msg", c.Message), aMessage(c.Message)
+	if c.Endpoint != "" {
+		path, thing = api.path("attempt", "endpoint", c.Endpoint), anEndpoint(c.Endpoint)
+	}
+	filter := url.Values{}
+	if !c.JSON {
+		filter.Set("with_content", "false")
+	}
+	codes := map[string]int{"success": 0, "pending": 1, "fail": 2, "sending": 3}
+	if code, ok := codes[c.Status]; ok {
+		filter.Set("status", strconv.Itoa(code))
+		filter.Set("expanded_statuses", "true")
+	}
+	c.Since.put(filter, "after")
+	c.Until.put(filter, "before")
+	err = listing(ctx, sh, api.client, c.JSON, c.Listing, path, filter, func(attempts []attemptOut) *table {
+		t := newTable("ID", "MESSAGE", "ENDPOINT", "NO", "STATUS", "CODE", "TOOK", "AT", "ERROR")
+		for _, a := range attempts {
+			t.add(a.ID, a.MessageID, a.EndpointID, strconv.Itoa(a.Number), a.StatusText, httpCode(a.ResponseStatusCode),
+				strconv.FormatInt(a.ResponseDurationMs, 10)+" ms", clock(a.Timestamp), text(a.Error))
+		}
+		return t
+	})
+	return api.explain(ctx, thing, err)
+}
+
+// httpCode writes a status code; no answer at all is a dash.
+func httpCode(code int) string {
+	if code == 0 {
+		return "-"
+	}
+	return strconv.Itoa(code)
+}
+
+type attemptsShow struct {
+	InApp
+	Message string `arg:"" help:"The message's id."`
+	ID      string `arg:"" help:"The attempt's id."`
+}
+
+// Help is shown by hark attempts show --help.
+func (attemptsShow) Help() string { return "Example:\n\n  hark attempts show msg_… atmpt_…" }
+
+// Run shows an attempt.
+func (c *attemptsShow) Run(ctx context.Context, sh *shell) error {
+	api, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	thing := named{"attempt", c.ID, "hark attempts --message " + c.Message}
+	var raw json.RawMessage
+	if err := api.call(ctx, thing, http.MethodGet, api.path("msg", c.Message, "attempt", c.ID), nil, nil, &raw); err != nil {
+		return err
+	}
+	return showing(sh, c.JSON, raw, func(a attemptOut) {
+		trigger := "schedule"
+		if a.TriggerType == 1 {
+			trigger = "resend"
+		}
+		sh.fields([][2]string{
+			{"id", a.ID}, {"message", a.MessageID}, {"endpoint", a.EndpointID}, {"url", a.URL},
+			{"status", a.StatusText}, {"code", httpCode(a.ResponseStatusCode)},
+			{"number", strconv.Itoa(a.Number)}, {"took", strconv.FormatInt(a.ResponseDurationMs, 10) + " ms"}, {"trigger", trigger},
+			{"at", clock(a.Timestamp)}, {"next", clock(moment(a.NextAttempt))}, {"error", text(a.Error)}, {"response", a.Response},
+		})
+	})
+}
+
+type attemptsResend struct {
+	InApp
+	Message  string `arg:"" help:"The message's id."`
+	Endpoint string `arg:"" help:"The endpoint's id or uid."`
+}
+
+// Help is shown by hark attempts resend --help.
+func (attemptsResend) Help() string {
+	return "The endpoint's filters are not asked, and a failure is not tried again.\n\nExample:\n\n  hark attempts resend msg_… ep_…"
+}
+
+// Run resends a message.
+func (c *attemptsResend) Run(ctx context.Context, sh *shell) error {
+	api, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	path := api.path("msg", c.Message, "endpoint", c.Endpoint, "resend")
+	err = api.do(ctx, http.MethodPost, path, nil, map[string]any{}, nil)
+	if isMissing(err) { // which of the two is it?
+		thing := anEndpoint(c.Endpoint)
+		if e := api.do(ctx, http.MethodGet, api.path("endpoint", c.Endpoint), nil, nil, nil); e == nil {
+			thing = aMessage(c.Message)
+		}
+		return api.explain(ctx, thing, err)
+	} else if err != nil {
+		return err
+	}
+	return sh.done(c.JSON, "queued again", c.Message)
+}

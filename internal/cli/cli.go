@@ -1,0 +1,229 @@
+// Package cli is the hark command: a server (serve, demo), the same operations as the API for
+// people and scripts (send, messages, endpoints, …), and tools for whoever runs it (backup, doctor).
+//
+// Its manners: answers go to stdout, everything else to stderr; --json gives the API's own JSON; a
+// table is aligned for people and cut only on a terminal; there is no colour when NO_COLOR is set
+// or nobody looks; errors are one sentence with a hint; and the exit code says what happened:
+//
+//	0 done   1 failed   2 wrong usage   3 no such thing   4 server out of reach   5 not allowed
+//
+// It never prompts, so that every command can stand in a script.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/harkhq/hark/internal/config"
+)
+
+// Exit codes.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitNotFound    = 3
+	exitUnreachable = 4
+	exitForbidden   = 5
+)
+
+// commands is the command line: kong reads its tags.
+type commands struct {
+	Config string `type:"path" env:"HARK_CONFIG" placeholder:"FILE" help:"YAML file with settings: flag names with _ for -, one per line."`
+
+	Demo  demoCmd  `cmd:"" group:"server" help:"Watch the worked example: a payment becomes a signed webhook, and an order is fulfilled once."`
+	Serve serveCmd `cmd:"" group:"server" help:"Run the server."`
+
+	Send         sendCmd         `cmd:"" group:"api" help:"Send a message to an application's endpoints."`
+	Messages     messagesCmd     `cmd:"" group:"api" help:"List, show, trace and expunge messages."`
+	Attempts     attemptsCmd     `cmd:"" group:"api" help:"List and show delivery attempts; resend."`
+	Endpoints    endpointsCmd    `cmd:"" group:"api" help:"Manage where messages go."`
+	Applications applicationsCmd `cmd:"" group:"api" help:"Manage applications."`
+	EventTypes   eventTypesCmd   `cmd:"" group:"api" help:"Manage event types."`
+	Keys         keysCmd         `cmd:"" group:"api" help:"List, create, rotate and revoke API keys."`
+
+	Sign   signCmd   `cmd:"" group:"offline" help:"Sign a payload as Standard Webhooks say. Works offline."`
+	Verify verifyCmd `cmd:"" group:"offline" help:"Check a signature, and say plainly why it does not match. Works offline."`
+
+	Backup  backupCmd  `cmd:"" group:"operator" help:"Copy the database to a file, beside a running server."`
+	Restore restoreCmd `cmd:"" group:"operator" help:"Make a data folder from a backup."`
+	Doctor  doctorCmd  `cmd:"" group:"operator" help:"Check a data folder and the server on it."`
+
+	Completion completionCmd `cmd:"" group:"about" help:"Print a completion script for your shell."`
+	Version    versionCmd    `cmd:"" group:"about" help:"Print which build this is."`
+}
+
+const description = `Hark sends webhooks: durable before 2xx, signed, retried for three days, everything findable.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such thing, 4 server out of reach, 5 not allowed.`
+
+// Main runs one command line and answers with the exit code. The first interrupt or SIGTERM asks
+// the command to finish; the second ends the process.
+func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // the default action is back: a second signal kills
+	return run(ctx, args, newShell(stdin, stdout, stderr))
+}
+
+// run is Main inside a context.
+func run(ctx context.Context, args []string, sh *shell) int {
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	exited := -1
+	parser, err := newParser(sh, func(code int) { exited = code })
+	if err != nil {
+		return sh.fail(err)
+	}
+	sh.model = parser.Model
+	kctx, err := parser.Parse(args)
+	if exited >= 0 { // --help has been printed
+		return exited
+	}
+	if err != nil {
+		return sh.fail(asUsage(err, args))
+	}
+	kctx.BindTo(ctx, (*context.Context)(nil))
+	if err := kctx.Run(sh); err != nil {
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			return 128 + int(syscall.SIGINT)
+		}
+		return sh.fail(err)
+	}
+	return exitOK
+}
+
+// newParser builds the command line's grammar.
+func newParser(sh *shell, exit func(int)) (*kong.Kong, error) {
+	return kong.New(&commands{},
+		kong.Name("hark"),
+		kong.Description(description),
+		kong.Writers(sh.stdout, sh.stderr),
+		kong.Exit(exit),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
+		kong.ExplicitGroups([]kong.Group{
+			{Key: "server", Title: "Run it"},
+			{Key: "api", Title: "Use it (HARK_URL, HARK_API_KEY)"},
+			{Key: "offline", Title: "Signatures"},
+			{Key: "operator", Title: "Look after it"},
+			{Key: "about", Title: "About"},
+		}),
+		kong.Resolvers(&settings{lookup: sh.lookupEnv}),
+	)
+}
+
+// asUsage makes a parser's complaint a usage error with a way on.
+func asUsage(err error, args []string) error {
+	hint := "hark --help"
+	for i, a := range args {
+		if strings.HasPrefix(a, "-") {
+			break
+		}
+		if i < 2 {
+			hint = "hark " + strings.Join(args[:i+1], " ") + " --help"
+		}
+	}
+	if perr, ok := errors.AsType[*kong.ParseError](err); ok && perr.Context != nil {
+		if cmd := perr.Context.Selected(); cmd != nil {
+			hint = cmd.FullPath() + " --help"
+		} else {
+			hint = "hark --help"
+		}
+	}
+	return &usageError{err: err, hint: hint}
+}
+
+// settings resolves flags that are not on the command line: secrets from HARK_X_FILE, then the
+// settings file. An environment variable, which kong has read by then, wins over the file.
+type settings struct {
+	lookup func(string) (string, bool)
+	file   *config.File
+	read   bool
+}
+
+// Validate has nothing to check before the settings file is known.
+func (s *settings) Validate(*kong.Application) error { return nil }
+
+// Resolve finds the value of one flag.
+func (s *settings) Resolve(kctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	if err := s.readFile(kctx); err != nil {
+		return nil, err
+	}
+	for _, env := range flag.Envs {
+		if v, ok := s.lookup(env); ok && v != "" {
+			return nil, nil
+		}
+		if path, ok := s.lookup(env + "_FILE"); ok && path != "" && isSecret(flag) && !hasEnv(kctx.Model.Node, env+"_FILE") {
+			return config.ReadSecret(path)
+		}
+	}
+	if s.file == nil {
+		return nil, nil
+	}
+	return s.file.Value(flag.Name, isSecret(flag))
+}
+
+// readFile reads the file that --config or HARK_CONFIG names, once.
+func (s *settings) readFile(kctx *kong.Context) error {
+	if s.read {
+		return nil
+	}
+	s.read = true
+	var path string
+	for _, flag := range kctx.Model.Flags {
+		if flag.Name == "config" {
+			path, _ = kctx.FlagValue(flag).(string)
+		}
+	}
+	if path == "" {
+		return nil
+	}
+	file, err := config.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	s.file = file
+	unknown := file.Unknown(func(name string, fromFile bool) bool {
+		return hasFlag(kctx.Model.Node, name, fromFile)
+	})
+	if len(unknown) > 0 {
+		slices.Sort(unknown)
+		return fmt.Errorf("%s: no such setting: %s (try: hark serve --help)", path, strings.Join(unknown, ", "))
+	}
+	return nil
+}
+
+// hasFlag says whether any command has such a flag.
+func hasFlag(node *kong.Node, name string, mustBeSecret bool) bool {
+	for _, flag := range node.Flags {
+		if flag.Name == name && (!mustBeSecret || isSecret(flag)) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(node.Children, func(child *kong.Node) bool {
+		return hasFlag(child, name, mustBeSecret)
+	})
+}
+
+// hasEnv says whether a variable is a setting in its own right (HARK_MASTER_KEY_FILE is one: the
+// file is made when it is missing), and so not another setting's twin.
+func hasEnv(node *kong.Node, env string) bool {
+	return slices.ContainsFunc(node.Flags, func(f *kong.Flag) bool { return slices.Contains(f.Envs, env) }) ||
+		slices.ContainsFunc(node.Children, func(child *kong.Node) bool { return hasEnv(child, env) })
+}
+
+// isSecret says whether a flag's value may stand in a file of its own.
+func isSecret(flag *kong.Flag) bool {
+	_, ok := flag.Target.Interface().(config.Secret)
+	return ok
+}

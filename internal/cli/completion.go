@@ -1,0 +1,186 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/harkhq/hark/internal/observe"
+)
+
+type completionCmd struct {
+	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
+}
+
+// Help is shown by hark completion --help.
+func (completionCmd) Help() string {
+	return `The script lists what this build knows: print it again after an update.
+
+Examples:
+
+  source <(hark completion bash)                               (in ~/.bashrc)
+  hark completion zsh > "${fpath[1]}/_hark"
+  hark completion fish > ~/.config/fish/completions/hark.fish`
+}
+
+// Run prints a completion script.
+func (c *completionCmd) Run(sh *shell) error {
+	words := collectWords(sh.model.Node)
+	switch c.Shell {
+	case "bash":
+		sh.say("%s", bashCompletion(words))
+	case "zsh":
+		sh.say("%s", zshCompletion(words))
+	case "fish":
+		sh.say("%s", fishCompletion(words))
+	}
+	return nil
+}
+
+// place is a spot on the command line and the words that can follow there.
+type place struct {
+	path  string // "", "endpoints", "endpoints create"
+	words []word
+}
+
+type word struct{ text, help string }
+
+// collectWords walks the grammar, parents before children.
+func collectWords(node *kong.Node) []place {
+	var places []place
+	var walk func(n *kong.Node, path string, inherited []word)
+	walk = func(n *kong.Node, path string, inherited []word) {
+		flags := inherited
+		for _, f := range n.Flags {
+			if !f.Hidden {
+				flags = append(flags, word{"--" + f.Name, f.Help})
+			}
+		}
+		p := place{path: path}
+		for _, child := range n.Children {
+			if !child.Hidden {
+				p.words = append(p.words, word{child.Name, child.Help})
+			}
+		}
+		for _, arg := range n.Positional {
+			for _, value := range arg.EnumSlice() {
+				if value != "" {
+					p.words = append(p.words, word{value, ""})
+				}
+			}
+		}
+		p.words = append(p.words, flags...)
+		if n.DefaultCmd != nil { // its flags can follow at once: hark messages --limit 5
+			for _, f := range n.DefaultCmd.Flags {
+				p.words = append(p.words, word{"--" + f.Name, f.Help})
+			}
+		}
+		places = append(places, p)
+		for _, child := range n.Children {
+			walk(child, strings.TrimSpace(path+" "+child.Name), flags[:len(flags):len(flags)])
+		}
+	}
+	walk(node, "", nil)
+	return places
+}
+
+// bashCompletion and its siblings keep to the words of the grammar, so that there is nothing to
+// quote but the help texts.
+func bashCompletion(places []place) string {
+	var b strings.Builder
+	b.WriteString("# bash completion for hark\n_hark() {\n")
+	b.WriteString(`  local cur="${COMP_WORDS[COMP_CWORD]}" path="" words="" w i` + "\n")
+	b.WriteString("  for ((i = 1; i < COMP_CWORD; i++)); do\n    w=\"${COMP_WORDS[i]}\"\n")
+	b.WriteString("    case \"${path:+$path }$w\" in\n")
+	for _, p := range places[1:] {
+		fmt.Fprintf(&b, "      %q) path=%q ;;\n", p.path, p.path)
+	}
+	b.WriteString("    esac\n  done\n  case \"$path\" in\n")
+	for _, p := range places {
+		var texts []string
+		for _, w := range p.words {
+			texts = append(texts, w.text)
+		}
+		fmt.Fprintf(&b, "    %q) words=%q ;;\n", p.path, strings.Join(texts, " "))
+	}
+	b.WriteString("  esac\n  COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n}\n")
+	b.WriteString("complete -o default -F _hark hark")
+	return b.String()
+}
+
+func zshCompletion(places []place) string {
+	var b strings.Builder
+	b.WriteString("#compdef hark\n# zsh completion for hark\n_hark() {\n")
+	b.WriteString("  local path=\"\" w\n  local -a entries\n  for w in ${words[2,$((CURRENT - 1))]}; do\n")
+	b.WriteString("    case \"${path:+$path }$w\" in\n")
+	for _, p := range places[1:] {
+		fmt.Fprintf(&b, "      %q) path=%q ;;\n", p.path, p.path)
+	}
+	b.WriteString("    esac\n  done\n  case \"$path\" in\n")
+	for _, p := range places {
+		fmt.Fprintf(&b, "    %q) entries=(", p.path)
+		for _, w := range p.words {
+			fmt.Fprintf(&b, " %s", singleQuoted(w.text+":"+w.help))
+		}
+		b.WriteString(") ;;\n")
+	}
+	b.WriteString("  esac\n  _describe 'hark' entries\n  _files\n}\n_hark \"$@\"")
+	return b.String()
+}
+
+func fishCompletion(places []place) string {
+	var b strings.Builder
+	b.WriteString("# fish completion for hark\nfunction __hark_at\n")
+	b.WriteString("  set -l path\n  for w in (commandline -opc)[2..-1]\n    switch (string join ' ' $path $w)\n")
+	for _, p := range places[1:] {
+		fmt.Fprintf(&b, "      case %s\n        set -a path $w\n", singleQuoted(p.path))
+	}
+	b.WriteString("    end\n  end\n  test (string join ' ' $path) = \"$argv[1]\"\nend\n")
+	for _, p := range places {
+		at := singleQuoted("__hark_at " + singleQuoted(p.path))
+		if p.path == "" {
+			at = singleQuoted(`__hark_at ""`)
+		}
+		for _, w := range p.words {
+			if flag, ok := strings.CutPrefix(w.text, "--"); ok {
+				fmt.Fprintf(&b, "complete -c hark -n %s -l %s -d %s\n", fishQuoted(at), flag, singleQuoted(w.help))
+			} else {
+				fmt.Fprintf(&b, "complete -c hark -n %s -a %s -d %s\n", fishQuoted(at), w.text, singleQuoted(w.help))
+			}
+		}
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// singleQuoted quotes for bash and zsh; fish reads it alike when there is no quote inside.
+func singleQuoted(text string) string {
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
+// fishQuoted turns the quotes inside a quoted condition into double ones.
+func fishQuoted(text string) string {
+	inner := strings.TrimSuffix(strings.TrimPrefix(text, "'"), "'")
+	return "'" + strings.ReplaceAll(inner, `'\''`, `"`) + "'"
+}
+
+type versionCmd struct {
+	JSON bool `help:"Answer with JSON."`
+}
+
+// Help is shown by hark version --help.
+func (versionCmd) Help() string { return "Example:\n\n  hark version --json" }
+
+// Run prints which build this is.
+func (c *versionCmd) Run(sh *shell) error {
+	build := observe.ReadBuild()
+	if c.JSON {
+		return sh.json(build)
+	}
+	line := "hark " + build.Version
+	if build.Commit != "" {
+		line += " (" + build.Commit[:min(len(build.Commit), 12)] + ")"
+	}
+	sh.say("%s, %s, %s", line, build.Go, build.Platform)
+	return nil
+}

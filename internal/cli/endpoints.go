@@ -1,0 +1,354 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+type endpointsCmd struct {
+	List    endpointsList    `cmd:"" default:"withargs" help:"List endpoints, newest first."`
+	Create  endpointsCreate  `cmd:"" help:"Create an endpoint."`
+	Show    endpointsShow    `cmd:"" help:"Show one endpoint."`
+	Update  endpointsUpdate  `cmd:"" help:"Change an endpoint."`
+	Delete  endpointsDelete  `cmd:"" help:"Delete an endpoint and what is queued for it."`
+	Pause   endpointsPause   `cmd:"" help:"Hold its deliveries until it is resumed."`
+	Resume  endpointsResume  `cmd:"" help:"Send what was held, and enable it if it was disabled."`
+	Secret  endpointsSecret  `cmd:"" help:"Print its signing secret."`
+	Rotate  endpointsRotate  `cmd:"" help:"Give it a new signing secret; the old one goes on signing for a while."`
+	Recover endpointsRecover `cmd:"" help:"Send again what failed, or what it never got."`
+	Stats   endpointsStats   `cmd:"" help:"Count its attempts by status."`
+}
+
+// Help is shown by hark endpoints --help.
+func (endpointsCmd) Help() string {
+	return `An endpoint is where messages go: a URL with its secret, filters, schedule and limits.
+
+Examples:
+
+  hark endpoints
+  hark endpoints create https://shop.example/hooks --event-type payment.cleared
+  hark endpoints recover ep_… --since 2h --wait`
+}
+
+type endpointsList struct {
+	InApp
+	Listing
+}
+
+// Help is shown by hark endpoints list --help.
+func (endpointsList) Help() string { return "Example:\n\n  hark endpoints list --app bakery" }
+
+// Run lists endpoints.
+func (c *endpointsList) Run(ctx context.Context, sh *shell) error {
+	api, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	err = listing(ctx, sh, api.client, c.JSON, c.Listing, api.path("endpoint"), nil, func(eps []endpointOut) *table {
+		t := newTable("ID", "UID", "STATE", "URL", "EVENT TYPES", "CREATED")
+		for _, e := range eps {
+			t.add(e.ID, text(e.UID), e.state(), e.URL, join(e.EventTypes, "all"), clock(e.CreatedAt))
+		}
+		return t
+	})
+	return api.explain(ctx, named{}, err)
+}
+
+// EndpointFlags are what can be set on an endpoint, at its creation and later.
+type EndpointFlags struct {
+	Description  *string           `help:"For people."`
+	UID          *string           `help:"Your own id for it; every command takes it in place of the id."`
+	EventType    []string          `name:"event-type" short:"t" placeholder:"TYPE" help:"Only these event types (repeatable)."`
+	Channel      []string          `placeholder:"NAME" help:"Only messages in one of these channels (repeatable)."`
+	Filter       *string           `placeholder:"JSON" help:"Only payloads that match, such as '{\"data\":{\"amount\":{\"$gt\":100}}}'."`
+	ThrottleRate *int              `placeholder:"N" help:"At most N attempts per second; 0 takes the limit away."`
+	Concurrency  *int              `placeholder:"N" help:"At most N attempts at once."`
+	Timeout      *time.Duration    `placeholder:"DURATION" help:"For one whole attempt, at most 30s."`
+	Retry        *string           `placeholder:"LIST" help:"Waits between attempts: 5s,5m,1h; none for a single attempt; default for three days."`
+	Ordering     *string           `placeholder:"ORDER" help:"none, endpoint, or a JSON pointer such as /customer/id."`
+	VerifyTLS    *bool             `name:"verify-tls" negatable:"" help:"Check its certificate (the default)."`
+	Disabled     *bool             `negatable:"" help:"Take it out of matching."`
+	Metadata     map[string]string `placeholder:"K=V" help:"Your own notes on it."`
+}
+
+// fields turns the flags into a request.
+func (f EndpointFlags) fields() (map[string]any, error) {
+	in := map[string]any{}
+	patch(in, "description", f.Description, nil)
+	patch(in, "uid", f.UID, ptr(""))
+	setIf(in, "eventTypes", f.EventType, f.EventType != nil)
+	setIf(in, "channels", f.Channel, f.Channel != nil)
+	if f.Filter != nil {
+		if !json.Valid([]byte(*f.Filter)) {
+			return nil, usagef("--filter '{\"type\":\"invoice.paid\"}'", "--filter is not JSON: %s", *f.Filter)
+		}
+		in["filter"] = json.RawMessage(*f.Filter)
+	}
+	patch(in, "throttleRate", f.ThrottleRate, ptr(0))
+	patch(in, "concurrency", f.Concurrency, nil)
+	if f.Timeout != nil {
+		in["timeoutSeconds"] = f.Timeout.Seconds()
+	}
+	if f.Retry != nil {
+		waits, err := parseWaits(*f.Retry)
+		if err != nil {
+			return nil, err
+		}
+		in["retrySchedule"] = waits
+	}
+	patch(in, "ordering", f.Ordering, nil)
+	patch(in, "verifyTls", f.VerifyTLS, nil)
+	patch(in, "disabled", f.Disabled, nil)
+	setIf(in, "metadata", f.Metadata, f.Metadata != nil)
+	return in, nil
+}
+
+// parseWaits reads a retry schedule: "5s,5m,1h", "none", or "default", which is null.
+func parseWaits(list string) (any, error) {
+	switch list {
+	case "default":
+		return nil, nil
+	case "none":
+		return []float64{}, nil
+	}
+	var out []float64
+	for part := range strings.SplitSeq(list, ",") {
+		part = strings.TrimSpace(part)
+		wait, err := time.ParseDuration(part)
+		if seconds, numErr := strconv.ParseFloat(part, 64); numErr == nil {
+			wait, err = time.Duration(seconds*float64(time.Second)), nil
+		}
+		if err != nil || wait < 0 {
+			return nil, usagef("--retry 5s,5m,1h", "--retry: %q is not a wait", part)
+		}
+		out = append(out, wait.Seconds())
+	}
+	return out, nil
+}
+
+type endpointsCreate struct {
+	InApp
+	URL    string            `arg:"" help:"Where messages go."`
+	Secret string            `placeholder:"WHSEC" help:"Signing secret; one is made when left out."`
+	Header map[string]string `placeholder:"NAME=VALUE" help:"Header to send with every attempt (repeatable)."`
+	EndpointFlags
+}
+
+// Help is shown by hark endpoints create --help.
+func (endpointsCreate) Help() string {
+	return `Examples:
+
+  hark endpoints create https://shop.example/hooks
+  hark endpoints create https://shop.example/hooks -t payment.cleared --retry 1s,10s --ordering endpoint`
+}
+
+// Run creates an endpoint.
+func (c *endpointsCreate) Run(ctx context.Context, sh *shell) error {
+	api, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	in, err := c.fields()
+	if err != nil {
+		return err
+	}
+	in["url"] = c.URL
+	setIf(in, "secret", c.Secret, c.Secret != "")
+	setIf(in, "headers", c.Header, c.Header != nil)
+	var raw json.RawMessage
+	if err := api.call(ctx, named{}, http.MethodPost, api.path("endpoint"), nil, in, &raw); err != nil {
+		return err
+	}
+	return showing(sh, c.JSON, raw, func(e endpointOut) {
+		sh.drawEndpoint(e)
+		sh.note("Its signing secret: hark endpoints secret %s", e.ID)
+	})
+}
+
+func (sh *shell) drawEndpoint(e endpointOut) {
+	state := e.state()
+	if e.DisabledReason != "" {
+		state += " (" + e.DisabledReason + ")"
+	}
+	filter := string(e.Filter)
+	if filter == "null" {
+		filter = ""
+	}
+	verify := ""
+	if e.VerifyTLS != nil && !*e.VerifyTLS {
+		verify = "not verified"
+	}
+	sh.fields([][2]string{
+		{"id", e.ID}, {"uid", text(e.UID)}, {"url", e.URL}, {"description", e.Description}, {"state", state},
+		{"event types", join(e.EventTypes, "all")}, {"channels", join(e.Channels, "all")}, {"filter", filter},
+		{"retries", waits(e.RetrySchedule)}, {"timeout", seconds(e.TimeoutSeconds)},
+		{"throttle", perSecond(e.ThrottleRate)}, {"concurrency", positive(e.Concurrency)},
+		{"ordering", e.Ordering}, {"tls", verify}, {"metadata", pairs(e.Metadata)},
+		{"created", clock(e.CreatedAt)}, {"updated", clock(e.UpdatedAt)},
+	})
+}
+
+// waits writes a retry schedule for people.
+func waits(schedule []float64) string {
+	if schedule == nil {
+		return ""
+	}
+	if len(schedule) == 0 {
+		return "none"
+	}
+	parts := make([]string, len(schedule))
+	for i, s := range schedule {
+		parts[i] = seconds(s)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// seconds writes a number of seconds as people say it: 90 → 1m30s, 18000 → 5h.
+func seconds(s float64) string {
+	if s == 0 {
+		return ""
+	}
+	text := time.Duration(s * float64(time.Second)).String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+func perSecond(p *int) string {
+	if p == nil {
+		return ""
+	}
+	return fmt.Sprintf("%d/s", *p)
+}
+
+func positive(n int) string {
+	if n <= 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
+}
+
+// OneEndpoint names the endpoint that a command is about.
+type OneEndpoint struct {
+	InApp
+	ID string `arg:"" help:"Id or uid."`
+}
+
+type endpointsShow struct{ OneEndpoint }
+
+// Help is shown by hark endpoints show --help.
+func (endpointsShow) Help() string { return "Example:\n\n  hark endpoints show ep_… --app bakery" }
+
+// Run shows an endpoint.
+func (c *endpointsShow) Run(ctx context.Context, sh *shell) error {
+	api, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	var raw json.RawMessage
+	if err := api.call(ctx, anEndpoint(c.ID), http.MethodGet, api.path("endpoint", c.ID), nil, nil, &raw); err != nil {
+		return err
+	}
+	return showing(sh, c.JSON, raw, sh.drawEndpoint)
+}
+
+type endpointsUpdate struct {
+	OneEndpoint
+	URL *string `help:"Where messages go."`
+	EndpointFlags
+}
+
+// Help is shown by hark endpoints update --help.
+func (endpointsUpdate) Help() string {
+	return "What is not named stays as it is.\n\nExample:\n\n  hark endpoints update ep_… --retry default --no-disabled"
+}
+
+// Run changes an endpoint.
+func (c *endpointsUpdate) Run(ctx context.Context, sh *shell) error {
+	api, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	in, err := c.fields()
+	if err != nil {
+		return err
+	}
+	patch(in, "url", c.URL, nil)
+	if len(in) == 0 {
+		return usagef("hark endpoints update --help", "nothing to change")
+	}
+	return c.change(ctx, sh, api, in, sh.drawEndpoint)
+}
+
+// change patches the endpoint and shows it.
+func (c *OneEndpoint) change(ctx context.Context, sh *shell, api *inApp, in map[string]any, draw func(endpointOut)) error {
+	var raw json.RawMessage
+	if err := api.call(ctx, anEndpoint(c.ID), http.MethodPatch, api.path("endpoint", c.ID), nil, in, &raw); err != nil {
+		return err
+	}
+	return showing(sh, c.JSON, raw, draw)
+}
+
+type endpointsDelete struct{ OneEndpoint }
+
+// Help is shown by hark endpoints delete --help.
+func (endpointsDelete) Help() string {
+	return "What is queued for it goes with it, without asking again; its history stays.\n\nExample:\n\n  hark endpoints delete ep_…"
+}
+
+// Run deletes an endpoint.
+func (c *endpointsDelete) Run(ctx context.Context, sh *shell) error {
+	api, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	if err := api.call(ctx, anEndpoint(c.ID), http.MethodDelete, api.path("endpoint", c.ID), nil, nil, nil); err != nil {
+		return err
+	}
+	return sh.done(c.JSON, "deleted", c.ID)
+}
+
+type endpointsPause struct{ OneEndpoint }
+
+// Help is shown by hark endpoints pause --help.
+func (endpointsPause) Help() string {
+	return "Messages go on being accepted for it, and wait.\n\nExample:\n\n  hark endpoints pause ep_…"
+}
+
+// Run pauses an endpoint.
+func (c *endpointsPause) Run(ctx context.Context, sh *shell) error {
+	api, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	return c.change(ctx, sh, api, map[string]any{"paused": true}, func(e endpointOut) {
+		sh.say("paused %s: its deliveries wait (try: hark endpoints resume %s)", e.ID, e.ID)
+	})
+}
+
+type endpointsResume struct{ OneEndpoint }
+
+// Help is shown by hark endpoints resume --help.
+func (endpointsResume) Help() string {
+	return "Example:\n\n  hark endpoints resume ep_…"
+}
+
+// Run resumes an endpoint.
+func (c *endpointsResume) Run(ctx context.Context, sh *shell) error {
+	api, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	return c.change(ctx, sh, api, map[string]any{"paused": false, "disabled": false}, func(e endpointOut) {
+		sh.say("resumed %s", e.ID)
+	})
+}

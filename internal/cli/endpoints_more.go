@@ -1,0 +1,218 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+type endpointsSecret struct{ OneEndpoint }
+
+// Help is shown by hark endpoints secret --help.
+func (endpointsSecret) Help() string {
+	return `Only the secret goes to stdout, so that it can be piped.
+
+Example:
+
+  hark endpoints secret ep_… | wl-copy`
+}
+
+// Run prints an endpoint's secret.
+func (c *endpointsSecret) Run(ctx context.Context, sh *shell) error {
+	api, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	var raw json.RawMessage
+	if err := api.call(ctx, anEndpoint(c.ID), http.MethodGet, api.path("endpoint", c.ID, "secret"), nil, nil, &raw); err != nil {
+		return err
+	}
+	return showing(sh, c.JSON, raw, func(s struct {
+		Key string `json:"key"`
+	}) {
+		sh.say("%s", s.Key)
+	})
+}
+
+type endpointsRotate struct {
+	OneEndpoint
+	Key   string        `placeholder:"WHSEC" help:"The new secret; one is made when left out."`
+	Grace time.Duration `default:"24h" help:"How long the old secret goes on signing beside the new one."`
+}
+
+// Help is shown by hark endpoints rotate --help.
+func (endpointsRotate) Help() string {
+	return "Until the grace has passed, every attempt carries both signatures.\n\nExample:\n\n  hark endpoints rotate ep_… --grace 48h"
+}
+
+// Run rotates an endpoint's secret.
+func (c *endpointsRotate) Run(ctx context.Context, sh *shell) error {
+	api, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	in := map[string]any{"gracePeriodSeconds": int(c.Grace.Seconds())}
+	setIf(in, "key", c.Key, c.Key != "")
+	err = api.call(ctx, anEndpoint(c.ID), http.MethodPost, api.path("endpoint", c.ID, "secret", "rotate"), nil, in, nil)
+	if err != nil {
+		return err
+	}
+	return sh.done(c.JSON, "rotated", c.ID)
+}
+
+type endpointsRecover struct {
+	OneEndpoint
+	Since   moments `required:"" help:"Messages created after this: 2h, 3d or 2026-11-02T08:00:00Z."`
+	Until   moments `help:"Messages created before this. Default: now."`
+	Missing bool    `help:"What was never sent there (it was made later, or disabled), instead of what failed."`
+	Wait    bool    `help:"Wait until everything is queued."`
+}
+
+// Help is shown by hark endpoints recover --help.
+func (endpointsRecover) Help() string {
+	return `Examples:
+
+  hark endpoints recover ep_… --since 2h --wait
+  hark endpoints recover ep_… --since 3d --missing`
+}
+
+// Run starts a recovery.
+func (c *endpointsRecover) Run(ctx context.Context, sh *shell) error {
+	api, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	in := map[string]any{"since": c.Since.Time}
+	setIf(in, "until", c.Until.Time, !c.Until.IsZero())
+	operation := "recover"
+	if c.Missing {
+		operation = "replay-missing"
+	}
+	var raw json.RawMessage
+	if err := api.call(ctx, anEndpoint(c.ID), http.MethodPost, api.path("endpoint", c.ID, operation), nil, in, &raw); err != nil {
+		return err
+	}
+	if c.Wait {
+		if raw, err = waitForTask(ctx, sh, api.client, raw); err != nil {
+			return err
+		}
+	}
+	var task taskOut
+	if err := json.Unmarshal(raw, &task); err != nil {
+		return fmt.Errorf("read task: %w", err)
+	}
+	if c.JSON {
+		err = sh.json(raw)
+	} else if task.Status == "running" {
+		sh.say("%s is running in the background", task.ID)
+	} else {
+		sh.say("%s %s: %d messages queued again", task.ID, task.Status, task.Data.MessagesSent)
+	}
+	if task.Status == "failed" {
+		return errSilent
+	}
+	return err
+}
+
+// waitForTask asks until a background task has ended.
+func waitForTask(ctx context.Context, sh *shell, api *client, raw json.RawMessage) (json.RawMessage, error) {
+	bar := sh.newProgress("queueing again")
+	defer bar.end()
+	for pause := 50 * time.Millisecond; ; pause = min(pause*2, time.Second) {
+		var task taskOut
+		if err := json.Unmarshal(raw, &task); err != nil {
+			return nil, fmt.Errorf("read task: %w", err)
+		}
+		if task.Status != "running" {
+			return raw, nil
+		}
+		bar.set(task.Data.MessagesSent, 0, count)
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(pause):
+		}
+		raw = nil
+		if err := api.do(ctx, http.MethodGet, "/api/v1/background-task/"+url.PathEscape(task.ID), nil, nil, &raw); err != nil {
+			return nil, err
+		}
+	}
+}
+
+type endpointsStats struct {
+	OneEndpoint
+	Since moments `help:"Count from here: 2h, 3d or a date. Default: 28 days."`
+	Until moments `help:"Count up to here. Default: now."`
+}
+
+// Help is shown by hark endpoints stats --help.
+func (endpointsStats) Help() string { return "Example:\n\n  hark endpoints stats ep_… --since 24h" }
+
+// Run counts an endpoint's attempts.
+func (c *endpointsStats) Run(ctx context.Context, sh *shell) error {
+	api, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	query := url.Values{}
+	c.Since.put(query, "since")
+	c.Until.put(query, "until")
+	var raw json.RawMessage
+	if err := api.call(ctx, anEndpoint(c.ID), http.MethodGet, api.path("endpoint", c.ID, "stats"), query, nil, &raw); err != nil {
+		return err
+	}
+	return showing(sh, c.JSON, raw, func(s struct{ Success, Pending, Sending, Fail, Canceled int64 }) {
+		t := newTable("STATUS", "ATTEMPTS")
+		t.add("success", count(s.Success))
+		t.add("fail", count(s.Fail))
+		t.add("sending", count(s.Sending))
+		t.add("pending", count(s.Pending))
+		t.add("canceled", count(s.Canceled))
+		t.write(sh)
+	})
+}
+
+// moments is a flag that takes a date, or how long ago: 90m, 2h, 3d.
+type moments struct{ time.Time }
+
+// UnmarshalText reads the flag.
+func (m *moments) UnmarshalText(text []byte) error {
+	at, err := parseMoment(string(text), time.Now())
+	m.Time = at
+	return err
+}
+
+// put adds the moment to a query, if there is one.
+func (m moments) put(query url.Values, name string) {
+	if !m.IsZero() {
+		query.Set(name, m.UTC().Format(time.RFC3339Nano))
+	}
+}
+
+// parseMoment reads a date, a date and time, or a span before now.
+func parseMoment(text string, now time.Time) (time.Time, error) {
+	for _, layout := range []string{time.RFC3339, time.DateTime, time.DateOnly} {
+		if at, err := time.Parse(layout, text); err == nil {
+			return at, nil
+		}
+	}
+	var days int
+	var rest string
+	if n, _ := fmt.Sscanf(text, "%dd%s", &days, &rest); n >= 1 && days >= 0 && days < 36500 && fmt.Sprintf("%dd%s", days, rest) == text {
+		ago := time.Duration(0)
+		if rest != "" {
+			var err error
+			if ago, err = time.ParseDuration(rest); err != nil {
+				return time.Time{}, fmt.Errorf("%q is neither a date nor a span such as 2h or 3d", text)
+			}
+		}
+		return now.AddDate(0, 0, -days).Add(-ago), nil
+	}
+	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
+		return now.Add(-ago), nil
+	}
+	return time.Time{}, fmt.Errorf("%q is neither a date nor a span such as 2h or 3d", text)
+}

@@ -1,0 +1,194 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/app"
+)
+
+type keysCmd struct {
+	List   keysList   `cmd:"" default:"withargs" help:"List the environment's keys."`
+	Create keysCreate `cmd:"" help:"Create a key; it is shown this once."`
+	Rotate keysRotate `cmd:"" help:"Replace a key by a new one; the old one goes on for a while."`
+	Revoke keysRevoke `cmd:"" help:"End a key at once."`
+}
+
+// Help is shown by hark keys --help.
+func (keysCmd) Help() string {
+	return `A key opens one environment. Only a hash of it is kept: a key that is lost cannot be shown
+again, only replaced.
+
+Examples:
+
+  hark keys
+  hark keys create "billing service" --scope publish
+  hark keys create recovered --data ./hark-data      (every key is lost; the server must be stopped)`
+}
+
+const keysPath = "/api/v1/key"
+
+type keysList struct {
+	Remote
+	Listing
+}
+
+// Help is shown by hark keys list --help.
+func (keysList) Help() string { return "Example:\n\n  hark keys list" }
+
+// Run lists keys.
+func (c *keysList) Run(ctx context.Context, sh *shell) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	return listing(ctx, sh, api, c.JSON, c.Listing, keysPath, nil, func(keys []keyOut) *table {
+		t := newTable("ID", "NAME", "SCOPE", "APPLICATION", "KEY", "STATE", "CREATED", "EXPIRES")
+		for _, k := range keys {
+			t.add(k.ID, k.Name, k.Scope, join(list1(k.ApplicationID), "all"), k.Prefix+"…", k.state(now),
+				clock(k.CreatedAt), clock(moment(k.ExpiresAt)))
+		}
+		return t
+	})
+}
+
+func list1(p *string) []string {
+	if text(p) == "" {
+		return nil
+	}
+	return []string{*p}
+}
+
+type keysCreate struct {
+	Remote
+	Name        string        `arg:"" help:"What it is for."`
+	Scope       string        `enum:"admin,publish,read" default:"admin" help:"admin may do everything, publish send and read, read only read."`
+	App         string        `short:"a" placeholder:"ID" help:"Only this application."`
+	Expires     time.Duration `placeholder:"DURATION" help:"End by itself after this."`
+	Data        string        `type:"path" placeholder:"DIR" help:"Write to this data folder instead of asking a server, which must be stopped. For when every key is lost."`
+	Environment string        `default:"live" help:"With --data: the environment's name or id."`
+}
+
+// Help is shown by hark keys create --help.
+func (keysCreate) Help() string {
+	return `Only the key goes to stdout, so that it can be piped.
+
+Examples:
+
+  hark keys create "billing service" --scope publish
+  HARK_API_KEY=$(hark keys create recovered --data ./hark-data)`
+}
+
+// Run creates a key.
+func (c *keysCreate) Run(ctx context.Context, sh *shell) error {
+	if c.Data != "" {
+		return c.offline(ctx, sh)
+	}
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	in := map[string]any{"name": c.Name, "scope": c.Scope}
+	setIf(in, "applicationId", c.App, c.App != "")
+	setIf(in, "expiresAt", time.Now().Add(c.Expires).UTC(), c.Expires > 0)
+	var raw json.RawMessage
+	err = api.do(ctx, http.MethodPost, keysPath, nil, in, &raw)
+	if isMissing(err) && c.App != "" {
+		return errNo("application", c.App, "hark applications")
+	} else if err != nil {
+		return err
+	}
+	return showing(sh, c.JSON, raw, sh.drawNewKey)
+}
+
+// drawNewKey shows a key this once: the key to stdout, the rest beside it.
+func (sh *shell) drawNewKey(k keyOut) {
+	sh.say("%s", k.Key)
+	sh.note("%s (%s, %s). It is not kept and will not be shown again.", k.ID, k.Name, k.Scope)
+}
+
+// offline makes a key in a data folder that no server is using.
+func (c *keysCreate) offline(ctx context.Context, sh *shell) error {
+	if c.App != "" {
+		return usagef("hark keys create NAME --data DIR", "--app needs a server; --data makes a key for the whole environment")
+	}
+	key, err := app.IssueKey(ctx, c.Data, app.KeyRequest{
+		Environment: c.Environment, Name: c.Name, Scope: hark.Scope(c.Scope), Lifetime: c.Expires,
+	})
+	if errors.Is(err, app.ErrInUse) {
+		return hintf(exitFailed, "stop the server, or leave out --data", "a server is using %s", c.Data)
+	}
+	if errors.Is(err, hark.ErrNotFound) {
+		return hintf(exitNotFound, "--environment live, or test", "no environment %q in %s", c.Environment, c.Data)
+	}
+	if err != nil {
+		return err
+	}
+	out := keyOut{
+		ID: string(key.Key.ID), Name: key.Key.Name, Scope: string(key.Key.Scope), Prefix: key.Key.Prefix,
+		Key: key.Text, CreatedAt: key.Key.CreatedAt,
+	}
+	if at := key.Key.ExpiresAt; !at.IsZero() {
+		out.ExpiresAt = &at
+	}
+	if c.JSON {
+		return sh.json(out)
+	}
+	sh.drawNewKey(out)
+	return nil
+}
+
+type keysRotate struct {
+	Remote
+	ID      string        `arg:"" help:"The key's id (key_…)."`
+	Overlap time.Duration `default:"24h" help:"How long the old key goes on working; 0s ends it at once."`
+}
+
+// Help is shown by hark keys rotate --help.
+func (keysRotate) Help() string { return "Example:\n\n  hark keys rotate key_… --overlap 1h" }
+
+// Run rotates a key.
+func (c *keysRotate) Run(ctx context.Context, sh *shell) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	var raw json.RawMessage
+	in := map[string]any{"overlapSeconds": int(c.Overlap.Seconds())}
+	err = api.do(ctx, http.MethodPost, keysPath+"/"+url.PathEscape(c.ID)+"/rotate", nil, in, &raw)
+	if isMissing(err) {
+		return errNo("key", c.ID, "hark keys")
+	} else if err != nil {
+		return err
+	}
+	return showing(sh, c.JSON, raw, sh.drawNewKey)
+}
+
+type keysRevoke struct {
+	Remote
+	ID string `arg:"" help:"The key's id (key_…)."`
+}
+
+// Help is shown by hark keys revoke --help.
+func (keysRevoke) Help() string { return "Example:\n\n  hark keys revoke key_…" }
+
+// Run revokes a key.
+func (c *keysRevoke) Run(ctx context.Context, sh *shell) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	err = api.do(ctx, http.MethodDelete, keysPath+"/"+url.PathEscape(c.ID), nil, nil, nil)
+	if isMissing(err) {
+		return errNo("key", c.ID, "hark keys")
+	} else if err != nil {
+		return err
+	}
+	return sh.done(c.JSON, "revoked", c.ID)
+}
