@@ -15,6 +15,7 @@ type exchange struct {
 	Status     int    // of the response; 0 when there was none
 	RetryAfter string // the response's header
 	TimedOut   bool
+	Blocked    bool // by our own rules: how long that took would tell about our network
 	Trigger    hark.Trigger
 	Attempts   int // made, this one included
 	Schedule   hark.Schedule

@@ -112,7 +112,9 @@ func (s *sender) attempt(e *Engine, ctx context.Context, j *job) {
 		note(attempt, &x, res, err)
 	}
 	x.Now = time.Now()
-	attempt.Duration = x.Now.Sub(start)
+	if !x.Blocked {
+		attempt.Duration = x.Now.Sub(start)
+	}
 	j.verdict = judge(x)
 	j.settle(attempt, x.Now)
 	e.log(ctx, attempt, j)
@@ -170,6 +172,7 @@ func note(a *hark.Attempt, x *exchange, res *outbound.Response, err error) {
 		a.Error = err.Error()
 		if failure, ok := errors.AsType[*outbound.Error](err); ok {
 			x.TimedOut = failure.Kind == outbound.Timeout
+			x.Blocked = failure.Kind == outbound.Blocked
 			a.Phases = failure.Phases
 		}
 	}
