@@ -10,7 +10,7 @@ import (
 
 // EventTypeUpdate describes an event type to replace.
 type EventTypeUpdate struct {
-	Description  string                      `json:"description" req:"1"`
+	Description  manage.Opt[string]          `json:"description" req:"1"`
 	Archived     bool                        `json:"archived"`
 	Deprecated   bool                        `json:"deprecated"`
 	Schemas      manage.Opt[json.RawMessage] `json:"schemas" schema:"object" doc:"JSON Schema (draft 7) by version: {\"1\": {…}}."`
@@ -25,9 +25,13 @@ type EventTypeIn struct {
 	EventTypeUpdate
 }
 
-func (in *EventTypeUpdate) domain(name string) manage.EventTypeIn {
-	return manage.EventTypeIn{Name: name, Description: in.Description, Archived: in.Archived, Deprecated: in.Deprecated,
-		Schemas: in.Schemas, FeatureFlag: in.FeatureFlag, FeatureFlags: in.FeatureFlags, GroupName: in.GroupName}
+// domain is an error when there is no description: it may be empty, but it must be there.
+func (in *EventTypeUpdate) domain(name string) (manage.EventTypeIn, error) {
+	if !in.Description.Given() {
+		return manage.EventTypeIn{}, wrongJSON("field required", "description")
+	}
+	return manage.EventTypeIn{Name: name, Description: in.Description.Value, Archived: in.Archived, Deprecated: in.Deprecated,
+		Schemas: in.Schemas, FeatureFlag: in.FeatureFlag, FeatureFlags: in.FeatureFlags, GroupName: in.GroupName}, nil
 }
 
 // EventTypePatch changes the fields that are given.
@@ -84,7 +88,11 @@ func listEventTypes(c *call, _ none) (ListResponse[EventTypeOut], error) {
 }
 
 func createEventType(c *call, in EventTypeIn) (EventTypeOut, error) {
-	et, err := c.api.Manage.CreateEventType(c.r.Context(), c.caller, in.domain(in.Name))
+	ask, err := in.domain(in.Name)
+	if err != nil {
+		return EventTypeOut{}, err
+	}
+	et, err := c.api.Manage.CreateEventType(c.r.Context(), c.caller, ask)
 	return eventTypeOut(&et), err
 }
 
@@ -95,7 +103,11 @@ func getEventType(c *call, _ none) (EventTypeOut, error) {
 
 func putEventType(c *call, in EventTypeUpdate) (EventTypeOut, error) {
 	name := c.path("event_type_name")
-	et, created, err := c.api.Manage.UpsertEventType(c.r.Context(), c.caller, name, in.domain(name))
+	ask, err := in.domain(name)
+	if err != nil {
+		return EventTypeOut{}, err
+	}
+	et, created, err := c.api.Manage.UpsertEventType(c.r.Context(), c.caller, name, ask)
 	c.created(created)
 	return eventTypeOut(&et), err
 }

@@ -195,9 +195,6 @@ func (s schemas) of(t reflect.Type, answer bool) object {
 		return object{"type": "string", "format": "date-time"}
 	case t == rawType:
 		return object{}
-	case t.Kind() == reflect.Struct && strings.HasPrefix(t.Name(), "Opt["):
-		field, _ := t.FieldByName("Value")
-		return orNullSchema(s.of(field.Type, answer))
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
@@ -221,6 +218,11 @@ func (s schemas) of(t reflect.Type, answer bool) object {
 		return object{"$ref": "#/components/schemas/" + name}
 	}
 	return object{"type": "integer"}
+}
+
+// isOpt says whether t is a manage.Opt of something.
+func isOpt(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && strings.HasPrefix(t.Name(), "Opt[")
 }
 
 func orNullSchema(schema object) object {
@@ -266,14 +268,16 @@ func (s schemas) structure(t reflect.Type, answer bool) object {
 }
 
 func (s schemas) property(field reflect.StructField, answer bool) object {
-	schema := s.of(field.Type, answer)
-	if kind := field.Tag.Get("schema"); kind != "" {
-		optional := strings.HasPrefix(field.Type.Name(), "Opt[")
-		if schema = (object{"type": kind}); optional {
-			schema = orNullSchema(schema)
-		}
+	t, nullable := field.Type, field.Tag.Get("null") != ""
+	if isOpt(t) {
+		value, _ := t.FieldByName("Value")
+		t, nullable = value.Type, field.Tag.Get("req") == ""
 	}
-	if field.Tag.Get("null") != "" {
+	schema := s.of(t, answer)
+	if kind := field.Tag.Get("schema"); kind != "" {
+		schema = object{"type": kind}
+	}
+	if nullable {
 		schema = orNullSchema(schema)
 	}
 	if values := field.Tag.Get("enum"); values != "" {
