@@ -182,7 +182,7 @@ func (t tree) plain() any {
 func compile(p path, t tree) (node, error) {
 	switch t.kind {
 	case scalarTree:
-		return scalar{t.scalar}, nil
+		return &scalar{t.scalar}, nil
 	case listTree:
 		want, err := compileAll(p, t)
 		return list{want}, err
@@ -195,7 +195,10 @@ func compile(p path, t tree) (node, error) {
 			if err != nil {
 				return nil, err
 			}
-			o.fields = append(o.fields, field{name, want})
+			if o.fields == nil {
+				o.fields = &fields{}
+			}
+			o.fields.list = append(o.fields.list, field{name, want})
 			continue
 		}
 		condition, err := compileOperator(at, name, item)

@@ -63,7 +63,7 @@ func (r *run) anyElement(list []any, n node) bool {
 // scalar wants an equal value, or a list that contains one.
 type scalar struct{ want any }
 
-func (n scalar) match(r *run, v any) bool {
+func (n *scalar) match(r *run, v any) bool {
 	if !r.step(v) {
 		return false
 	}
@@ -96,7 +96,7 @@ func (n list) match(r *run, v any) bool {
 // or for those of one element of the value when that is a list.
 type object struct {
 	conditions []node
-	fields     fields // nil: none
+	fields     *fields // nil: none
 }
 
 func (n object) match(r *run, v any) bool {
@@ -114,14 +114,14 @@ func (n object) match(r *run, v any) bool {
 	return n.fields.match(r, v)
 }
 
-type fields []field
+type fields struct{ list []field }
 
 type field struct {
 	name string
 	want node
 }
 
-func (n fields) match(r *run, v any) bool {
+func (n *fields) match(r *run, v any) bool {
 	if !r.step(v) {
 		return false
 	}
@@ -135,7 +135,7 @@ func (n fields) match(r *run, v any) bool {
 	default:
 		return false
 	}
-	for _, f := range n {
+	for _, f := range n.list {
 		value, ok := values[f.name]
 		if !ok {
 			value = absent

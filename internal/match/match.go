@@ -46,6 +46,9 @@ func NewSubject(eventType string, channels []string, payload []byte) *Subject {
 	return &Subject{eventType: eventType, channels: channels, payload: payload}
 }
 
+// EventType is the message's event type.
+func (s *Subject) EventType() string { return s.eventType }
+
 // document is the payload, parsed once.
 func (s *Subject) document() any {
 	if s.parsed {
@@ -156,6 +159,3 @@ func (s set) String() string {
 	}
 	return strings.Join(s.names, ", ")
 }
-
-// EventType is the message's event type.
-func (s *Subject) EventType() string { return s.eventType }

@@ -11,7 +11,7 @@ func unlike(path, wanted string, found any) string {
 	return fmt.Sprintf("%s: wanted %s, found %s", path, wanted, show(found))
 }
 
-func (n scalar) why(_ *run, path string, v any) string { return unlike(path, show(n.want), v) }
+func (n *scalar) why(_ *run, path string, v any) string { return unlike(path, show(n.want), v) }
 
 func (n list) why(r *run, path string, v any) string {
 	elements, ok := v.([]any)
@@ -38,7 +38,7 @@ func (n object) why(r *run, path string, v any) string {
 	return n.fields.why(r, path, v)
 }
 
-func (n fields) why(r *run, path string, v any) string {
+func (n *fields) why(r *run, path string, v any) string {
 	values, ok := v.(map[string]any)
 	switch elements := v.(type) {
 	case []any:
@@ -54,7 +54,7 @@ func (n fields) why(r *run, path string, v any) string {
 			return unlike(path, "an object", v)
 		}
 	}
-	for _, f := range n {
+	for _, f := range n.list {
 		value, ok := values[f.name]
 		if !ok {
 			value = absent
