@@ -195,5 +195,8 @@ func (m *Manager) EndpointStats(ctx context.Context, c Caller, app, endpoint str
 	case until.Sub(since) > statsWindow+slack:
 		return s, hark.Errorf(hark.InvalidRange, "`until - since` cannot be more than 28 days")
 	}
+	if !until.Before(now) {
+		until = now.Add(time.Second) // the span ends before until: let it take in this very moment
+	}
 	return m.store.AttemptStats(ctx, ep.Ref, since, until)
 }
