@@ -2,6 +2,9 @@ package cli
 
 import (
 	"bytes"
+	"flag"
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -146,5 +149,35 @@ func TestHelp_HasAnExampleForEveryCommand(t *testing.T) {
 		if code != exitOK || !strings.Contains(out.String(), "Example") {
 			t.Errorf("hark %s --help: exit %d, without an example:\n%s", p.path, code, out.String())
 		}
+	}
+}
+
+var update = flag.Bool("update", false, "rewrite the golden file")
+
+func TestHelp_IsTheGoldenFile(t *testing.T) {
+	t.Setenv("COLUMNS", "80")
+	none := func(string) (string, bool) { return "", false }
+	parser, err := newParser(&shell{stdout: &bytes.Buffer{}, stderr: &bytes.Buffer{}, lookupEnv: none}, func(int) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all bytes.Buffer
+	for _, p := range collectWords(parser.Model.Node) {
+		fmt.Fprintf(&all, "$ %s\n", strings.TrimSpace("hark "+p.path+" --help"))
+		run(t.Context(), append(strings.Fields(p.path), "--help"), &shell{stdout: &all, stderr: &all, lookupEnv: none})
+		all.WriteByte('\n')
+	}
+	const path = "testdata/help.txt"
+	if *update {
+		if err := os.WriteFile(path, all.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), all.String()); diff != "" {
+		t.Errorf("help is not what %s says (make golden rewrites it) (-want +got):\n%s", path, diff)
 	}
 }
