@@ -44,6 +44,10 @@ func logout(*call, none) (none, error) {
 	return none{}, hark.Errorf(hark.NotImplemented, "tokens end when they expire; there is nothing to log out of")
 }
 
+// redrive does nothing, well: deliveries that are due stay in the queue, there is no other place
+// to bring them back from.
+func redrive(*call, none) (none, error) { return none{}, nil }
+
 // EnvironmentOut is the environment that the key belongs to.
 type EnvironmentOut struct {
 	ID            hark.EnvironmentID `json:"id"`

@@ -84,7 +84,7 @@ func (s *scanner) messages(most int) (ins []MessageIn, wrong []error, err error)
 			continue
 		}
 		s.at = start
-		item := s.value()
+		item := s.value(0)
 		if item == nil {
 			return nil, nil, jsonError(s.text, "not JSON")
 		}
@@ -116,7 +116,7 @@ func (s *scanner) message(in *MessageIn) (usual bool) {
 		case "payload":
 			ok = in.Payload == nil && s.space() == '{'
 			if ok {
-				in.Payload = s.value()
+				in.Payload = s.value(1)
 				ok = in.Payload != nil
 			}
 		case "eventType":
@@ -200,8 +200,11 @@ func wrongJSON(msg string, loc ...string) error {
 
 // decodeJSON reads text into v; what is wrong with it becomes an Invalid error that says where.
 func decodeJSON(text []byte, v any) error {
+	if !utf8.Valid(text) { // encoding/json would put replacement characters in
+		return wrongJSON("the body is not UTF-8")
+	}
 	s := scanner{text: text}
-	if s.value() == nil || !s.end() {
+	if s.value(0) == nil || !s.end() {
 		return jsonError(text, "not JSON")
 	}
 	err := json.Unmarshal(text, v)
@@ -244,7 +247,7 @@ func jsonError(text []byte, msg string, loc ...string) error {
 		msg = "the body is empty"
 	} else if err := json.Unmarshal(text, &raw); err != nil {
 		msg = err.Error()
-	} else if s.value() == nil {
+	} else if s.value(0) == nil {
 		msg = "nested too deep"
 	}
 	return wrongJSON(msg, loc...)

@@ -82,6 +82,18 @@ func TestDecodeMessages_ReadsEachByItself(t *testing.T) {
 	}
 }
 
+func TestDecodeMessage_DepthIsCountedAlikeHoweverItIsRead(t *testing.T) {
+	for _, extra := range []string{"", `,"unknown":1`} {
+		for depth, right := range map[int]bool{maxDepth - 1: true, maxDepth: false} {
+			payload := `{"a":` + strings.Repeat("[", depth-1) + strings.Repeat("]", depth-1) + "}"
+			var in MessageIn
+			if err := decodeMessage([]byte(`{"eventType":"a","payload":`+payload+extra+`}`), &in); (err == nil) != right {
+				t.Errorf("payload %d deep with %q: got %v", depth, extra, err)
+			}
+		}
+	}
+}
+
 // FuzzEnvelope holds the quick reader to encoding/json: what one accepts the other does, and they
 // read the same.
 func FuzzEnvelope(f *testing.F) {
@@ -124,7 +136,7 @@ func FuzzScanner(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		s := scanner{text: text}
-		value := s.value()
+		value := s.value(0)
 		got := value != nil && s.end()
 		want := json.Valid(text) && !deeper(text, maxDepth)
 		if got != want {

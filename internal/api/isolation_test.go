@@ -133,7 +133,7 @@ func wantOfStranger(op *operation) string {
 	case op.in != typeNone:
 		return "422 200"
 	}
-	return "200"
+	return "200 204"
 }
 
 // wantOfNeighbour: a key or token of application b reaches nothing of a, and nothing of the environment.

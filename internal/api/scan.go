@@ -2,7 +2,7 @@ package api
 
 // maxDepth bounds how deep JSON may nest, in payloads too: far beyond what people send, and shallow
 // enough for every recursive reader behind us (filters, transformations, receivers).
-const maxDepth = 200
+const maxDepth = 256
 
 // scanner walks over JSON text without building anything. It accepts exactly what encoding/json
 // accepts, less what nests deeper than maxDepth; a fuzz test holds it to that.
@@ -33,11 +33,12 @@ func (s *scanner) take(c byte) bool {
 	return true
 }
 
-// value moves behind one whole value and answers its text, verbatim; nil if it is not JSON.
-func (s *scanner) value() []byte {
+// value moves behind one whole value, which stands depth levels deep, and answers its text,
+// verbatim; nil if it is not JSON.
+func (s *scanner) value(depth int) []byte {
 	s.space()
 	start := s.at
-	if !s.skip(0) {
+	if !s.skip(depth) {
 		return nil
 	}
 	return s.text[start:s.at]
