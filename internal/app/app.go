@@ -176,11 +176,17 @@ func (a *App) build(ctx context.Context, build observe.Build, keys *vault.Vault)
 	a.atEnd(func() error { client.Close(); return nil })
 
 	dir := directory.New(a.store, directory.Options{})
+	// The engine finds out that an endpoint must go, and manage knows how; each needs the other, and
+	// the engine asks only once it runs.
+	var manager *manage.Manager
 	a.engine = deliver.New(deliver.Options{
 		Store: a.store, Directory: dir, Client: client, Log: a.log, Metrics: a.metrics,
-		Disable:      a.disabler(dir),
+		Disable: func(ctx context.Context, app, endpoint hark.Ref, reason string) error {
+			return manager.TakeOut(ctx, app, endpoint, reason)
+		},
 		DisableAfter: a.disableAfter(),
 		DrainTimeout: a.config.Drain,
+		Watch:        a.trace.Attempts(),
 	})
 	a.store.OnQueued(a.engine.Offer)
 	a.replayer = replay.New(replay.Options{Store: a.store, Directory: dir, Logger: a.log})
@@ -197,35 +203,15 @@ func (a *App) build(ctx context.Context, build observe.Build, keys *vault.Vault)
 	if err != nil {
 		return nil, err
 	}
-	manager := manage.New(manage.Options{
+	manager = manage.New(manage.Options{
 		Store: a.store, Directory: dir, Engine: a.engine, Tokens: authenticator, Replays: a.replayer,
 		Logger: a.log, HTTPSOnly: a.config.HTTPSOnly, PortalURL: a.URL() + "/docs",
 	})
-	return api.New(api.Options{Manage: manager, Auth: authenticator, Guards: a.store, Log: a.log}), nil
-}
-
-// disabler is what the engine calls for an endpoint that is gone or does nothing but fail.
-func (a *App) disabler(dir *directory.Directory) func(context.Context, hark.Ref, hark.Ref, string) error {
-	return func(ctx context.Context, app, endpoint hark.Ref, reason string) error {
-		eps, err := a.store.EndpointsByRef(ctx, []hark.Ref{endpoint})
-		if err != nil || len(eps) == 0 {
-			return err
-		}
-		now := time.Now()
-		_, err = a.store.UpdateEndpoint(ctx, app, string(eps[0].ID), func(ep *hark.Endpoint) error {
-			if !ep.Disabled { // a person's decision keeps its own date and has no reason
-				ep.Disabled, ep.DisabledReason, ep.DisabledAt, ep.UpdatedAt = true, reason, now, now
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, hark.ErrNotFound) { // deleted meanwhile: nothing left to disable
-			return fmt.Errorf("disable %s: %w", eps[0].ID, err)
-		}
-		dir.Forget(app)
-		a.engine.EndpointChanged(endpoint)
-		a.log.LogAttrs(ctx, slog.LevelWarn, "endpoint disabled", slog.String("endpoint", string(eps[0].ID)), slog.String("reason", reason))
-		return nil
-	}
+	observe.WatchStore(a.metrics, a.store.Stats)
+	return api.New(api.Options{
+		Manage: manager, Auth: authenticator, Guards: a.store, Log: a.log,
+		Observe: observe.Requests(a.metrics),
+	}), nil
 }
 
 // disableAfter translates "0 never does" into the engine's word for it.

@@ -42,14 +42,22 @@ func (a *App) listen() error {
 
 // mount says what answers on which listener.
 func (a *App) mount(api http.Handler) {
-	main, metrics := http.NewServeMux(), http.NewServeMux()
-	main.Handle("/", a.trace.Wrap(api))
-	where := main
-	if a.config.MetricsAddr != "" {
-		where = metrics
+	metrics := observe.MetricsHandler(a.metrics, a.log)
+	main := a.trace.Wrap(api)
+	if a.config.MetricsAddr == "" {
+		// Not a ServeMux: that would answer odd paths by itself, and not in JSON.
+		inner := main
+		main = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/metrics" && r.Method == http.MethodGet {
+				metrics.ServeHTTP(w, r)
+				return
+			}
+			inner.ServeHTTP(w, r)
+		})
 	}
-	where.Handle("GET /metrics", observe.MetricsHandler(a.metrics, a.log))
-	handlers := map[string]http.Handler{"api": main, "metrics": metrics, "pprof": profiling()}
+	apart := http.NewServeMux()
+	apart.Handle("GET /metrics", metrics)
+	handlers := map[string]http.Handler{"api": main, "metrics": apart, "pprof": profiling()}
 	for _, s := range a.servers {
 		s.http.Handler = handlers[s.name]
 	}

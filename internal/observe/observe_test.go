@@ -10,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/observe"
+	"github.com/harkhq/hark/internal/store"
 )
 
 func TestNewLogger_KeepsToLevelAndFormat(t *testing.T) {
@@ -33,9 +35,12 @@ func TestNewLogger_KeepsToLevelAndFormat(t *testing.T) {
 
 func TestMetricsHandler_ShowsBuildAndRuntime(t *testing.T) {
 	reg := observe.NewRegistry(observe.Build{Version: "v1.2.3"})
+	observe.Requests(reg)(nil, "message.create", http.StatusAccepted, time.Millisecond)
+	observe.WatchStore(reg, func(context.Context) (store.Stats, error) { return store.Stats{Bytes: 4096, Commits: 7}, nil })
 	w := httptest.NewRecorder()
 	observe.MetricsHandler(reg, slog.New(slog.DiscardHandler)).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
-	for _, want := range []string{`version="v1.2.3"`, "go_goroutines", "process_resident_memory_bytes"} {
+	for _, want := range []string{`version="v1.2.3"`, "go_goroutines", "process_resident_memory_bytes",
+		`hark_http_request_seconds_count{operation="message.create",status="2xx"} 1`, "hark_store_bytes 4096", "hark_store_commits_total 7"} {
 		if !strings.Contains(w.Body.String(), want) {
 			t.Errorf("/metrics has no %s", want)
 		}
@@ -68,6 +73,7 @@ func TestTracing_SendsSpansToTheCollector(t *testing.T) {
 	mux.HandleFunc("GET /things/{id}", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
 	w := httptest.NewRecorder()
 	tracing.Wrap(mux).ServeHTTP(w, httptest.NewRequest("GET", "/things/1", nil))
+	tracing.Attempts()(hark.Attempt{ID: "atmpt_1", Status: hark.Failed, StartedAt: time.Now(), Duration: time.Second})
 	if w.Code != http.StatusTeapot {
 		t.Errorf("status through the wrapper = %d", w.Code)
 	}

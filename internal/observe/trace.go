@@ -15,9 +15,11 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/harkhq/hark"
 )
 
-// Tracing sends a span for every API request to a collector. A nil *Tracing is tracing turned off:
+// Tracing sends a span for every API request, and for every attempt at a delivery, to a collector. A nil *Tracing is tracing turned off:
 // its methods do nothing and cost nothing.
 type Tracing struct {
 	provider *sdktrace.TracerProvider
@@ -82,6 +84,29 @@ func (t *Tracing) Wrap(next http.Handler) http.Handler {
 			span.SetStatus(codes.Error, http.StatusText(status.status))
 		}
 	})
+}
+
+// Attempts makes the function that turns every attempt at a delivery into a span; nil when tracing
+// is off. A span names the message and the endpoint, never the URL: URLs carry secrets.
+func (t *Tracing) Attempts() func(hark.Attempt) {
+	if t == nil {
+		return nil
+	}
+	return func(a hark.Attempt) {
+		_, span := t.tracer.Start(context.Background(), "attempt",
+			trace.WithSpanKind(trace.SpanKindClient), trace.WithTimestamp(a.StartedAt),
+			trace.WithAttributes(
+				attribute.String("hark.attempt", string(a.ID)),
+				attribute.String("hark.message", string(a.MessageID)),
+				attribute.String("hark.endpoint", string(a.EndpointID)),
+				attribute.Int("hark.attempt.number", a.Number),
+				attribute.Int("http.response.status_code", a.StatusCode),
+			))
+		if a.Status != hark.Succeeded {
+			span.SetStatus(codes.Error, a.Status.String())
+		}
+		span.End(trace.WithTimestamp(a.StartedAt.Add(a.Duration)))
+	}
 }
 
 // statusWriter remembers the status of an answer.
