@@ -20,8 +20,8 @@ type reclaimer struct {
 
 // Bounds of one piece of retention.
 const (
-	reclaimChunk  = 100  // messages removed in one transaction: some milliseconds of the writer's time
-	reclaimApps   = 1000 // applications looked at in one call
+	reclaimChunk = 100  // messages removed in one transaction: some milliseconds of the writer's time
+	reclaimApps  = 1000 // applications looked at in one call
 )
 
 const (
@@ -31,6 +31,7 @@ const (
 
 	expiredPayloadsSQL = `SELECT message FROM payload_expiry WHERE expires_at <= ? ORDER BY expires_at, message LIMIT ?`
 
+	// At most 256 pages in one call: 2 MiB.
 	vacuumSQL = `PRAGMA incremental_vacuum(256)`
 
 	freelistSQL = `PRAGMA freelist_count`

@@ -1,0 +1,189 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/store"
+)
+
+func message(payload int) *store.Acceptance {
+	at := time.Now()
+	return &store.Acceptance{Message: hark.Message{ID: hark.NewMessageID(at), ApplicationRef: 1, EventType: "t", CreatedAt: at,
+		Payload: []byte(strings.Repeat("x", payload))}}
+}
+
+// block holds the writer until release is called.
+func block(t *testing.T, s *Store) (release func()) {
+	t.Helper()
+	started, end, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		done <- s.change(context.Background(), func(*conn) error { close(started); <-end; return nil })
+	}()
+	<-started
+	return func() {
+		close(end)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestAccept_IsRefusedWhenTooMuchWaits(t *testing.T) {
+	for name, options := range map[string]Options{"messages": {MaxWaiting: 2}, "bytes": {MaxWaitingBytes: 4000}} {
+		t.Run(name, func(t *testing.T) {
+			s := openTest(t, t.TempDir(), options)
+			release := block(t, s)
+			results := make(chan error, 10)
+			for range 10 {
+				go func() { results <- s.Accept(context.Background(), []*store.Acceptance{message(1000)}) }()
+			}
+			for range 8 {
+				err := <-results
+				if e, ok := errors.AsType[*hark.Error](err); !ok || e.Code != hark.Overloaded || e.RetryAfter == 0 {
+					t.Errorf("got %v, want Overloaded", err)
+				}
+			}
+			release()
+			for range 2 {
+				if err := <-results; err != nil {
+					t.Errorf("waiting message: %v", err)
+				}
+			}
+			if err := s.Accept(t.Context(), []*store.Acceptance{message(10_000)}); err != nil {
+				t.Errorf("afterwards: %v", err)
+			}
+		})
+	}
+}
+
+func TestAccept_IsWithdrawnWhenItsCallerGivesUp(t *testing.T) {
+	s := openTest(t, t.TempDir(), Options{})
+	release := block(t, s)
+	ctx, cancel := context.WithCancel(t.Context())
+	result := make(chan error)
+	a := message(10)
+	go func() { result <- s.Accept(ctx, []*store.Acceptance{a}) }()
+	for s.writer.depth() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	if err := <-result; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want canceled", err)
+	}
+	release()
+	if _, err := s.Message(t.Context(), 1, string(a.Message.ID), false); !errors.Is(err, hark.ErrNotFound) {
+		t.Errorf("the message was kept: %v", err)
+	}
+}
+
+// A full disk refuses writes and harms nothing; when there is space again, writing goes on.
+func TestStore_GoesOnAfterTheDiskWasFull(t *testing.T) {
+	s := openTest(t, t.TempDir(), Options{})
+	limit := func(pages string) {
+		if err := s.change(t.Context(), func(c *conn) error {
+			return c.query(func(row) error { return nil }, "PRAGMA max_page_count = "+pages)
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var kept []*store.Acceptance
+	limit("100")
+	full := false
+	for range 100 {
+		a := message(20_000)
+		err := s.Accept(t.Context(), []*store.Acceptance{a})
+		if err == nil {
+			kept = append(kept, a)
+			continue
+		}
+		full = true
+		if e, ok := errors.AsType[*hark.Error](err); !ok || e.Code != hark.Unavailable || e.RetryAfter == 0 {
+			t.Fatalf("full: %v, want Unavailable", err)
+		}
+		if _, err := s.Message(t.Context(), 1, string(a.Message.ID), false); !errors.Is(err, hark.ErrNotFound) {
+			t.Fatalf("a refused message was kept: %v", err)
+		}
+	}
+	if !full || len(kept) == 0 {
+		t.Fatalf("%d kept, full: %v", len(kept), full)
+	}
+	limit("1073741823")
+	a := message(20_000)
+	if err := s.Accept(t.Context(), []*store.Acceptance{a}); err != nil {
+		t.Fatalf("with space again: %v", err)
+	}
+	for _, a := range append(kept, a) {
+		if _, err := s.Message(t.Context(), 1, string(a.Message.ID), true); err != nil {
+			t.Errorf("kept message: %v", err)
+		}
+	}
+	if wrong, err := s.Check(t.Context()); err != nil || len(wrong) > 0 {
+		t.Errorf("check: %q, %v", wrong, err)
+	}
+}
+
+// reverser is a sealer that can be recognised.
+type reverser struct{ mark string }
+
+func (r reverser) Seal(plain, about []byte) []byte {
+	return append([]byte(r.mark+string(about)+"|"), plain...)
+}
+
+func (r reverser) Open(sealed, about []byte) ([]byte, error) {
+	if _, plain, ok := strings.Cut(string(sealed), string(about)+"|"); ok {
+		return []byte(plain), nil
+	}
+	return nil, errors.New("another place")
+}
+
+func TestEndpoint_SecretsAreSealedInTheirPlace(t *testing.T) {
+	dir := t.TempDir()
+	s := openTest(t, dir, Options{Sealer: reverser{"one:"}})
+	insert := func(id hark.EndpointID) {
+		if _, err := s.InsertEndpoint(t.Context(), hark.Endpoint{ID: id, ApplicationRef: 1, Headers: map[string]string{"a": "b"},
+			Secrets: []hark.Secret{{Key: "whsec_x"}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	insert("ep_1")
+	insert("ep_2")
+	column := func(query string) (text string) {
+		if err := s.read(t.Context(), func(c *conn) error {
+			return c.query(func(r row) error { text = string(r.blob(0)); return nil }, query)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	if got := column("SELECT secrets FROM endpoint WHERE id = 'ep_1'"); !strings.HasPrefix(got, "\x01one:") {
+		t.Errorf("not sealed: %q", got)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = openTest(t, dir, Options{Sealer: reverser{"two:"}})
+	if n, err := s.Reseal(t.Context()); n != 2 || err != nil {
+		t.Errorf("reseal: %d, %v", n, err)
+	}
+	if got := column("SELECT headers FROM endpoint WHERE id = 'ep_2'"); !strings.HasPrefix(got, "\x01two:") {
+		t.Errorf("not sealed again: %q", got)
+	}
+	ep, err := s.Endpoint(t.Context(), 1, "ep_2")
+	if err != nil || ep.Secrets[0].Key.Reveal() != "whsec_x" || ep.Headers["a"] != "b" {
+		t.Errorf("after resealing: %+v, %v", ep, err)
+	}
+	if err := s.change(t.Context(), func(c *conn) error {
+		_, err := c.exec("UPDATE endpoint SET secrets = (SELECT secrets FROM endpoint WHERE id = 'ep_1') WHERE id = 'ep_2'")
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Endpoint(t.Context(), 1, "ep_2"); err == nil {
+		t.Error("a secret moved to another row was opened")
+	}
+}
