@@ -211,7 +211,9 @@ func (c *call) run() {
 	}
 	if c.r.Method == http.MethodGet && c.status == http.StatusOK && c.op.access != everyone {
 		c.Header()["Cache-Control"] = headerPrivate
-		c.tag()
+		if c.out.Len() <= maxTagged {
+			c.tag()
+		}
 	}
 }
 

@@ -150,6 +150,9 @@ var (
 	headerPrivate = []string{"private, no-cache"}
 )
 
+// maxTagged is the largest answer that gets an ETag: hashing a long list costs more than sending it.
+const maxTagged = 64 << 10
+
 // tag gives the answer to a read its ETag, and makes it a 304 when the caller has it already.
 func (c *call) tag() {
 	sum := fnv.New64a()

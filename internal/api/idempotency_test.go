@@ -55,12 +55,12 @@ func TestOnceOnly_KeepsAnswersThatOnlyTheCallerCanRead(t *testing.T) {
 	m := &memory{answers: map[[32]byte]store.Answer{}}
 	s := newServer(Options{Guards: m}, &accepting{})
 	ran := 0
-	make := func(c *call) error {
+	makeKey := func(c *call) error {
 		ran++
 		c.encode(map[string]string{"key": "hark_live_secret"})
 		return nil
 	}
-	first, again := once(s, make, "{}"), once(s, make, "{}")
+	first, again := once(s, makeKey, "{}"), once(s, makeKey, "{}")
 	if ran != 1 || first.Code != 201 || again.Code != 201 || first.Body.String() != again.Body.String() {
 		t.Errorf("ran %d times: %d %s, %d %s", ran, first.Code, first.Body, again.Code, again.Body)
 	}
@@ -69,7 +69,7 @@ func TestOnceOnly_KeepsAnswersThatOnlyTheCallerCanRead(t *testing.T) {
 			t.Errorf("kept in clear: %q", a.Body)
 		}
 	}
-	if other := once(s, make, "{ }"); other.Code != 422 || ran != 1 {
+	if other := once(s, makeKey, "{ }"); other.Code != 422 || ran != 1 {
 		t.Errorf("another body: %d, ran %d times", other.Code, ran)
 	}
 }
@@ -84,11 +84,11 @@ func TestOnceOnly_TheSecondWaitsForTheFirst(t *testing.T) {
 			c.encode("done")
 			return nil
 		}
-		var first *httptest.ResponseRecorder
-		go func() { first = once(s, slow, "{}") }()
+		done := make(chan *httptest.ResponseRecorder, 1)
+		go func() { done <- once(s, slow, "{}") }()
 		synctest.Wait()
 		second := once(s, slow, "{}")
-		if ran.Load() != 1 || second.Code != 201 || second.Body.String() != first.Body.String() {
+		if first := <-done; ran.Load() != 1 || second.Code != 201 || second.Body.String() != first.Body.String() {
 			t.Errorf("ran %d times; second %d %s", ran.Load(), second.Code, second.Body)
 		}
 	})

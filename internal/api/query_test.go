@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"testing"
 	"time"
@@ -72,6 +73,29 @@ func FuzzQuery(f *testing.F) {
 		q.number("n")
 		if in := q.page(); in.Limit < 0 {
 			t.Fatal("a negative limit")
+		}
+	})
+}
+
+// FuzzIterator: no iterator, limit or order breaks a list, or anything behind it.
+func FuzzIterator(f *testing.F) {
+	for _, seed := range []string{"", "-", "--", "app_", "-app_2YDsRP3ZRnPb7tsVIZIJYOBrXJM", "msg_zzzzzzzzzzzzzzzzzzzzzzzzzzz", "-msg_000000000000000000000000000", "a.b", "-a'\x00", "\xff"} {
+		f.Add(seed, "2")
+	}
+	w := newWorld(f)
+	w.run([]step{
+		{method: "POST", url: "/app", body: `{"name":"One","uid":"one"}`, status: 201},
+		{method: "POST", url: "/app/one/endpoint", body: `{"url":"https://example.com","uid":"e"}`, status: 201},
+	})
+	f.Fuzz(func(t *testing.T, iterator, limit string) {
+		for _, list := range []string{"/app", "/event-type", "/key", "/background-task", "/app/one/endpoint", "/app/one/msg", "/app/one/attempt/endpoint/e", "/app/one/endpoint/e/msg"} {
+			r := httptest.NewRequest("GET", prefix+list+"?"+url.Values{"iterator": {iterator}, "limit": {limit}}.Encode(), nil)
+			r.Header.Set("Authorization", "Bearer "+w.keys["live"])
+			rec := httptest.NewRecorder()
+			w.api.ServeHTTP(rec, r)
+			if rec.Code != 200 && rec.Code != 422 && rec.Code != 400 {
+				t.Fatalf("%s: %d %s", r.URL, rec.Code, rec.Body)
+			}
 		}
 	})
 }

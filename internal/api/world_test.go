@@ -20,7 +20,7 @@ import (
 
 // world is the API over a real store and everything between, without a delivery engine.
 type world struct {
-	t     *testing.T
+	t     testing.TB
 	store *sqlite.Store
 	api   *server
 	auth  *auth.Authenticator
@@ -33,7 +33,7 @@ type idle struct{}
 
 func (idle) EndpointChanged(hark.Ref) {}
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	ctx, log := t.Context(), slog.New(slog.DiscardHandler)
 	st, err := sqlite.Open(ctx, t.TempDir(), sqlite.Options{})
