@@ -91,7 +91,7 @@ func startServer(ts *testscript.TestScript, neg bool, args []string) {
 			break
 		}
 	}
-	args = append([]string{"serve", "--addr", "127.0.0.1:0", "--data", ts.MkAbs("data"), "--allow-private-endpoints"}, args...)
+	args = append([]string{"serve", "--addr", "127.0.0.1:0", "--data", "data", "--allow-private-endpoints"}, args...)
 	cmd := exec.Command(bin, args...)
 	cmd.Dir = ts.MkAbs(".")
 	cmd.Env = append(os.Environ(), "HARK_BOOTSTRAP_KEY="+scriptKey)
