@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/harkhq/hark/test/harness"
@@ -34,6 +35,7 @@ type figures struct {
 	PeakRSS    int64   `json:"peak_rss_mb"`
 	Conns      int64   `json:"sink_connections"`
 	DrainTime  float64 `json:"drain_seconds"` // from the last answer to the last arrival
+	Elsewhere  float64 `json:"cpu_elsewhere"` // share of the machine that others took meanwhile: noise
 }
 
 // measured is one load on a server and the sink that its messages go to.
@@ -64,6 +66,7 @@ func (b *bench) measure(ctx context.Context, m measured) (*figures, error) {
 			return nil, err
 		}
 	}
+	busy, began := harness.BusyTime(), time.Now()
 	gen, err := runGen(ctx, b.dir, m.load)
 	if err != nil {
 		return nil, err
@@ -72,12 +75,15 @@ func (b *bench) measure(ctx context.Context, m measured) (*figures, error) {
 	if st == nil {
 		return nil, drainErr
 	}
+	others := harness.BusyTime() - busy - gen.CPU - (st.CPU - started.CPU)
 	f := m.figures(gen, st, st.CPU-started.CPU)
 	if m.pid != 0 {
 		after, err := harness.UsageOf(m.pid)
 		if err != nil {
 			return nil, fmt.Errorf("the server is gone: %w", err)
 		}
+		others -= after.CPU - usage.CPU
+		f.Elsewhere = max(0, others.Seconds()/time.Since(began).Seconds()/float64(runtime.NumCPU()))
 		f.ServerCPU = micros(after.CPU-usage.CPU, f.Messages)
 		f.RSS, f.PeakRSS = after.RSS>>20, after.PeakRSS>>20
 	}

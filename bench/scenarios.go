@@ -267,12 +267,12 @@ func (b *bench) history(ctx context.Context, r *report) error {
 // applications, one call after another.
 func (b *bench) lists(ctx context.Context, r *report, h *hark) error {
 	kinds := map[string]func(a application) string{
-		"messages":               func(a application) string { return "/api/v1/app/" + a.id + "/msg" },
-		"messages with content":  func(a application) string { return "/api/v1/app/" + a.id + "/msg?with_content=true" },
-		"attempts, all":          func(a application) string { return attempts(a, "") },
-		"attempts that failed":   func(a application) string { return attempts(a, "?status=2") },
-		"attempts that succeded": func(a application) string { return attempts(a, "?status=0") },
-		"attempts of class 500":  func(a application) string { return attempts(a, "?status_code_class=500") },
+		"messages":                func(a application) string { return "/api/v1/app/" + a.id + "/msg" },
+		"messages with content":   func(a application) string { return "/api/v1/app/" + a.id + "/msg?with_content=true" },
+		"attempts, all":           func(a application) string { return attempts(a, "") },
+		"attempts that failed":    func(a application) string { return attempts(a, "?status=2") },
+		"attempts that succeeded": func(a application) string { return attempts(a, "?status=0") },
+		"attempts of class 500":   func(a application) string { return attempts(a, "?status_code_class=500") },
 		"attempted messages": func(a application) string {
 			return "/api/v1/app/" + a.id + "/endpoint/" + a.endpoints[0] + "/msg"
 		},
@@ -414,6 +414,7 @@ func (b *bench) recovered(ctx context.Context, r *report, h *hark, addr string, 
 	if err != nil {
 		return err
 	}
+	r.Values["peak RSS MB after the restart"] = float64(u.PeakRSS >> 20)
 	r.Values["seconds from start to first delivery"] = first.Seconds()
 	r.Values["seconds from start until all are delivered"] = all.Seconds()
 	r.Values["deliveries per second"] = perSecond(deliveries, int64(all))

@@ -38,6 +38,7 @@ type sink struct {
 	paths   map[string]*sinkPath
 	classes map[string]*sinkClass
 	conns   int64
+	admin   net.Listener
 }
 
 // sinkClass is what /_stats says of one class.
@@ -59,7 +60,7 @@ type sinkPath struct {
 // sinkStats is the answer to /_stats.
 type sinkStats struct {
 	Classes     map[string]*sinkClass `json:"classes"`
-	Connections int64                 `json:"connections"` // accepted since the reset, those to /_stats included
+	Connections int64                 `json:"connections"` // accepted since the reset
 	CPU         time.Duration         `json:"cpu"`         // of the sink's process
 }
 
@@ -89,7 +90,7 @@ func sinkMain(args []string) error {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
 	}()
-	s := &sink{paths: map[string]*sinkPath{}, classes: map[string]*sinkClass{}}
+	s := &sink{paths: map[string]*sinkPath{}, classes: map[string]*sinkClass{}, admin: admin}
 	go func() {
 		_ = s.listen(admin, nil) // it ends with the process
 	}()
@@ -102,15 +103,17 @@ func (s *sink) listen(l net.Listener, config *tls.Config) error {
 		if err != nil {
 			return err
 		}
+		if l != s.admin {
+			s.mu.Lock()
+			s.conns++
+			s.mu.Unlock()
+		}
 		go s.serve(c, config)
 	}
 }
 
 func (s *sink) serve(c net.Conn, config *tls.Config) {
 	defer c.Close()
-	s.mu.Lock()
-	s.conns++
-	s.mu.Unlock()
 	if config != nil {
 		c = tls.Server(c, config)
 	}

@@ -37,7 +37,7 @@ func readHead(r *bufio.Reader, line []byte) (start []byte, length int, keep bool
 		switch {
 		case hasName(text, "content-length"):
 			length, err = strconv.Atoi(string(bytes.TrimSpace(text[len("content-length:"):])))
-			if err != nil || length < 0 {
+			if err != nil || length < 0 || length > maxBody {
 				return nil, 0, false, errLength
 			}
 		case hasName(text, "transfer-encoding"):
@@ -48,7 +48,10 @@ func readHead(r *bufio.Reader, line []byte) (start []byte, length int, keep bool
 	}
 }
 
-const chunkedBody = -1
+const (
+	chunkedBody = -1
+	maxBody     = 64 << 20 // nobody benchmarks with more, and a wrong length must not fill the memory
+)
 
 // hasName says whether a header line has the given lower-case name.
 func hasName(line []byte, name string) bool {
@@ -69,7 +72,7 @@ func readBody(r *bufio.Reader, length int, buf []byte) ([]byte, error) {
 		}
 		text, _, _ = bytes.Cut(bytes.TrimRight(text, "\r\n"), []byte(";"))
 		n, err := strconv.ParseUint(string(text), 16, 31)
-		if err != nil {
+		if err != nil || len(buf)+int(n) > maxBody {
 			return nil, errLength
 		}
 		if buf, err = readInto(r, int(n), buf); err != nil {

@@ -52,3 +52,23 @@ func kilobytes(text string) int64 {
 	n, _ := strconv.ParseInt(strings.TrimSuffix(text, " kB"), 10, 64)
 	return n << 10
 }
+
+// BusyTime is the processor time that the whole machine has spent on anything so far, over all
+// cores; 0 where /proc does not say.
+func BusyTime() time.Duration {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	var busy time.Duration
+	for i, text := range strings.Fields(line) {
+		// cpu user nice system idle iowait irq softirq steal; guests are in user already
+		if i == 0 || i == 4 || i == 5 || i > 8 {
+			continue
+		}
+		n, _ := strconv.ParseInt(text, 10, 64)
+		busy += time.Duration(n) * clockTick
+	}
+	return busy
+}

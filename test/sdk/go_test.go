@@ -353,6 +353,7 @@ func goReplays(t *testing.T, c *goClient) {
 func goPortal(t *testing.T, c *goClient) {
 	ctx := t.Context()
 	access := must(c.Authentication.AppPortalAccess(ctx, "shop", models.AppPortalAccessIn{}, nil))(t)
+	//lint:ignore SA1019 applications in the field still call it
 	must(c.Authentication.DashboardAccess(ctx, "shop", nil))(t)
 	customer := c.client(t, access.Token)
 	if got := must(customer.Endpoint.Get(ctx, c.app.Id, c.endpoint.Id))(t); got.Id != c.endpoint.Id {
