@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"errors"
-	"math"
 	"slices"
 	"time"
 
@@ -20,9 +19,9 @@ type state struct {
 }
 
 const deliveryStateSQL = `SELECT
-  (SELECT count(*) FROM attempt WHERE endpoint = ?1 AND message = ?2),
-  EXISTS (SELECT 1 FROM attempt WHERE endpoint = ?1 AND message = ?2 AND status = 0),
-  (SELECT next_attempt FROM attempt WHERE endpoint = ?1 AND message = ?2 ORDER BY id DESC LIMIT 1),
+  (SELECT count(*) FROM attempt INDEXED BY attempt_delivery WHERE endpoint = ?1 AND message = ?2),
+  EXISTS (SELECT 1 FROM attempt INDEXED BY attempt_delivery WHERE endpoint = ?1 AND message = ?2 AND status = 0),
+  (SELECT next_attempt FROM attempt INDEXED BY attempt_delivery WHERE endpoint = ?1 AND message = ?2 ORDER BY id DESC LIMIT 1),
   (SELECT min(max(due, retry_at)) FROM queue
    WHERE endpoint = ?1 AND message = ?2 AND due IN ` + queuedDues + `
      AND EXISTS (SELECT 1 FROM endpoint WHERE ref = ?1 AND deleted_at = 0))`
@@ -50,45 +49,97 @@ func deliveryState(c *conn, message, endpoint hark.Ref) (st state, err error) {
 }
 
 const (
-	attemptedRefs = `SELECT a.message
-FROM attempt a INDEXED BY attempt_delivery CROSS JOIN message m ON m.ref = a.message
-WHERE a.endpoint = ?1 AND a.message > ?2 AND a.message < ?3` + attemptFilter + attemptedTimes
+	// Of an endpoint with few attempts: all of them, through the index alone.
+	attemptedFew = `SELECT m.ref
+FROM (SELECT DISTINCT message FROM attempt INDEXED BY attempt_endpoint WHERE endpoint = ?1) d
+CROSS JOIN message m ON m.ref = d.message
+WHERE m.id > ?2 AND m.id < ?3` + attemptedFilter
 
-	failedRefs = `SELECT a.message
-FROM attempt a INDEXED BY attempt_failed_delivery CROSS JOIN message m ON m.ref = a.message
-WHERE a.endpoint = ?1 AND a.status <> 0 AND a.message > ?2 AND a.message < ?3` + attemptFilter + attemptedTimes
+	// Of an endpoint with many: the application's messages in order, of which many are wanted.
+	attemptedMany = `SELECT m.ref
+FROM message m INDEXED BY message_id
+WHERE m.application = (SELECT application FROM endpoint WHERE ref = ?1) AND m.id > ?2 AND m.id < ?3` + attemptedFilter
 
-	attemptedTimes = `
+	// Of deliveries that are no success, all have a failure.
+	attemptedFailed = `SELECT m.ref
+FROM (SELECT DISTINCT message FROM attempt INDEXED BY attempt_failed_delivery WHERE endpoint = ?1 AND status <> 0) d
+CROSS JOIN message m ON m.ref = d.message
+WHERE m.id > ?2 AND m.id < ?3` + attemptedFilter
+
+	attemptedFilter = `
+  AND EXISTS (SELECT 1 FROM attempt a INDEXED BY attempt_delivery
+    WHERE a.message = m.ref AND a.endpoint = ?1` + attemptFilter + `)
   AND m.created_at >= ?10 AND m.created_at < ?11
-GROUP BY a.message ORDER BY a.message `
+ORDER BY m.id `
 
-	attemptedRefsUpSQL   = attemptedRefs + `ASC LIMIT ?4`
-	attemptedRefsDownSQL = attemptedRefs + `DESC LIMIT ?4`
-	failedRefsUpSQL      = failedRefs + `ASC LIMIT ?4`
-	failedRefsDownSQL    = failedRefs + `DESC LIMIT ?4`
+	attemptedFewUpSQL      = attemptedFew + `ASC LIMIT ?4`
+	attemptedFewDownSQL    = attemptedFew + `DESC LIMIT ?4`
+	attemptedManyUpSQL     = attemptedMany + `ASC LIMIT ?4`
+	attemptedManyDownSQL   = attemptedMany + `DESC LIMIT ?4`
+	attemptedFailedUpSQL   = attemptedFailed + `ASC LIMIT ?4`
+	attemptedFailedDownSQL = attemptedFailed + `DESC LIMIT ?4`
 
-	// The last message that is not newer than an id.
-	refAtSQL = `SELECT ref, id FROM message
-WHERE application = (SELECT application FROM endpoint WHERE ref = ?) AND id <= ? ORDER BY id DESC LIMIT 1`
+	countAttemptsSQL = `SELECT count(*) FROM (SELECT 1 FROM attempt INDEXED BY attempt_endpoint WHERE endpoint = ? LIMIT ?)`
+
+	countFailuresSQL = `SELECT count(*) FROM (SELECT 1 FROM attempt INDEXED BY attempt_failed_delivery
+WHERE endpoint = ? AND status <> 0 LIMIT ?)`
 )
 
-// refRange is a part of the messages that an endpoint has attempts of.
+// fewAttempts are read and sorted as a whole, in some 20 ms.
+const fewAttempts = 20_000
+
+// refRange is a part of the messages that an endpoint has attempts of, in the order of their ids.
 type refRange struct {
-	low, high hark.Ref // exclusive
+	low, high []byte // exclusive
 	down      bool
 	from, to  int64 // created in [from, to), milliseconds
 }
 
 // attempted reads the refs of messages that an endpoint has attempts of. The filter's status is
-// not looked at here, it is the delivery's; but deliveries without success all have a failure.
+// not looked at here, it is the delivery's.
 func attempted(c *conn, endpoint hark.Ref, filter *store.AttemptFilter, r refRange, limit int) ([]hark.Ref, error) {
-	up, down := attemptedRefsUpSQL, attemptedRefsDownSQL
-	if filter.Status != nil && *filter.Status != hark.Succeeded {
-		up, down = failedRefsUpSQL, failedRefsDownSQL
-	}
 	args := append([]any{endpoint, r.low, r.high, limit}, filterArgs(filter)...)
 	args[4] = nil
-	return collect(c, scanRef, pick(r.down, up, down), append(args, r.from, r.to)...)
+	args = append(args, r.from, r.to)
+	if filter.Status != nil && *filter.Status != hark.Succeeded {
+		n, err := c.int(countFailuresSQL, endpoint, fewAttempts)
+		if err != nil {
+			return nil, err
+		}
+		if n < fewAttempts {
+			return collect(c, scanRef, pick(r.down, attemptedFailedUpSQL, attemptedFailedDownSQL), args...)
+		}
+	}
+	n, err := c.int(countAttemptsSQL, endpoint, fewAttempts)
+	if err != nil {
+		return nil, err
+	}
+	if n < fewAttempts {
+		return collect(c, scanRef, pick(r.down, attemptedFewUpSQL, attemptedFewDownSQL), args...)
+	}
+	return collect(c, scanRef, pick(r.down, attemptedManyUpSQL, attemptedManyDownSQL), args...)
+}
+
+// newRange is everything of the span, behind the message with the ref after.
+func newRange(c *conn, after hark.Ref, from, to int64) (refRange, error) {
+	r := refRange{low: []byte{}, high: lastID(), from: from, to: to}
+	if after == 0 {
+		return r, nil
+	}
+	return r, r.goOn(c, after)
+}
+
+// goOn narrows the range to what is behind a message.
+func (r *refRange) goOn(c *conn, ref hark.Ref) error {
+	return c.query(func(row row) error { r.startAt(row.blob(0)); return nil }, messageIDSQL, ref)
+}
+
+func (r *refRange) startAt(id []byte) {
+	if r.down {
+		r.high = id
+	} else {
+		r.low = id
+	}
 }
 
 // exclusive are the bounds of filter's times, which are exclusive both.
@@ -99,12 +150,16 @@ func exclusive(filter *store.AttemptFilter) (from, to int64) {
 // AttemptedMessages lists the messages that an endpoint has attempts of, newest first.
 func (s *Store) AttemptedMessages(ctx context.Context, endpoint hark.Ref, filter store.AttemptFilter, withPayload bool, page store.Page) (all []store.EndpointMessage, err error) {
 	from, to := exclusive(&filter)
-	r := refRange{low: 0, high: math.MaxInt64, down: !page.Backward && (!filter.OldestFirst || page.From != ""), from: from, to: to}
+	r := refRange{low: []byte{}, high: lastID(), down: !page.Backward && (!filter.OldestFirst || page.From != ""), from: from, to: to}
+	if page.From != "" {
+		id, err := hark.ParseID(page.From, hark.MessagePrefix)
+		if err != nil {
+			return nil, badIterator()
+		}
+		r.startAt(id[:])
+	}
 	err = s.view(ctx, func(c *conn) error {
 		all = nil
-		if err := r.startAt(c, endpoint, page.From); err != nil {
-			return err
-		}
 		for len(all) < page.Limit {
 			refs, err := attempted(c, endpoint, &filter, r, page.Limit)
 			if err != nil {
@@ -116,43 +171,13 @@ func (s *Store) AttemptedMessages(ctx context.Context, endpoint hark.Ref, filter
 			if len(refs) < page.Limit {
 				return nil
 			}
-			r.goOn(refs[len(refs)-1])
+			if err := r.goOn(c, refs[len(refs)-1]); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
 	return turned(all, !r.down), err
-}
-
-// startAt begins the range behind the message with an id, or where it would stand.
-func (r *refRange) startAt(c *conn, endpoint hark.Ref, id string) error {
-	if id == "" {
-		return nil
-	}
-	k, err := hark.ParseID(id, hark.MessagePrefix)
-	if err != nil {
-		return badIterator()
-	}
-	var ref hark.Ref
-	exact := false
-	if _, err := c.one(func(row row) error {
-		ref, exact = row.int(0), string(row.blob(1)) == string(k[:])
-		return nil
-	}, refAtSQL, endpoint, k[:]); err != nil {
-		return err
-	}
-	if r.down && !exact {
-		ref++ // it is gone: the one before it is the first
-	}
-	r.goOn(ref)
-	return nil
-}
-
-func (r *refRange) goOn(ref hark.Ref) {
-	if r.down {
-		r.high = ref
-	} else {
-		r.low = ref
-	}
 }
 
 func appendAttempted(c *conn, all []store.EndpointMessage, endpoint hark.Ref, refs []hark.Ref, filter *store.AttemptFilter, withPayload bool, limit int) ([]store.EndpointMessage, error) {
@@ -245,8 +270,11 @@ func (s *Store) DeliveryStates(ctx context.Context, message hark.Ref, endpoints 
 // Failed pages through messages whose delivery to the endpoint failed for good or was canceled.
 func (s *Store) Failed(ctx context.Context, endpoint hark.Ref, since, until time.Time, after hark.Ref, limit int) (refs []hark.Ref, next hark.Ref, err error) {
 	failed := hark.Failed
-	r := refRange{low: after, high: math.MaxInt64, from: lowerBound(since), to: upperBound(until)}
 	return s.selectRefs(ctx, limit, func(c *conn) ([]hark.Ref, error) {
+		r, err := newRange(c, after, lowerBound(since), upperBound(until))
+		if err != nil {
+			return nil, err
+		}
 		return attempted(c, endpoint, &store.AttemptFilter{Status: &failed}, r, limit)
 	}, func(c *conn, ref hark.Ref) (bool, error) {
 		st, err := deliveryState(c, ref, endpoint)
@@ -267,8 +295,11 @@ func (s *Store) Missing(ctx context.Context, app, endpoint hark.Ref, since, unti
 // Attempted pages through messages that the endpoint has attempts of.
 func (s *Store) Attempted(ctx context.Context, endpoint hark.Ref, filter store.AttemptFilter, after hark.Ref, limit int) (refs []hark.Ref, next hark.Ref, err error) {
 	from, to := exclusive(&filter)
-	r := refRange{low: after, high: math.MaxInt64, from: from, to: to}
 	return s.selectRefs(ctx, limit, func(c *conn) ([]hark.Ref, error) {
+		r, err := newRange(c, after, from, to)
+		if err != nil {
+			return nil, err
+		}
 		return attempted(c, endpoint, &filter, r, limit)
 	}, func(c *conn, ref hark.Ref) (bool, error) {
 		if filter.Status == nil {

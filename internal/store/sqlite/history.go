@@ -39,7 +39,7 @@ LEFT JOIN term t ON t.ref = m.event_type
 	failuresOfEndpoint     = attemptColumns + `FROM attempt a INDEXED BY attempt_failure` + attemptJoins + `WHERE a.endpoint = ?1 AND a.status <> 0 ` + attemptRange
 	endpointFailuresUpSQL  = failuresOfEndpoint + `ORDER BY a.id ASC LIMIT ?4`
 	endpointFailuresDnSQL  = failuresOfEndpoint + `ORDER BY a.id DESC LIMIT ?4`
-	ofMessage              = attemptColumns + `FROM attempt a INDEXED BY attempt_message` + attemptJoins + `WHERE a.message = ?1 ` + attemptRange
+	ofMessage              = attemptColumns + `FROM attempt a INDEXED BY attempt_delivery` + attemptJoins + `WHERE a.message = ?1 ` + attemptRange
 	messageAttemptsUpSQL   = ofMessage + `ORDER BY a.id ASC LIMIT ?4`
 	messageAttemptsDownSQL = ofMessage + `ORDER BY a.id DESC LIMIT ?4`
 )

@@ -185,11 +185,10 @@ CREATE TABLE attempt (
   error        TEXT,
   response     BLOB
 );
-CREATE INDEX attempt_endpoint ON attempt (endpoint, id, status);
+CREATE INDEX attempt_endpoint ON attempt (endpoint, id, status, message);
 CREATE INDEX attempt_failure ON attempt (endpoint, id) WHERE status <> 0;
-CREATE INDEX attempt_delivery ON attempt (endpoint, message);
 CREATE INDEX attempt_failed_delivery ON attempt (endpoint, message) WHERE status <> 0;
-CREATE INDEX attempt_message ON attempt (message);
+CREATE INDEX attempt_delivery ON attempt (message, endpoint);
 
 CREATE TABLE event_id (
   application INTEGER NOT NULL,

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"cmp"
+	"flag"
 	"fmt"
 	"maps"
 	"slices"
@@ -39,6 +40,10 @@ func testModel(t *testing.T, open Open) {
 	// One store for all runs: opening one takes longer than a run. Each run has an environment of
 	// its own, and what it leaves behind must not matter to the next.
 	f := newFixture(t, open)
+	// Each step waits for the disk, so fewer runs than usual, unless -rapid.checks asks for more.
+	if checks := flag.Lookup("rapid.checks"); checks != nil && checks.Value.String() == checks.DefValue {
+		f.ok(checks.Value.Set("20"))
+	}
 	rapid.Check(t, func(rt *rapid.T) {
 		f.env = f.newEnvironment("live")
 		f.app = f.newApplication(f.env, "app")
