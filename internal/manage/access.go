@@ -53,7 +53,7 @@ func (m *Manager) CreateKey(ctx context.Context, c Caller, in KeyIn) (key hark.K
 	if err := c.permit(opKeyCreate); err != nil {
 		return key, "", err
 	}
-	now := time.Now()
+	now := moment()
 	var v check
 	v.text(in.Name, 1, maxName, "body", "name")
 	if rank(in.Scope) == 0 {
@@ -134,7 +134,7 @@ func (m *Manager) RotateKey(ctx context.Context, c Caller, id string, overlapSec
 	if overlapSeconds.Given() {
 		overlap = time.Duration(overlapSeconds.Value) * time.Second
 	}
-	now := time.Now()
+	now := moment()
 	old, err := m.store.UpdateKey(ctx, c.EnvironmentID, hark.KeyID(id), func(old *hark.Key) error {
 		if !old.RevokedAt.IsZero() || !old.ExpiresAt.IsZero() && !old.ExpiresAt.After(now) {
 			return hark.Errorf(hark.Conflict, "The key is expired, revoked or was rotated before.")
@@ -154,7 +154,7 @@ func (m *Manager) RevokeKey(ctx context.Context, c Caller, id string) error {
 	if err := c.permit(opKeyRevoke); err != nil {
 		return err
 	}
-	now := time.Now()
+	now := moment()
 	_, err := m.store.UpdateKey(ctx, c.EnvironmentID, hark.KeyID(id), func(key *hark.Key) error {
 		if key.RevokedAt.IsZero() || key.RevokedAt.After(now) {
 			key.RevokedAt = now

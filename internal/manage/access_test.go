@@ -2,6 +2,7 @@ package manage
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -144,25 +145,33 @@ func TestOperations_AreInvisibleAcrossTenants(t *testing.T) {
 
 func TestOperations_AskForScopeAndCapability(t *testing.T) {
 	r := newRig(t)
-	app := r.application(t, "acme")
 	r.eventTypes(t, "a.b")
-	scoped := func(s hark.Scope) Caller { c := r.admin; c.Scope, c.Actor = s, string(s); return c }
-	portal := func(have auth.Capabilities) Caller {
-		c := r.customer(app)
-		c.Capabilities, c.Actor = have, strings.Join(have.Names(), "+")
+	scoped := func(s hark.Scope) func(hark.Application) Caller {
+		return func(hark.Application) Caller { c := r.admin; c.Scope, c.Actor = s, string(s); return c }
+	}
+	portal := func(have auth.Capabilities) func(hark.Application) Caller {
+		return func(app hark.Application) Caller {
+			c := r.customer(app)
+			c.Capabilities, c.Actor = have, strings.Join(have.Names(), "+")
+			return c
+		}
+	}
+	own := func(app hark.Application) Caller {
+		c := r.admin
+		c.ApplicationID, c.Actor = app.ID, "key of acme"
 		return c
 	}
-	own := r.admin
-	own.ApplicationID, own.Actor = app.ID, "key of acme"
-	for _, c := range []Caller{
+	for i, caller := range []func(hark.Application) Caller{
 		scoped(hark.ScopeRead), scoped(hark.ScopePublish), scoped("nonsense"), own,
 		portal(auth.ViewBase), portal(auth.ViewBase | auth.ViewEndpointSecret), portal(auth.ViewBase | auth.CreateAttempts),
 		portal(auth.ViewBase | auth.ManageEndpoint), portal(auth.AllCapabilities), scoped(hark.ScopeAdmin),
 	} {
-		ep := r.endpoint(t, "acme", nil)
-		msg := r.publish(t, "acme", PublishIn{}).Message
+		uid := "acme" + strconv.Itoa(i) // of its own: background tasks are limited by application
+		c := caller(r.application(t, uid))
+		ep := r.endpoint(t, uid, nil)
+		msg := r.publish(t, uid, PublishIn{}).Message
 		must[hark.EventType](t)(r.PatchEventType(t.Context(), r.admin, "a.b", EventTypePatch{Archived: Some(false)}))
-		for op, err := range everyOperation(r, t, c, "acme", string(ep.ID), string(msg.ID)) {
+		for op, err := range everyOperation(r, t, c, uid, string(ep.ID), string(msg.ID)) {
 			rule := rules[op]
 			allowed := rank(c.Scope) >= rank(rule.scope) && !(rule.environment && c.ApplicationID != "")
 			if c.Portal {

@@ -35,7 +35,7 @@ func (m *Manager) CreateApplication(ctx context.Context, c Caller, in Applicatio
 }
 
 func (m *Manager) createApplication(ctx context.Context, c *Caller, in ApplicationIn, getIfExists bool) (app hark.Application, created bool, err error) {
-	now := time.Now()
+	now := moment()
 	app = hark.Application{ID: hark.NewApplicationID(now), EnvironmentID: c.EnvironmentID, CreatedAt: now, UpdatedAt: now}
 	var v check
 	in.apply(&v, &app)
@@ -121,7 +121,7 @@ func (m *Manager) PatchApplication(ctx context.Context, c Caller, app string, in
 
 // updateApplication changes an application and tells everybody.
 func (m *Manager) updateApplication(ctx context.Context, c *Caller, op operation, app string, change func(*check, *hark.Application)) (hark.Application, error) {
-	now := time.Now()
+	now := moment()
 	row, err := m.store.UpdateApplication(ctx, c.EnvironmentID, app, func(a *hark.Application) error {
 		var v check
 		change(&v, a)

@@ -26,7 +26,7 @@ func (m *Manager) CreateEndpoint(ctx context.Context, c Caller, app string, in E
 }
 
 func (m *Manager) createEndpoint(ctx context.Context, c *Caller, app *directory.Application, in EndpointIn) (hark.Endpoint, error) {
-	now := time.Now()
+	now := moment()
 	ep := hark.Endpoint{
 		ApplicationRef: app.Ref, ID: hark.NewEndpointID(now),
 		Headers: map[string]string{}, CreatedAt: now, UpdatedAt: now,
@@ -114,7 +114,7 @@ func (m *Manager) UpsertEndpoint(ctx context.Context, c Caller, app, endpoint st
 	if err != nil {
 		return row, false, err
 	}
-	now := time.Now()
+	now := moment()
 	row, err = m.updateEndpoint(ctx, &c, opEndpointUpsert, a, ep.ID, func(v *check, e *hark.Endpoint) {
 		in.apply(v, e, m.httpsOnly, known, now)
 	})
@@ -139,7 +139,7 @@ func (m *Manager) PatchEndpoint(ctx context.Context, c Caller, app, endpoint str
 	if in.Secret.Given() {
 		secret = once.secret(in.Secret, "body", "secret")
 	}
-	now := time.Now()
+	now := moment()
 	return m.updateEndpoint(ctx, &c, opEndpointPatch, a, ep.ID, func(v *check, e *hark.Endpoint) {
 		v.fields = append(v.fields, once.fields...)
 		in.apply(v, e, m.httpsOnly, known, now)
@@ -209,13 +209,13 @@ func (m *Manager) ResumeEndpoint(ctx context.Context, c Caller, app, endpoint st
 // EnableEndpoint lets messages match the endpoint again. What was queued when it was disabled goes
 // on; what came meanwhile was not matched and can be sent by ReplayMissing.
 func (m *Manager) EnableEndpoint(ctx context.Context, c Caller, app, endpoint string) (hark.Endpoint, error) {
-	now := time.Now()
+	now := moment()
 	return m.turn(ctx, &c, opEndpointEnable, app, endpoint, func(e *hark.Endpoint) { setDisabled(e, false, now) })
 }
 
 // DisableEndpoint makes messages no longer match the endpoint. What is queued for it is held.
 func (m *Manager) DisableEndpoint(ctx context.Context, c Caller, app, endpoint string) (hark.Endpoint, error) {
-	now := time.Now()
+	now := moment()
 	return m.turn(ctx, &c, opEndpointDisable, app, endpoint, func(e *hark.Endpoint) { setDisabled(e, true, now) })
 }
 
@@ -249,7 +249,7 @@ func (m *Manager) TakeOut(ctx context.Context, app, endpoint hark.Ref, reason st
 	if ep == nil {
 		return hark.ErrNotFound
 	}
-	now := time.Now()
+	now := moment()
 	hand := Caller{EnvironmentID: a.EnvironmentID, Actor: "hark: " + reason}
 	_, err = m.updateEndpoint(ctx, &hand, opEndpointDisable, a, ep.ID, func(_ *check, e *hark.Endpoint) {
 		if !e.Disabled {
@@ -261,7 +261,7 @@ func (m *Manager) TakeOut(ctx context.Context, app, endpoint hark.Ref, reason st
 
 // updateEndpoint changes an endpoint and tells everybody.
 func (m *Manager) updateEndpoint(ctx context.Context, c *Caller, op operation, app *directory.Application, id hark.EndpointID, change func(*check, *hark.Endpoint)) (hark.Endpoint, error) {
-	now := time.Now()
+	now := moment()
 	row, err := m.store.UpdateEndpoint(ctx, app.Ref, string(id), func(e *hark.Endpoint) error {
 		var v check
 		change(&v, e)

@@ -73,7 +73,7 @@ func (m *Manager) RotateEndpointSecret(ctx context.Context, c Caller, app, endpo
 	if in.GracePeriodSeconds.Given() {
 		grace = time.Duration(in.GracePeriodSeconds.Value) * time.Second
 	}
-	now := time.Now()
+	now := moment()
 	row, err := m.store.UpdateEndpoint(ctx, a.Ref, string(ep.ID), func(e *hark.Endpoint) error {
 		e.Secrets = rotated(e.Secrets, fresh, now, grace)
 		if len(e.Secrets)-1 > maxOldSecrets {

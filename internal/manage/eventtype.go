@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
-	"time"
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
@@ -64,7 +63,7 @@ func (m *Manager) CreateEventType(ctx context.Context, c Caller, in EventTypeIn)
 }
 
 func (m *Manager) createEventType(ctx context.Context, c *Caller, op operation, in EventTypeIn) (hark.EventType, error) {
-	now := time.Now()
+	now := moment()
 	et := hark.EventType{EnvironmentID: c.EnvironmentID, CreatedAt: now, UpdatedAt: now}
 	var v check
 	in.apply(&v, &et)
@@ -195,7 +194,7 @@ func (m *Manager) DeleteEventType(ctx context.Context, c Caller, name string, ex
 }
 
 func (m *Manager) updateEventType(ctx context.Context, c *Caller, op operation, name string, change func(*check, *hark.EventType)) (hark.EventType, error) {
-	now := time.Now()
+	now := moment()
 	et, err := m.store.UpdateEventType(ctx, c.EnvironmentID, name, func(et *hark.EventType) error {
 		var v check
 		change(&v, et)

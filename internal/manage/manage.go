@@ -171,3 +171,6 @@ func endpointRefs(app *directory.Application) []hark.Ref {
 	}
 	return refs
 }
+
+// moment is now, as exact as the store keeps it: what is answered now is what is read later.
+func moment() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }

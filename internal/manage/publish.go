@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -26,7 +27,8 @@ const (
 )
 
 // Publish accepts a message: when it returns without an error the message and its deliveries are
-// durable. key, when not nil, makes a repeated request get the first one's answer.
+// durable. key, when not nil, makes a repeated request get the first one's answer. Whoever may
+// publish may also bring the application along.
 func (m *Manager) Publish(ctx context.Context, c Caller, app string, in *PublishIn, key *store.IdempotencyKey) (Published, error) {
 	a, err := m.app(ctx, &c, opPublish, app)
 	if err != nil && in.Application != nil && errors.Is(err, hark.ErrNotFound) {
@@ -38,7 +40,7 @@ func (m *Manager) Publish(ctx context.Context, c Caller, app string, in *Publish
 	if err != nil {
 		return Published{}, err
 	}
-	now := time.Now()
+	now := moment()
 	p := new(parcel)
 	if err := m.pack(p, a, in, now); err != nil {
 		return Published{}, err
@@ -62,12 +64,17 @@ func (m *Manager) PublishBatch(ctx context.Context, c Caller, app string, ins []
 	if len(ins) == 0 || len(ins) > MaxBatch {
 		return nil, hark.InvalidField(fmt.Sprintf("must have 1 to %d messages", MaxBatch), "body", "messages")
 	}
-	now := time.Now()
+	now := moment()
 	results := make([]BatchResult, len(ins))
-	parcels := make([]parcel, len(ins))
+	parcels := make([]*parcel, len(ins))
 	accept := make([]*store.Acceptance, 0, len(ins))
 	for i := range ins {
-		if results[i].Err = m.pack(&parcels[i], a, &ins[i], now); results[i].Err != nil {
+		// Each message gets memory of its own. The engine keeps a message while its endpoint is
+		// slow; it must not keep the whole batch with it.
+		in := ins[i]
+		in.Payload, in.RawBody = bytes.Clone(in.Payload), bytes.Clone(in.RawBody)
+		parcels[i] = new(parcel)
+		if results[i].Err = m.pack(parcels[i], a, &in, now); results[i].Err != nil {
 			continue
 		}
 		if key != nil {
@@ -82,7 +89,7 @@ func (m *Manager) PublishBatch(ctx context.Context, c Caller, app string, ins []
 	}
 	for i := range results {
 		if results[i].Err == nil {
-			results[i].Published, results[i].Err = m.published(ctx, a, &parcels[i], ins[i].WithEndpoints)
+			results[i].Published, results[i].Err = m.published(ctx, a, parcels[i], ins[i].WithEndpoints)
 		}
 	}
 	return results, nil
@@ -290,7 +297,7 @@ func (m *Manager) SendExample(ctx context.Context, c Caller, app, endpoint strin
 		}
 		payload = text
 	}
-	now := time.Now()
+	now := moment()
 	p := &parcel{Acceptance: store.Acceptance{
 		EnvironmentID: c.EnvironmentID,
 		Message: hark.Message{

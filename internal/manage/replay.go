@@ -44,7 +44,7 @@ func (m *Manager) replay(ctx context.Context, c *Caller, op operation, kind, app
 	if err != nil {
 		return hark.Task{}, err
 	}
-	now := time.Now()
+	now := moment()
 	var v check
 	job := in.job(&v, now)
 	if window > 0 && !in.Since.IsZero() && in.Since.Before(now.Add(-window-slack)) {
@@ -134,8 +134,7 @@ func (m *Manager) Task(ctx context.Context, c Caller, id string) (hark.Task, err
 	return publicTask(task), nil
 }
 
-// ListTasks lists the environment's background tasks of the past 90 days, newest first unless
-// asked otherwise.
+// ListTasks lists the environment's background tasks, newest first unless asked otherwise.
 func (m *Manager) ListTasks(ctx context.Context, c Caller, in TaskListIn) (p Page[hark.Task], err error) {
 	if err := c.permit(opTaskList); err != nil {
 		return p, err
@@ -180,7 +179,7 @@ func (m *Manager) EndpointStats(ctx context.Context, c Caller, app, endpoint str
 	if err != nil {
 		return s, err
 	}
-	now := time.Now()
+	now := moment()
 	if until.IsZero() {
 		until = now
 	}

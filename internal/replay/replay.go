@@ -45,7 +45,9 @@ const (
 	// far a replay runs ahead of its endpoint.
 	pageSize = 64
 	// maxTasks bounds the tasks under way; a task is small, but people can start them for nothing.
-	maxTasks = 1000
+	// maxPerApplication keeps one customer from using up all of them.
+	maxTasks          = 10_000
+	maxPerApplication = 10
 	// shortWait and longWait bound how often a full queue is looked at again.
 	shortWait = 50 * time.Millisecond
 	longWait  = 5 * time.Second
@@ -102,16 +104,16 @@ type Replayer struct {
 
 	wake chan struct{}
 	mu   sync.Mutex
-	// started are tasks that Run has not taken over yet, under mutex; known are all under way.
+	// started are tasks that Run has not taken over yet; known are all under way, with their applications.
 	started []hark.Task
-	known   map[hark.TaskID]bool
+	known   map[hark.TaskID]hark.ApplicationID
 }
 
 // New makes a Replayer that does nothing until Run.
 func New(opt Options) *Replayer {
 	return &Replayer{
 		store: opt.Store, directory: opt.Directory, log: opt.Logger,
-		wake: make(chan struct{}, 1), known: map[hark.TaskID]bool{},
+		wake: make(chan struct{}, 1), known: map[hark.TaskID]hark.ApplicationID{},
 	}
 }
 
@@ -131,9 +133,8 @@ func (r *Replayer) Start(ctx context.Context, env hark.EnvironmentID, kind strin
 		ID: hark.NewTaskID(now), EnvironmentID: env, Kind: kind, Status: Running,
 		Data: data, CreatedAt: now, UpdatedAt: now,
 	}
-	if !r.admit(task.ID) {
-		return hark.Task{}, &hark.Error{Code: hark.Overloaded, RetryAfter: time.Minute,
-			Detail: "Too many background tasks are running. Try again when some have finished."}
+	if err := r.admit(task.ID, job.ApplicationID); err != nil {
+		return hark.Task{}, err
 	}
 	if err := r.store.InsertTask(ctx, task); err != nil {
 		r.forget(task.ID)
@@ -149,14 +150,24 @@ func (r *Replayer) Start(ctx context.Context, env hark.EnvironmentID, kind strin
 	return task, nil
 }
 
-func (r *Replayer) admit(id hark.TaskID) bool {
+func (r *Replayer) admit(id hark.TaskID, app hark.ApplicationID) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.known) >= maxTasks {
-		return false
+		return &hark.Error{Code: hark.Overloaded, RetryAfter: time.Minute,
+			Detail: "Too many background tasks are running. Try again when some have finished."}
 	}
-	r.known[id] = true
-	return true
+	own := 0
+	for _, other := range r.known {
+		if other == app {
+			own++
+		}
+	}
+	if own >= maxPerApplication {
+		return hark.Errorf(hark.LimitReached, "An application can have %d background tasks running.", maxPerApplication)
+	}
+	r.known[id] = app
+	return nil
 }
 
 func (r *Replayer) forget(id hark.TaskID) {
@@ -175,9 +186,10 @@ func (r *Replayer) resume(ctx context.Context) ([]*work, error) {
 	defer r.mu.Unlock()
 	var all []*work
 	for _, task := range tasks {
-		if !r.known[task.ID] {
-			r.known[task.ID] = true
-			all = append(all, newWork(task))
+		if _, started := r.known[task.ID]; !started {
+			w := newWork(task)
+			r.known[task.ID] = w.job.ApplicationID
+			all = append(all, w)
 		}
 	}
 	return all, nil

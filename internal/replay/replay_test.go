@@ -225,6 +225,26 @@ func TestReplay_NeverRunsFarAheadOfItsEndpoint(t *testing.T) {
 	})
 }
 
+func TestStart_BoundsTheTasksOfOneApplication(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		replayer, stop := r.run(t)
+		r.messages(t, 200)
+		time.Sleep(time.Second)
+		ep := r.endpoint(t, hark.Unordered) // takes nothing
+		job := replay.Job{ApplicationID: r.app.ID, EndpointID: ep.ID, Since: time.Now().Add(-time.Minute), Until: time.Now()}
+		var err error
+		n := 0
+		for ; err == nil && n < 100; n++ {
+			_, err = replayer.Start(t.Context(), r.env.ID, replay.Missing, job, time.Now())
+		}
+		if hark.CodeOf(err) != hark.LimitReached || n != 11 {
+			t.Errorf("after %d: %v", n, err)
+		}
+		stop()
+	})
+}
+
 func TestReplay_GoesOnAfterARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
