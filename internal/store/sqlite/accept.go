@@ -75,7 +75,7 @@ ON CONFLICT (hash) DO UPDATE SET fingerprint = excluded.fingerprint, message = e
 
 	messageIDSQL = `SELECT id FROM message WHERE ref = ?`
 
-	insertMessageSQL = `INSERT OR ROLLBACK INTO message (ref, application, id, event_type, created_at, deliver_at, payload_expires_at, expunged, event_id, channels, tags, matched) VALUES `
+	insertMessageSQL = `INSERT OR ROLLBACK INTO message (ref, application, id, event_type, created_at, deliver_at, payload_expires_at, expunged, event_id, channels, tags, matched, listed) VALUES `
 
 	insertPayloadSQL = `INSERT OR ROLLBACK INTO payload (message, body, raw) VALUES `
 
@@ -95,6 +95,7 @@ func (w *writer) accept(a *acceptance) error {
 		return err
 	}
 	w.nextMessage++
+	w.unlisted++
 	w.accepted = append(w.accepted, a)
 	m.Ref = ref
 	term, err := w.term(m.EventType)
@@ -103,7 +104,7 @@ func (w *writer) accept(a *acceptance) error {
 	}
 	expunged := m.Payload == nil && m.RawBody == nil
 	if err := w.messages.add(w.c, ref, m.ApplicationRef, a.id[:], term, millis(m.CreatedAt), millis(m.DeliverAt),
-		millis(m.PayloadExpiresAt), truth(expunged), nullable(m.EventID), a.channels, a.tags, a.matched); err != nil {
+		millis(m.PayloadExpiresAt), truth(expunged), nullable(m.EventID), a.channels, a.tags, a.matched, int64(0)); err != nil {
 		return err
 	}
 	if !expunged {

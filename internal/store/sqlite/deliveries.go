@@ -51,18 +51,18 @@ func deliveryState(c *conn, message, endpoint hark.Ref) (st state, err error) {
 const (
 	// Of an endpoint with few attempts: all of them, through the index alone.
 	attemptedFew = `SELECT m.ref
-FROM (SELECT DISTINCT message FROM attempt INDEXED BY attempt_endpoint WHERE endpoint = ?1) d
+FROM (SELECT DISTINCT message FROM attempt INDEXED BY attempt_endpoint WHERE listed = 1 AND endpoint = ?1) d
 CROSS JOIN message m ON m.ref = d.message
 WHERE m.id > ?2 AND m.id < ?3` + attemptedFilter
 
 	// Of an endpoint with many: the application's messages in order, of which many are wanted.
 	attemptedMany = `SELECT m.ref
 FROM message m INDEXED BY message_id
-WHERE m.application = (SELECT application FROM endpoint WHERE ref = ?1) AND m.id > ?2 AND m.id < ?3` + attemptedFilter
+WHERE m.listed = 1 AND m.application = (SELECT application FROM endpoint WHERE ref = ?1) AND m.id > ?2 AND m.id < ?3` + attemptedFilter
 
 	// Of deliveries that are no success, all have a failure.
 	attemptedFailed = `SELECT m.ref
-FROM (SELECT DISTINCT message FROM attempt INDEXED BY attempt_failed_delivery WHERE endpoint = ?1 AND status <> 0) d
+FROM (SELECT DISTINCT message FROM attempt INDEXED BY attempt_failed_delivery WHERE listed = 1 AND endpoint = ?1 AND status <> 0) d
 CROSS JOIN message m ON m.ref = d.message
 WHERE m.id > ?2 AND m.id < ?3` + attemptedFilter
 
@@ -79,10 +79,10 @@ ORDER BY m.id `
 	attemptedFailedUpSQL   = attemptedFailed + `ASC LIMIT ?4`
 	attemptedFailedDownSQL = attemptedFailed + `DESC LIMIT ?4`
 
-	countAttemptsSQL = `SELECT count(*) FROM (SELECT 1 FROM attempt INDEXED BY attempt_endpoint WHERE endpoint = ? LIMIT ?)`
+	countAttemptsSQL = `SELECT count(*) FROM (SELECT 1 FROM attempt INDEXED BY attempt_endpoint WHERE listed = 1 AND endpoint = ? LIMIT ?)`
 
 	countFailuresSQL = `SELECT count(*) FROM (SELECT 1 FROM attempt INDEXED BY attempt_failed_delivery
-WHERE endpoint = ? AND status <> 0 LIMIT ?)`
+WHERE listed = 1 AND endpoint = ? AND status <> 0 LIMIT ?)`
 )
 
 // fewAttempts are read and sorted as a whole, in some 20 ms.
@@ -158,7 +158,7 @@ func (s *Store) AttemptedMessages(ctx context.Context, endpoint hark.Ref, filter
 		}
 		r.startAt(id[:])
 	}
-	err = s.view(ctx, func(c *conn) error {
+	err = s.viewLists(ctx, func(c *conn) error {
 		all = nil
 		for len(all) < page.Limit {
 			refs, err := attempted(c, endpoint, &filter, r, page.Limit)
@@ -311,7 +311,7 @@ func (s *Store) Attempted(ctx context.Context, endpoint hark.Ref, filter store.A
 }
 
 func (s *Store) selectRefs(ctx context.Context, limit int, candidates func(*conn) ([]hark.Ref, error), wanted func(*conn, hark.Ref) (bool, error)) (refs []hark.Ref, next hark.Ref, err error) {
-	err = s.view(ctx, func(c *conn) error {
+	err = s.viewLists(ctx, func(c *conn) error {
 		some, err := candidates(c)
 		if err != nil {
 			return err

@@ -33,10 +33,10 @@ LEFT JOIN term t ON t.ref = m.event_type
 `
 	attemptRange = `AND a.id > ?2 AND a.id < ?3` + attemptFilter + attemptTimes
 
-	ofEndpoint             = attemptColumns + `FROM attempt a INDEXED BY attempt_endpoint` + attemptJoins + `WHERE a.endpoint = ?1 ` + attemptRange
+	ofEndpoint             = attemptColumns + `FROM attempt a INDEXED BY attempt_endpoint` + attemptJoins + `WHERE a.endpoint = ?1 AND a.listed = 1 ` + attemptRange
 	endpointAttemptsUpSQL  = ofEndpoint + `ORDER BY a.id ASC LIMIT ?4`
 	endpointAttemptsDnSQL  = ofEndpoint + `ORDER BY a.id DESC LIMIT ?4`
-	failuresOfEndpoint     = attemptColumns + `FROM attempt a INDEXED BY attempt_failure` + attemptJoins + `WHERE a.endpoint = ?1 AND a.status <> 0 ` + attemptRange
+	failuresOfEndpoint     = attemptColumns + `FROM attempt a INDEXED BY attempt_failure` + attemptJoins + `WHERE a.endpoint = ?1 AND a.listed = 1 AND a.status <> 0 ` + attemptRange
 	endpointFailuresUpSQL  = failuresOfEndpoint + `ORDER BY a.id ASC LIMIT ?4`
 	endpointFailuresDnSQL  = failuresOfEndpoint + `ORDER BY a.id DESC LIMIT ?4`
 	ofMessage              = attemptColumns + `FROM attempt a INDEXED BY attempt_delivery` + attemptJoins + `WHERE a.message = ?1 ` + attemptRange
@@ -91,7 +91,7 @@ func (s *Store) listAttempts(ctx context.Context, ref hark.Ref, filter store.Att
 	}
 	args := append([]any{ref, p.low, p.high, p.limit}, filterArgs(&filter)...)
 	args = append(args, lowerBound(filter.After), upperBound(filter.Before), filter.EndpointRef)
-	err = s.read(ctx, func(c *conn) (err error) {
+	err = s.viewLists(ctx, func(c *conn) (err error) {
 		all, err = collect(c, scanAttempt, pick(p.down, up, down), args...)
 		return err
 	})
@@ -140,7 +140,7 @@ func (s *Store) ExpungeResponse(ctx context.Context, app, message hark.Ref, id h
 const (
 	// Answered by the index alone.
 	attemptStatsSQL = `SELECT status, count(*) FROM attempt INDEXED BY attempt_endpoint
-WHERE endpoint = ? AND id >= ? AND id < ? GROUP BY status`
+WHERE listed = 1 AND endpoint = ? AND id >= ? AND id < ? GROUP BY status`
 
 	pendingSQL = `SELECT count(*) FROM queue
 WHERE endpoint = ?1 AND due >= ?2 AND due < ?3 AND attempts = 0 AND (SELECT deleted_at FROM endpoint WHERE ref = ?1) = 0`
@@ -150,7 +150,7 @@ WHERE endpoint = ?1 AND due >= ?2 AND due < ?3 AND attempts = 0 AND (SELECT dele
 // are due in it and were not attempted yet.
 func (s *Store) AttemptStats(ctx context.Context, endpoint hark.Ref, since, until time.Time) (stats store.AttemptStats, err error) {
 	low, high := hark.KSUIDFloor(since), hark.KSUIDFloor(until)
-	err = s.view(ctx, func(c *conn) (err error) {
+	err = s.viewLists(ctx, func(c *conn) (err error) {
 		stats = store.AttemptStats{}
 		if err := c.query(func(r row) error {
 			switch hark.AttemptStatus(r.int(0)) {
@@ -173,18 +173,18 @@ func (s *Store) AttemptStats(ctx context.Context, endpoint hark.Ref, since, unti
 
 const (
 	lastAttemptSQL = `SELECT status FROM attempt INDEXED BY attempt_endpoint
-WHERE endpoint = ? AND id >= ? ORDER BY id DESC LIMIT 1`
+WHERE listed = 1 AND endpoint = ? AND id >= ? ORDER BY id DESC LIMIT 1`
 
 	lastSuccessSQL = `SELECT id FROM attempt INDEXED BY attempt_endpoint
-WHERE endpoint = ? AND id >= ? AND status = 0 ORDER BY id DESC LIMIT 1`
+WHERE listed = 1 AND endpoint = ? AND id >= ? AND status = 0 ORDER BY id DESC LIMIT 1`
 
 	firstFailureSQL = `SELECT started_at FROM attempt INDEXED BY attempt_failure
-WHERE endpoint = ? AND id >= ? AND status <> 0 ORDER BY id LIMIT 1`
+WHERE listed = 1 AND endpoint = ? AND id >= ? AND status <> 0 ORDER BY id LIMIT 1`
 )
 
 // FailingSince says since when an endpoint has had nothing but failed attempts.
 func (s *Store) FailingSince(ctx context.Context, endpoint hark.Ref, floor time.Time) (since time.Time, ok bool, err error) {
-	err = s.view(ctx, func(c *conn) error {
+	err = s.viewLists(ctx, func(c *conn) error {
 		since, ok = time.Time{}, false
 		k := hark.KSUIDFloor(floor)
 		from := k[:]

@@ -15,7 +15,10 @@ const (
   m.event_id, m.channels, m.tags, m.matched
 FROM message m CROSS JOIN term t ON t.ref = m.event_type
 `
-	messageByIDSQL = messageColumns + `WHERE m.application = ? AND m.id = ?`
+	messageByIDSQL = messageColumns + `WHERE m.application = ? AND m.id = ? AND m.listed = 1`
+
+	// A message that is not listed yet is one of the last few.
+	lateMessageByIDSQL = messageColumns + `WHERE m.ref >= coalesce((SELECT next FROM counter WHERE name = 'listed message'), 0) AND m.listed = 0 AND m.application = ? AND m.id = ?`
 
 	messageByRefSQL = messageColumns + `WHERE m.ref = ?`
 
@@ -25,7 +28,7 @@ WHERE m.application = ?1 AND m.ref = (SELECT message FROM event_id WHERE applica
 	payloadSQL = `SELECT body, raw FROM payload WHERE message = ?`
 
 	messageFilter = `
-  AND m.id > ?2 AND m.id < ?3 AND m.created_at > ?4 AND m.created_at < ?5
+  AND m.listed = 1  AND m.id > ?2 AND m.id < ?3 AND m.created_at > ?4 AND m.created_at < ?5
   AND (?6 = '' OR EXISTS (SELECT 1 FROM json_each(m.channels) WHERE value = ?6))
   AND (?7 = '' OR EXISTS (SELECT 1 FROM json_each(m.tags) WHERE value = ?7))
 `
@@ -63,9 +66,10 @@ func (s *Store) Message(ctx context.Context, app hark.Ref, idOrEventID string, w
 
 func findMessage(c *conn, app hark.Ref, idOrEventID string) (hark.Message, error) {
 	if id, err := hark.ParseID(idOrEventID, hark.MessagePrefix); err == nil {
-		m, err := tryFind(c, scanMessage, messageByIDSQL, app, id[:])
-		if !errors.Is(err, hark.ErrNotFound) {
-			return m, err
+		for _, query := range [...]string{messageByIDSQL, lateMessageByIDSQL} {
+			if m, err := tryFind(c, scanMessage, query, app, id[:]); !errors.Is(err, hark.ErrNotFound) {
+				return m, err
+			}
 		}
 	}
 	return tryFind(c, scanMessage, messageByEventIDSQL, app, idOrEventID)
@@ -99,7 +103,7 @@ func (s *Store) ListMessages(ctx context.Context, app hark.Ref, filter store.Mes
 	if err != nil {
 		return nil, err
 	}
-	err = s.view(ctx, func(c *conn) error {
+	err = s.viewLists(ctx, func(c *conn) error {
 		if all, err = listMessages(c, app, &filter, p); err != nil || !filter.WithPayload {
 			return err
 		}
@@ -185,6 +189,9 @@ func (s *Store) ExpungePayload(ctx context.Context, app hark.Ref, idOrEventID st
 func (s *Store) ExpungePayloads(ctx context.Context, app hark.Ref, after hark.Ref, limit int) (expunged int, next hark.Ref, err error) {
 	err = s.change(ctx, func(c *conn) error {
 		expunged, next = 0, 0
+		if err := s.writer.list(); err != nil {
+			return err
+		}
 		refs, err := walkMessages(c, app, after, span{}, limit)
 		if err != nil {
 			return err

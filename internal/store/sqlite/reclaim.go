@@ -45,6 +45,9 @@ func (s *Store) Reclaim(ctx context.Context, now time.Time, limit int) (more boo
 	s.reclaim.mu.Lock()
 	defer s.reclaim.mu.Unlock()
 	s.sweeper.nudge()
+	if err := s.catchUp(ctx); err != nil {
+		return false, err
+	}
 	steps := []func(context.Context, time.Time, int) (int, error){s.expireGuards, s.expirePayloads}
 	for _, step := range steps {
 		n, err := step(ctx, now, limit)
@@ -119,7 +122,7 @@ const (
 FROM application a LEFT JOIN environment e ON e.id = a.environment
 WHERE a.ref > ? ORDER BY a.ref LIMIT ?`
 
-	oldMessagesSQL = `SELECT ref, id FROM message WHERE application = ? AND id > ? AND id < ? ORDER BY id LIMIT ?`
+	oldMessagesSQL = `SELECT ref, id FROM message WHERE listed = 1 AND application = ? AND id > ? AND id < ? ORDER BY id LIMIT ?`
 )
 
 // retention says before which id an application's messages go.

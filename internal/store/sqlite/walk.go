@@ -28,7 +28,7 @@ const (
 	idOfMessageSQL = `SELECT id FROM message WHERE application = ? AND ref <= ? ORDER BY ref DESC LIMIT 1`
 
 	walkMessagesSQL = `SELECT ref FROM message
-WHERE application = ? AND id > ? AND id < ? AND created_at >= ? AND created_at < ?
+WHERE listed = 1 AND application = ? AND id > ? AND id < ? AND created_at >= ? AND created_at < ?
 ORDER BY id LIMIT ?`
 )
 

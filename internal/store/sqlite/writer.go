@@ -54,7 +54,9 @@ type writer struct {
 	// What follows belongs to the goroutine.
 	messages, payloads, queue, attempts, removals *bulk
 
-	nextMessage  hark.Ref
+	nextMessage hark.Ref
+	nextAttempt hark.Ref
+	listing
 	firstMessage hark.Ref      // of the transaction
 	accepted     []*acceptance // in the transaction, in the order of their refs
 	terms        map[string]int64
@@ -71,10 +73,10 @@ func startWriter(s *Store, c *conn, options Options) (*writer, error) {
 		wake:     make(chan struct{}, 1),
 		finished: make(chan struct{}),
 		terms:    make(map[string]int64),
-		messages: newBulk(insertMessageSQL, 12, ""),
+		messages: newBulk(insertMessageSQL, 13, ""),
 		payloads: newBulk(insertPayloadSQL, 3, ""),
 		queue:    newBulk(insertQueueSQL, 7, ""),
-		attempts: newBulk(insertAttemptSQL, 18, ""),
+		attempts: newBulk(insertAttemptSQL, 20, ""),
 		removals: newBulk(deleteQueueSQL, 3, ")"),
 	}
 	if err := w.load(); err != nil {
@@ -92,12 +94,21 @@ const (
 	nextMessageSQL = `SELECT max(coalesce((SELECT max(ref) FROM message), 0) + 1,
   coalesce((SELECT next FROM counter WHERE name = 'message'), 1))`
 
+	nextAttemptSQL = `SELECT max(coalesce((SELECT max(ref) FROM attempt), 0) + 1,
+  coalesce((SELECT next FROM counter WHERE name = 'listed attempt'), 1))`
+
 	anyStraySQL = `SELECT EXISTS (SELECT 1 FROM stray)`
 )
 
 // load reads what the writer keeps in memory.
 func (w *writer) load() (err error) {
 	if w.nextMessage, err = w.c.int(nextMessageSQL); err != nil {
+		return err
+	}
+	if w.nextAttempt, err = w.c.int(nextAttemptSQL); err != nil {
+		return err
+	}
+	if err := w.loadListing(); err != nil {
 		return err
 	}
 	strays, err := w.c.int(anyStraySQL)
@@ -267,15 +278,15 @@ func (w *writer) tell(group []*write) {
 // transact runs the group in one transaction. However it ends, even by a panic, no transaction
 // is left open.
 func (w *writer) transact(group []*write) (err error) {
-	first := w.nextMessage
-	w.firstMessage, w.accepted, w.newTerms, w.straysLeft = first, w.accepted[:0], w.newTerms[:0], false
+	before := w.marks()
+	w.firstMessage, w.accepted, w.newTerms, w.straysLeft = before.nextMessage, w.accepted[:0], w.newTerms[:0], false
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic while writing: %v", p)
 		}
 		clear(w.accepted)
 		if err != nil {
-			w.rollback(first)
+			w.rollback(before)
 		}
 	}()
 	if _, err := w.c.exec("BEGIN IMMEDIATE"); err != nil {
@@ -290,6 +301,11 @@ func (w *writer) transact(group []*write) (err error) {
 	if err := w.flush(); err != nil {
 		return err
 	}
+	if w.unlisted >= listEvery {
+		if err := w.list(); err != nil {
+			return err
+		}
+	}
 	if w.straysLeft {
 		n, err := w.c.int(anyStraySQL)
 		if err != nil {
@@ -297,13 +313,15 @@ func (w *writer) transact(group []*write) (err error) {
 		}
 		w.strays = n != 0
 	}
-	_, err = w.c.exec("COMMIT")
+	if _, err = w.c.exec("COMMIT"); err == nil {
+		w.behind.Store(int64(w.unlisted))
+	}
 	return err
 }
 
 // rollback forgets the transaction, in the database and in memory.
-func (w *writer) rollback(first hark.Ref) {
-	w.nextMessage = first
+func (w *writer) rollback(to marks) {
+	w.nextMessage, w.nextAttempt, w.listing.listed = to.nextMessage, to.nextAttempt, to.listed
 	w.strays = true // at worst a look in vain
 	for _, text := range w.newTerms {
 		delete(w.terms, text)

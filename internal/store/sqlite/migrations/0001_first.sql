@@ -122,10 +122,11 @@ CREATE TABLE message (
   event_id           TEXT,
   channels           TEXT, -- JSON
   tags               TEXT, -- JSON
-  matched            BLOB  -- endpoints' refs: varints of the differences
+  matched            BLOB, -- endpoints' refs: varints of the differences
+  listed             INTEGER NOT NULL -- it stands in the indexes (listing.go)
 );
-CREATE UNIQUE INDEX message_id ON message (application, id);
-CREATE INDEX message_type ON message (application, event_type, id);
+CREATE INDEX message_id ON message (application, id) WHERE listed = 1;
+CREATE INDEX message_type ON message (application, event_type, id) WHERE listed = 1;
 
 CREATE TABLE payload (
   message INTEGER PRIMARY KEY,
@@ -186,11 +187,12 @@ CREATE TABLE attempt (
   due          INTEGER NOT NULL, -- of the queue row that this attempt left behind; 0: none
   url          INTEGER NOT NULL, -- a term
   error        TEXT,
-  response     BLOB
+  response     BLOB,
+  listed       INTEGER NOT NULL -- it stands in the indexes (listing.go)
 );
-CREATE INDEX attempt_endpoint ON attempt (endpoint, id, status, message);
-CREATE INDEX attempt_failure ON attempt (endpoint, id) WHERE status <> 0;
-CREATE INDEX attempt_failed_delivery ON attempt (endpoint, message) WHERE status <> 0;
+CREATE INDEX attempt_endpoint ON attempt (endpoint, id, status, message) WHERE listed = 1;
+CREATE INDEX attempt_failure ON attempt (endpoint, id) WHERE listed = 1 AND status <> 0;
+CREATE INDEX attempt_failed_delivery ON attempt (endpoint, message) WHERE listed = 1 AND status <> 0;
 CREATE INDEX attempt_delivery ON attempt (message, endpoint);
 
 -- Guards: what must not happen twice.
