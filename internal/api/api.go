@@ -77,11 +77,7 @@ func newServer(o Options, hot hotPath) *server {
 	for i := range table {
 		op := &table[i]
 		op.permission = permissionOf(op)
-		s.mux.HandleFunc(op.method+" "+prefix+op.path, func(w http.ResponseWriter, r *http.Request) {
-			c := w.(*call)
-			c.r, c.op = r, op
-			c.run()
-		})
+		s.route(op.method+" "+prefix+op.path, op)
 	}
 	s.page("GET /{$}", func(c *call) error {
 		c.Header().Set("Location", "/docs")
@@ -111,14 +107,18 @@ func permissionOf(op *operation) manage.Permission {
 	return p
 }
 
-// page registers something that is not an operation.
-func (s *server) page(pattern string, serve func(*call) error) {
-	op := &operation{id: "docs", status: []int{http.StatusOK}, handler: handler{serve: serve}}
+// route registers an operation.
+func (s *server) route(pattern string, op *operation) {
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		c := w.(*call)
 		c.r, c.op = r, op
 		c.run()
 	})
+}
+
+// page registers something that is not an operation.
+func (s *server) page(pattern string, serve func(*call) error) {
+	s.route(pattern, &operation{id: "docs", status: []int{http.StatusOK}, handler: handler{serve: serve}})
 }
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -161,7 +161,7 @@ func dotted(path string) bool {
 // end sends the answer, whatever has happened.
 func (s *server) end(c *call) {
 	if p := recover(); p != nil {
-		if p == http.ErrAbortHandler { //nolint:errorlint // compared as net/http does
+		if p == http.ErrAbortHandler {
 			panic(p)
 		}
 		s.log.LogAttrs(c.r.Context(), slog.LevelError, "panic", slog.String("operation", c.operationID()),
@@ -169,6 +169,11 @@ func (s *server) end(c *call) {
 		c.out.Reset()
 		c.status = http.StatusInternalServerError
 		c.out.WriteString("{}\n")
+	}
+	if c.status == 0 { // ServeMux has an answer of its own to some strange paths
+		c.Header().Del("Location")
+		c.Header().Del("Content-Type")
+		c.unknown()
 	}
 	c.flush()
 	if s.Observe != nil {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"regexp"
 	"strings"
@@ -25,7 +26,7 @@ var update = flag.Bool("update", false, "rewrite openapi.json")
 func TestOpenAPI_IsTheGoldenFile(t *testing.T) {
 	got := openAPIText(operations())
 	if *update {
-		if err := os.WriteFile("openapi.json", got, 0o644); err != nil { //nolint:gosec // a document
+		if err := os.WriteFile("openapi.json", got, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -209,4 +210,22 @@ func TestDocs_AreReadableWithoutOutsideAssets(t *testing.T) {
 	if w := serve(&accepting{}, "GET", "/api/v1/openapi.json", ""); w.Code != 200 || !json.Valid(w.Body.Bytes()) {
 		t.Errorf("document: %d", w.Code)
 	}
+}
+
+// FuzzPath: whatever the address and the method, the answer is JSON unless it is a page or empty.
+func FuzzPath(f *testing.F) {
+	for _, seed := range []string{"/", "//", "*", "/api/v1/app/./x", "/api/v1/app/a/msg/", "/api/v1/app/%2F", "/docs/../docs", "/api/v1/app/a/endpoint/e/..", "/\x00", "x"} {
+		f.Add("GET", seed)
+		f.Add("CONNECT", seed)
+	}
+	s := newServer(Options{Auth: anyone{}}, &accepting{})
+	f.Fuzz(func(t *testing.T, method, path string) {
+		r := &http.Request{Method: method, URL: &url.URL{Path: path}, Header: http.Header{}, Body: http.NoBody, Host: "hark", RequestURI: path}
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if kind := w.Header().Get("Content-Type"); kind == "application/json" && method != http.MethodHead && !json.Valid(w.Body.Bytes()) ||
+			kind != "application/json" && w.Code/100 != 2 {
+			t.Fatalf("%d %s %q", w.Code, kind, w.Body)
+		}
+	})
 }

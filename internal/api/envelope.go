@@ -213,7 +213,7 @@ func decodeJSON(text []byte, v any) error {
 	}
 	var loc []string
 	msg := err.Error()
-	if wrong, ok := err.(*json.UnmarshalTypeError); ok { //nolint:errorlint // json answers it bare
+	if wrong, ok := err.(*json.UnmarshalTypeError); ok {
 		if wrong.Field != "" {
 			loc = strings.Split(wrong.Field, ".")
 		}

@@ -174,7 +174,7 @@ func FuzzBatch(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var alone MessageIn
 		aloneErr := decodeMessage(text, &alone)
-		ins, wrong, err := decodeMessages(slicesJoin(`{"messages":[`, text, `]}`), manage.MaxBatch)
+		ins, wrong, err := decodeMessages(between(`{"messages":[`, text, `]}`), manage.MaxBatch)
 		if aloneErr == nil && (err != nil || len(ins) != 1 || wrong[0] != nil) {
 			t.Fatalf("alone it is right; in a batch: %v %v", err, wrong)
 		}
@@ -186,7 +186,7 @@ func FuzzBatch(f *testing.F) {
 	})
 }
 
-func slicesJoin(head string, text []byte, tail string) []byte {
+func between(head string, text []byte, tail string) []byte {
 	return append(append([]byte(head), text...), tail...)
 }
 

@@ -24,7 +24,7 @@ type operation struct {
 
 	optionalBody bool  // the body may be empty
 	bodyLimit    int64 // 0 means maxBody
-	lean         bool  // decides about idempotency itself
+	lean         bool  // sees to repeated requests itself, or has no effect that could be repeated
 	hidden       bool  // served, not documented
 	makesApp     bool  // the application in the path may be new
 
@@ -95,7 +95,7 @@ func raw[In, Out any](f func(c *call) error) handler {
 	return handler{in: reflect.TypeFor[In](), out: reflect.TypeFor[Out](), serve: f}
 }
 
-// statusCreated is for operations that may find what they were to make: 201, or 200.
+// created sets the status of operations that may find what they were to make: 201, or 200.
 func (c *call) created(created bool) {
 	c.status = http.StatusOK
 	if created {

@@ -132,7 +132,7 @@ func messageOperations() []operation {
 			doc:    "202 when all were accepted, 200 when some were not; data has one result for each, in their order.",
 			access: operator, status: is202or200, query: []param{contentParam, endpointsParam}, lean: true, bodyLimit: maxBatchBody,
 			handler: raw[MessageBatchIn, MessageBatchOut](publishBatch)},
-		{method: "POST", path: appPath + "/msg/precheck/active", id: "v1.message.precheck", may: "message.precheck", tag: tag, summary: "Ask whether any endpoint would get such a message", access: operator, status: is200, handler: does(precheckMessage)},
+		{method: "POST", path: appPath + "/msg/precheck/active", id: "v1.message.precheck", lean: true, may: "message.precheck", tag: tag, summary: "Ask whether any endpoint would get such a message", access: operator, status: is200, handler: does(precheckMessage)},
 		{method: "POST", path: appPath + "/msg/bulk-expunge", id: "v1.message.bulk-expunge", may: "message.expunge", tag: tag, summary: "Delete the payloads of some messages", access: operator, status: is200, handler: does(bulkExpunge)},
 		{method: "POST", path: appPath + "/msg/expunge-all-contents", id: "v1.message.expunge-all-contents", may: "message.expunge-all", tag: tag, summary: "Delete all payloads of an application", access: operator, status: is202, handler: does(expungeAll)},
 		{method: "GET", path: msgPath, id: "v1.message.get", may: "message.get", tag: tag, summary: "Get a message", access: customer, status: is200, query: []param{contentParam}, handler: does(getMessage)},

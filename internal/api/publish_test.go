@@ -226,7 +226,7 @@ func BenchmarkPublish(b *testing.B) {
 
 func BenchmarkBatch(b *testing.B) {
 	const n = 100
-	text := slicesJoin(`{"messages":[`, bytes.Join(repeat(benchMessage(1024), n), []byte(",")), `]}`)
+	text := between(`{"messages":[`, bytes.Join(repeat(benchMessage(1024), n), []byte(",")), `]}`)
 	s := newServer(Options{Auth: anyone{}}, &accepting{})
 	r := httptest.NewRequest("POST", "/api/v1/app/a/msg/batch", nil)
 	r.ContentLength = int64(len(text))
