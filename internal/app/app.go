@@ -201,10 +201,17 @@ func (a *App) build(ctx context.Context, build observe.Build, keys *vault.Vault)
 	a.replayer = replay.New(replay.Options{Store: a.store, Directory: dir, Logger: a.log})
 	a.keeper = retain.New(retain.Options{Store: a.store, Logger: a.log})
 
+	var publicKey []byte
+	if path := a.config.JWTPublicKeyFile; path != "" {
+		if publicKey, err = os.ReadFile(path); err != nil {
+			return nil, fmt.Errorf("read the JWT public key: %w", err)
+		}
+	}
 	tokens := keys.Derive("application tokens")
 	authenticator, err := auth.New(auth.Options{
 		Store:                a.store,
 		JWTSecret:            []byte(a.config.JWTSecret.Reveal()),
+		JWTPublicKey:         publicKey,
 		TokenSecret:          tokens[:],
 		BootstrapKey:         a.config.BootstrapKey.Reveal(),
 		BootstrapEnvironment: a.first.Live.ID,

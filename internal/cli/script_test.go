@@ -32,7 +32,8 @@ func TestMain(m *testing.M) {
 //
 //	server [FLAG…]   start hark serve on a free port, and set HARK_URL and HARK_API_KEY
 //	stop             send it SIGTERM; it must exit 0; its output is then in server.log
-//	sink NAME CODE   start a receiver that answers CODE, and set $NAME to its URL
+//	twice            send it SIGTERM twice; it must not wait for what is in flight
+//	sink NAME CODE   start a receiver that answers CODE (hang: never), and set $NAME to its URL
 //	received NAME N  wait until it has received N webhooks
 //	grab NAME RE     set $NAME to the first group of RE in the last stdout
 func TestScripts(t *testing.T) {
@@ -44,7 +45,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"server": startServer, "stop": stopServer, "sink": startSink, "received": received, "grab": grab,
+			"server": startServer, "stop": stopServer, "twice": stopServerTwice, "sink": startSink, "received": received, "grab": grab,
 		},
 	})
 }
@@ -155,6 +156,27 @@ func stopServer(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs("server.log"), []byte(w.log.String()), 0o600))
 }
 
+func stopServerTwice(ts *testscript.TestScript, neg bool, args []string) {
+	w := worldOf(ts)
+	cmd := w.server
+	w.server = nil
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	ts.Check(cmd.Process.Signal(syscall.SIGTERM))
+	select {
+	case <-done:
+		ts.Fatalf("the server did not wait for the attempt in flight:\n%s", w.log)
+	case <-time.After(300 * time.Millisecond):
+	}
+	ts.Check(cmd.Process.Signal(syscall.SIGTERM))
+	select {
+	case <-done:
+	case <-time.After(3 * time.Second):
+		_ = cmd.Process.Kill()
+		ts.Fatalf("the second signal did not end the server:\n%s", w.log)
+	}
+}
+
 // sink is a receiver that counts.
 type sink struct {
 	mu    sync.Mutex
@@ -163,16 +185,24 @@ type sink struct {
 }
 
 func startSink(ts *testscript.TestScript, neg bool, args []string) {
-	code, err := strconv.Atoi(args[1])
-	ts.Check(err)
+	code, hang := 0, args[1] == "hang"
+	if !hang {
+		var err error
+		code, err = strconv.Atoi(args[1])
+		ts.Check(err)
+	}
 	s := &sink{woken: make(chan struct{}, 1000)}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.count++
 		s.mu.Unlock()
+		s.woken <- struct{}{}
+		if hang {
+			<-r.Context().Done()
+			return
+		}
 		w.WriteHeader(code)
 		fmt.Fprint(w, "thank you")
-		s.woken <- struct{}{}
 	}))
 	ts.Defer(server.Close)
 	worldOf(ts).sinks[args[0]] = s

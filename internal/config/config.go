@@ -34,6 +34,8 @@ type Config struct {
 	BootstrapKey Secret `env:"HARK_BOOTSTRAP_KEY" placeholder:"KEY" help:"Admin key of the live environment, 32 characters or more, set on every start. Also HARK_BOOTSTRAP_KEY_FILE."`
 	// JWTSecret is what a Svix server signed its tokens with.
 	JWTSecret Secret `env:"HARK_JWT_SECRET" placeholder:"SECRET" help:"Accept Svix-style JWTs signed with this secret (HS256). Also HARK_JWT_SECRET_FILE."`
+	// JWTPublicKeyFile is for those whose Svix server signs with a key pair.
+	JWTPublicKeyFile string `name:"jwt-public-key-file" env:"HARK_JWT_PUBLIC_KEY_FILE" placeholder:"FILE" help:"Accept Svix-style JWTs that this PEM public key verifies (RS256, RS384, RS512, EdDSA)."`
 	// MasterKey is for where secrets come as variables, and files do not last.
 	MasterKey Secret `env:"HARK_MASTER_KEY" placeholder:"KEY" help:"Key that seals secrets at rest, 32 bytes in base64, instead of a file."`
 	// MasterKeyFile may live on another disk than the data that it seals.
