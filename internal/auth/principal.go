@@ -47,9 +47,6 @@ func (c Capabilities) Names() []string {
 	return names
 }
 
-// Has says whether all of want are there.
-func (c Capabilities) Has(want Capabilities) bool { return c&want == want }
-
 // ParseCapability reads one wire name.
 func ParseCapability(name string) (c Capabilities, ok bool) {
 	for i, known := range capabilityNames {

@@ -15,9 +15,6 @@ type Opt[T any] struct {
 // Some is a field that was given.
 func Some[T any](value T) Opt[T] { return Opt[T]{Set: true, Value: value} }
 
-// Null is a field that was set to null.
-func Null[T any]() Opt[T] { return Opt[T]{Set: true, Null: true} }
-
 // Given says that there is a value.
 func (o Opt[T]) Given() bool { return o.Set && !o.Null }
 

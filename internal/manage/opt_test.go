@@ -7,6 +7,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// Null is a field that was set to null.
+func Null[T any]() Opt[T] { return Opt[T]{Set: true, Null: true} }
+
 func TestOpt_TellsLeftOutFromNullFromGiven(t *testing.T) {
 	type fields struct {
 		A Opt[string]   `json:"a,omitzero"`

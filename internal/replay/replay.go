@@ -6,8 +6,8 @@
 //
 // It promises that a task which was started is finished, across restarts, and that a replay never
 // stands in the way of fresh messages: it queues at most one page ahead of what its endpoint can
-// take, so a fresh message waits for one page at most, and a held or failing endpoint makes it
-// wait. After a crash the messages of one page may be queued twice. It refuses to replay what has
+// take, so a fresh message waits for one page at most; a held or failing endpoint makes it wait,
+// one that is always busy lets it through a page at a time. After a crash the messages of one page may be queued twice. It refuses to replay what has
 // no payload any more.
 package replay
 

@@ -225,6 +225,38 @@ func TestReplay_NeverRunsFarAheadOfItsEndpoint(t *testing.T) {
 	})
 }
 
+func TestReplay_GetsThroughToABusyEndpoint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		since := time.Now().Add(-time.Second)
+		r.messages(t, 100)
+		time.Sleep(time.Second)
+		until := time.Now()
+		ep := r.endpoint(t, hark.Unordered)
+		r.messages(t, 50, ep)
+		replayer, stop := r.run(t)
+		id := r.start(t, replayer, replay.Missing, replay.Job{EndpointID: ep.ID, Since: since, Until: until})
+		for range 60 { // fifty are always waiting, never the same
+			time.Sleep(time.Second)
+			r.mu.Lock()
+			old := r.queued
+			r.queued = nil
+			r.mu.Unlock()
+			r.messages(t, 50, ep)
+			r.mu.Lock()
+			fresh := r.queued
+			r.queued = old
+			r.mu.Unlock()
+			r.drain(t, hark.Succeeded)
+			r.queued = fresh
+		}
+		if task, _ := r.wait(t, id, func() {}); task.Status != replay.Finished {
+			t.Errorf("%s", task.Data)
+		}
+		stop()
+	})
+}
+
 func TestStart_BoundsTheTasksOfOneApplication(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)

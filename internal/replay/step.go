@@ -18,8 +18,9 @@ import (
 type work struct {
 	task  hark.Task
 	job   Job
-	due   time.Time     // nothing to do before
-	wait  time.Duration // the last wait for room, which grows while there is none
+	due   time.Time      // nothing to do before
+	wait  time.Duration  // the last wait for room, which grows while there is none
+	first store.Position // of the queue, when there was no room the last time
 	ended bool
 	bad   error // its data cannot be read
 }
@@ -135,21 +136,22 @@ func (r *Replayer) page(ctx context.Context, w *work) (done bool, err error) {
 }
 
 // room says whether the endpoint's queue can take a page: less than half a page is due there.
-// Otherwise the task waits, longer each time.
+// Otherwise the task waits, longer each time; an endpoint that is always busy but gets on with its
+// queue takes a page when the wait is at its longest.
 func (r *Replayer) room(ctx context.Context, w *work, endpoint *directory.Endpoint) (bool, error) {
 	now := time.Now()
 	rows, err := r.store.ReadQueue(ctx, endpoint.Ref, store.Position{}, pageSize/2)
 	if err != nil {
 		return false, err
 	}
-	ms := now.UnixMilli()
-	waiting := 0
-	for _, d := range rows {
-		if d.Due <= ms {
-			waiting++
-		}
+	full := len(rows) == pageSize/2 && rows[len(rows)-1].Due <= now.UnixMilli()
+	if full {
+		first := store.Position{Due: rows[0].Due, MessageRef: rows[0].MessageRef}
+		moving := first != w.first && !endpoint.Held()
+		w.first = first
+		full = !moving || w.wait < longWait
 	}
-	if waiting < pageSize/2 {
+	if !full {
 		w.wait, w.due = 0, time.Time{}
 		return true, nil
 	}
