@@ -128,6 +128,7 @@ func TestPromise03_NothingVanishes(t *testing.T) {
 	picky := c.Endpoint(t, app, sink.URL+"/picky", object{"eventTypes": []string{"wanted"}, "retrySchedule": []float64{0.05}})
 	off := c.Endpoint(t, app, sink.URL+"/off", object{"disabled": true})
 	lonely := c.Publish(t, app, "unwanted", object{"a": 1})
+	time.Sleep(10 * time.Millisecond) // ids sort by time with a grain of 4 ms
 	hopeless := c.Publish(t, app, "wanted", object{"a": 2})
 
 	var trace struct {
