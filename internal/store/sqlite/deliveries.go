@@ -86,7 +86,7 @@ WHERE listed = 1 AND endpoint = ? AND status <> 0 LIMIT ?)`
 )
 
 // fewAttempts are read and sorted as a whole, in some 20 ms.
-const fewAttempts = 20_000
+const fewAttempts = 8_000
 
 // refRange is a part of the messages that an endpoint has attempts of, in the order of their ids.
 type refRange struct {

@@ -34,7 +34,8 @@ const (
 	// At most 256 pages in one call: 2 MiB.
 	vacuumSQL = `PRAGMA incremental_vacuum(256)`
 
-	freelistSQL = `PRAGMA freelist_count`
+	// Free pages beyond a twentieth of the file: less is used again soon, and moving it is in vain.
+	excessSQL = `SELECT max(0, freelist_count - page_count / 20) FROM pragma_freelist_count(), pragma_page_count()`
 )
 
 // Reclaim does one bounded piece of retention.
@@ -102,16 +103,16 @@ func (s *Store) expirePayloads(ctx context.Context, now time.Time, limit int) (n
 	return n, nil
 }
 
-// vacuum gives free pages at the end of the file back; it answers how many are left.
+// vacuum gives free pages back to the file system; it answers how many it should still give.
 func (s *Store) vacuum(ctx context.Context) (left int64, err error) {
 	err = s.change(ctx, func(c *conn) error {
-		if left, err = c.int(freelistSQL); err != nil || left == 0 {
+		if left, err = c.int(excessSQL); err != nil || left == 0 {
 			return err
 		}
 		if err := c.query(func(row) error { return nil }, vacuumSQL); err != nil {
 			return err
 		}
-		left, err = c.int(freelistSQL)
+		left, err = c.int(excessSQL)
 		return err
 	})
 	return left, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/harkhq/hark"
@@ -125,6 +126,65 @@ func TestStore_GoesOnAfterTheDiskWasFull(t *testing.T) {
 	if wrong, err := s.Check(t.Context()); err != nil || len(wrong) > 0 {
 		t.Errorf("check: %q, %v", wrong, err)
 	}
+}
+
+// Engines are tested in bubbles, over a real store: it must not keep time from passing.
+func TestStore_WorksInABubble(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s := openTest(t, dir, Options{})
+		before := time.Now()
+		for range 2 {
+			if err := s.Accept(t.Context(), []*store.Acceptance{message(100)}); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(72 * time.Hour)
+		}
+		if got := time.Since(before); got != 144*time.Hour {
+			t.Errorf("%v passed, want 144h", got)
+		}
+	})
+}
+
+// A long queue goes in the background, also when the store is closed meanwhile.
+func TestDeleteEndpoint_RemovesALongQueueAcrossARestart(t *testing.T) {
+	dir := t.TempDir()
+	s := openTest(t, dir, Options{})
+	ep, err := s.InsertEndpoint(t.Context(), hark.Endpoint{ID: "ep_1", ApplicationRef: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var batch []*store.Acceptance
+	for range 5 * sweepRows {
+		a := message(1)
+		a.Message.Matched = []hark.Ref{ep.Ref}
+		a.Deliveries = []hark.Delivery{{EndpointRef: ep.Ref, Due: a.Message.CreatedAt.UnixMilli()}}
+		batch = append(batch, a)
+	}
+	if err := s.Accept(t.Context(), batch); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.DeleteEndpoint(t.Context(), 1, "ep_1", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = openTest(t, dir, Options{})
+	for range 1000 {
+		left := int64(0)
+		if err := s.read(t.Context(), func(c *conn) (err error) {
+			left, err = c.int("SELECT count(*) FROM queue")
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if left == 0 {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Error("rows of a deleted endpoint are still there")
 }
 
 // reverser is a sealer that can be recognised.
