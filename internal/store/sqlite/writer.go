@@ -366,11 +366,12 @@ func (w *writer) isolate(op *write) error {
 	if _, err := w.c.exec("SAVEPOINT change"); err != nil {
 		return err
 	}
+	before := w.listing.listed
 	if err := op.change(w.c); err != nil {
 		if passing(err) {
 			return err
 		}
-		op.err = translate(err)
+		op.err, w.listing.listed = translate(err), before
 		if _, err := w.c.exec("ROLLBACK TO change"); err != nil {
 			return err
 		}

@@ -187,6 +187,23 @@ func TestDeleteEndpoint_RemovesALongQueueAcrossARestart(t *testing.T) {
 	t.Error("rows of a deleted endpoint are still there")
 }
 
+// A change that listed rows and then failed took the listing back; the rows must be listed again.
+func TestChange_ThatFailsTakesItsListingBack(t *testing.T) {
+	s := openTest(t, t.TempDir(), Options{})
+	if err := s.Accept(t.Context(), []*store.Acceptance{message(10)}); err != nil {
+		t.Fatal(err)
+	}
+	abort := errors.New("abort")
+	err := s.change(t.Context(), func(*conn) error { return errors.Join(s.writer.list(), abort) })
+	if !errors.Is(err, abort) {
+		t.Fatalf("got %v, want abort", err)
+	}
+	list, err := s.ListMessages(t.Context(), 1, store.MessageFilter{}, store.Page{Limit: 10})
+	if err != nil || len(list) != 1 {
+		t.Errorf("%d messages are listed, %v; want 1", len(list), err)
+	}
+}
+
 // reverser is a sealer that can be recognised.
 type reverser struct{ mark string }
 
