@@ -59,7 +59,7 @@ func TestCrash_LosesNothingAcknowledged(t *testing.T) {
 		t.Fatal(err)
 	}
 	v := check(events, c.endpoints, concurrency*c.endpointCount())
-	t.Logf("%d rounds in %.0f s: %v", *rounds, time.Since(began).Seconds(), v)
+	t.Logf("%d rounds in %.0f s, slowest start %v: %v", *rounds, time.Since(began).Seconds(), c.slowest.Round(time.Millisecond), v)
 	for _, violation := range v.Violations {
 		t.Error(violation)
 	}
@@ -75,6 +75,7 @@ type campaign struct {
 	receiver  *receiver
 	publisher *publisher
 	endpoints map[int][]string // paths by application
+	slowest   time.Duration    // start
 }
 
 func (c *campaign) endpointCount() (n int) {
@@ -114,6 +115,7 @@ func (c *campaign) start(t *testing.T) *harness.Server {
 		t.Fatal(err)
 	}
 	c.journal.write(event{Kind: started})
+	c.slowest = max(c.slowest, s.Startup)
 	return s
 }
 
