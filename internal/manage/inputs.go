@@ -173,7 +173,7 @@ type EventTypeListIn struct {
 // must not be changed afterwards.
 type PublishIn struct {
 	EventType              string
-	Payload                []byte // a JSON object
+	Payload                []byte // a JSON object; the face has parsed it, so only its first byte is looked at
 	RawBody                []byte // sent instead of Payload when not nil
 	EventID                Opt[string]
 	Channels               []string

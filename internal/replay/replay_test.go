@@ -248,7 +248,9 @@ func TestReplay_GetsThroughToABusyEndpoint(t *testing.T) {
 			r.queued = old
 			r.mu.Unlock()
 			r.drain(t, hark.Succeeded)
-			r.queued = fresh
+			r.mu.Lock()
+			r.queued = append(r.queued, fresh...)
+			r.mu.Unlock()
 		}
 		if task, _ := r.wait(t, id, func() {}); task.Status != replay.Finished {
 			t.Errorf("%s", task.Data)
