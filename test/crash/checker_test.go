@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // verdict is what the checker finds in a log.
@@ -17,13 +18,15 @@ type verdict struct {
 	Kills      int
 	Repeats    []int // by kill: deliveries that were answered 2xx before it and came again after
 	MostRepeat int
+	OldestGap  time.Duration // longest time from such an answer to the kill
+	killedAt   []int64
 
 	Violations []string // empty: all promises held
 }
 
 func (v *verdict) String() string {
-	return fmt.Sprintf("%d acknowledged, %d in doubt, %d refused; %d deliveries, %d retries; %d kills, %d repeated across them (at most %d across one)",
-		v.Acked, v.Doubtful, v.Refused, v.Deliveries, v.Retries, v.Kills, sum(v.Repeats), v.MostRepeat)
+	return fmt.Sprintf("%d acknowledged, %d in doubt, %d refused; %d deliveries, %d retries; %d kills, %d repeated across them (at most %d across one, answered at most %v before it)",
+		v.Acked, v.Doubtful, v.Refused, v.Deliveries, v.Retries, v.Kills, sum(v.Repeats), v.MostRepeat, v.OldestGap.Round(time.Millisecond))
 }
 
 func sum(ns []int) (total int) {
@@ -32,6 +35,10 @@ func sum(ns []int) (total int) {
 	}
 	return total
 }
+
+// recordLimit is how long after its answer a delivery has to be recorded at the latest: what comes
+// again after a longer time was not in flight by any reading. The machine is shared, disks stall.
+const recordLimit = 2 * time.Second
 
 // maxShown keeps a broken run readable.
 const maxShown = 20
@@ -71,6 +78,7 @@ func check(events []event, endpoints map[int][]string, inFlight int) *verdict {
 			life++
 			v.Kills++
 			v.Repeats = append(v.Repeats, 0)
+			v.killedAt = append(v.killedAt, e.At)
 		case sent:
 			if stories[e.Seq] == nil {
 				stories[e.Seq] = &story{app: e.App, hash: e.Hash, arrivals: map[string][]arrival{}}
@@ -169,6 +177,11 @@ func (v *verdict) repeats(seq int64, endpoint string, arrivals []arrival) {
 			continue
 		}
 		v.Repeats[before.life]++
+		gap := time.Duration(v.killedAt[before.life] - before.at)
+		v.OldestGap = max(v.OldestGap, gap)
+		if gap > recordLimit {
+			v.violate("message %d came to %s again, although it was answered %v before the kill", seq, endpoint, gap)
+		}
 	}
 }
 
@@ -213,7 +226,8 @@ func TestChecker_SeesEveryBrokenPromise(t *testing.T) {
 		"a repeat without a crash": {func(l []event) []event {
 			return append(l, event{Kind: got, Seq: 2, Hash: "b", ID: "msg_2", Endpoint: "/e", Status: 204})
 		}, "without a crash"},
-		"a stranger's endpoint": {func(l []event) []event { l[4].Endpoint = "/other"; return l }, "arrived at /other"},
+		"a repeat of what was answered long ago": {func(l []event) []event { l[7].At = int64(time.Minute); return l }, "before the kill"},
+		"a stranger's endpoint":                  {func(l []event) []event { l[4].Endpoint = "/other"; return l }, "arrived at /other"},
 	}
 	for name, test := range tests {
 		v := check(test.change(good()), endpoints, 1)
