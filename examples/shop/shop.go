@@ -138,8 +138,15 @@ func (s *Shop) fulfil(ctx context.Context, id string) error {
 		return nil // the webhook was about a moment that has passed
 	}
 	s.mu.Lock()
-	s.fulfilled[id]++
+	before := s.fulfilled[id]
+	if before == 0 {
+		s.fulfilled[id]++
+	}
 	s.mu.Unlock()
+	if before > 0 { // another webhook, about the same order
+		s.tell("nothing", "order "+id+" is on its way already")
+		return nil
+	}
 	s.tell("fulfilled", fmt.Sprintf("order %s: %s is on its way", id, order.Item))
 	return nil
 }

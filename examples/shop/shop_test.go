@@ -77,6 +77,8 @@ func TestShop_FulfilsOnceHoweverOftenTheWebhookComes(t *testing.T) {
 	}
 	wg.Wait()
 	r.wait(t, "fulfilled")
+	r.receive("msg_2", paid, paid, time.Now()) // another webhook, about the same order
+	r.wait(t, "nothing")
 	if n := r.Fulfilled("o1"); n != 1 {
 		t.Errorf("fulfilled %d times, want once", n)
 	}
