@@ -17,6 +17,7 @@ import (
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 30 * time.Second
+	writeTimeout      = 60 * time.Second // not for profiles, which take as long as they are told to
 	idleTimeout       = 120 * time.Second
 	maxHeaderBytes    = 64 << 10
 	// finishRequests is how long requests may go on after the stop; all but a long list are done in
@@ -60,6 +61,9 @@ func (a *App) mount(api http.Handler) {
 	handlers := map[string]http.Handler{"api": main, "metrics": apart, "pprof": profiling()}
 	for _, s := range a.servers {
 		s.http.Handler = handlers[s.name]
+		if s.name == "pprof" {
+			s.http.WriteTimeout = 0
+		}
 	}
 }
 
@@ -83,6 +87,7 @@ func (a *App) open(name, addr string) error {
 	s := server{name: name, listener: listener, http: &http.Server{
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelDebug), // strangers cause these
