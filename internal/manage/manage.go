@@ -12,6 +12,7 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/harkhq/hark"
@@ -57,7 +58,7 @@ type Options struct {
 }
 
 // DefaultMaxPayload is the most bytes of one message's payload.
-const DefaultMaxPayload = 1 << 20
+const DefaultMaxPayload = 2 << 20
 
 // Manager offers the operations. It is safe for concurrent use.
 type Manager struct {
@@ -71,6 +72,7 @@ type Manager struct {
 	maxPayload int
 	httpsOnly  bool
 	portalURL  string
+	health     lastHealth
 }
 
 // New makes a Manager.
@@ -87,9 +89,24 @@ func New(opt Options) *Manager {
 	}
 }
 
-// Health asks the parts that a server cannot work without.
+// healthFor is how long an answer about health holds: anybody may ask, and asking costs a write.
+const healthFor = time.Second
+
+type lastHealth struct {
+	mu    sync.Mutex
+	known Health
+	until time.Time
+}
+
+// Health asks the parts that a server cannot work without, at most once in healthFor.
 func (m *Manager) Health(ctx context.Context) Health {
-	return Health{Store: m.store.Ping(ctx)}
+	h := &m.health
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if now := time.Now(); now.After(h.until) {
+		h.known, h.until = Health{Store: m.store.Ping(ctx)}, now.Add(healthFor)
+	}
+	return h.known
 }
 
 // audit leaves a line about a change. Values of the change are not in it: they may be secret.
