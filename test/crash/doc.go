@@ -10,7 +10,8 @@
 //	twice named  one message under two ids, or an id other than the acknowledged    0 allowed
 //	forged       the signature does not verify with an independent library          0 allowed
 //	repeated     delivered again after a 2xx, without a kill in between             0 allowed
-//	             … across a kill: at most what was in flight there                  ≤ concurrency
+//	             … across a kill: at most what was out or unrecorded there          ≤ 2 × concurrency,
+//	             … and answered so shortly before it that it can have been          ≤ 2 s
 //
 // A kill leaves the operating system's cache intact, so this says nothing of power loss.
 //
