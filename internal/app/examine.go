@@ -134,7 +134,7 @@ func examineStore(ctx context.Context, p Patient, keyFile string) []Finding {
 		findings = append(findings, wrong("master key", "put the key that this database was made with at "+keyFile,
 			"does not open the secrets: %v", err))
 	} else {
-		findings = append(findings, fine("master key", "opens the secrets (%d endpoints tried)", n))
+		findings = append(findings, fine("master key", "opens the secrets (endpoints tried: %d)", n))
 	}
 	damage, err := st.Check(ctx)
 	switch {

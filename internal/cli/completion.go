@@ -90,13 +90,13 @@ func collectWords(node *kong.Node) []place {
 func bashCompletion(places []place) string {
 	var b strings.Builder
 	b.WriteString("# bash completion for hark\n_hark() {\n")
-	b.WriteString(`  local cur="${COMP_WORDS[COMP_CWORD]}" path="" words="" w i` + "\n")
+	b.WriteString(`  local cur="${COMP_WORDS[COMP_CWORD]}" at="" words="" w i` + "\n")
 	b.WriteString("  for ((i = 1; i < COMP_CWORD; i++)); do\n    w=\"${COMP_WORDS[i]}\"\n")
-	b.WriteString("    case \"${path:+$path }$w\" in\n")
+	b.WriteString("    case \"${at:+$at }$w\" in\n")
 	for _, p := range places[1:] {
-		fmt.Fprintf(&b, "      %q) path=%q ;;\n", p.path, p.path)
+		fmt.Fprintf(&b, "      %q) at=%q ;;\n", p.path, p.path)
 	}
-	b.WriteString("    esac\n  done\n  case \"$path\" in\n")
+	b.WriteString("    esac\n  done\n  case \"$at\" in\n")
 	for _, p := range places {
 		var texts []string
 		for _, w := range p.words {
@@ -112,12 +112,12 @@ func bashCompletion(places []place) string {
 func zshCompletion(places []place) string {
 	var b strings.Builder
 	b.WriteString("#compdef hark\n# zsh completion for hark\n_hark() {\n")
-	b.WriteString("  local path=\"\" w\n  local -a entries\n  for w in ${words[2,$((CURRENT - 1))]}; do\n")
-	b.WriteString("    case \"${path:+$path }$w\" in\n")
+	b.WriteString("  local at=\"\" w\n  local -a entries\n  for w in ${words[2,$((CURRENT - 1))]}; do\n")
+	b.WriteString("    case \"${at:+$at }$w\" in\n")
 	for _, p := range places[1:] {
-		fmt.Fprintf(&b, "      %q) path=%q ;;\n", p.path, p.path)
+		fmt.Fprintf(&b, "      %q) at=%q ;;\n", p.path, p.path)
 	}
-	b.WriteString("    esac\n  done\n  case \"$path\" in\n")
+	b.WriteString("    esac\n  done\n  case \"$at\" in\n")
 	for _, p := range places {
 		fmt.Fprintf(&b, "    %q) entries=(", p.path)
 		for _, w := range p.words {
@@ -132,11 +132,11 @@ func zshCompletion(places []place) string {
 func fishCompletion(places []place) string {
 	var b strings.Builder
 	b.WriteString("# fish completion for hark\nfunction __hark_at\n")
-	b.WriteString("  set -l path\n  for w in (commandline -opc)[2..-1]\n    switch (string join ' ' $path $w)\n")
+	b.WriteString("  set -l at\n  for w in (commandline -opc)[2..-1]\n    switch (string join ' ' -- $at $w)\n")
 	for _, p := range places[1:] {
-		fmt.Fprintf(&b, "      case %s\n        set -a path $w\n", singleQuoted(p.path))
+		fmt.Fprintf(&b, "      case %s\n        set -a at $w\n", singleQuoted(p.path))
 	}
-	b.WriteString("    end\n  end\n  test (string join ' ' $path) = \"$argv[1]\"\nend\n")
+	b.WriteString("    end\n  end\n  test \"$at\" = \"$argv[1]\"\nend\n")
 	for _, p := range places {
 		at := singleQuoted("__hark_at " + singleQuoted(p.path))
 		if p.path == "" {

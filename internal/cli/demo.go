@@ -349,12 +349,19 @@ func (d *demo) conclude(ctx context.Context) error {
 			d.sh.say("  attempt %d: %s, %s%s", i+1, d.sh.paintStatus("STATUS", a.StatusText), answer, note)
 		}
 		d.sh.say("")
-		d.sh.say("Order %s: fulfilled %d time(s), %d duplicate dropped, in %.1f s.", demoOrder, fulfilled, duplicates, took.Seconds())
+		d.sh.say("Order %s: fulfilled %s, %d duplicate dropped, in %.1f s.", demoOrder, times(fulfilled), duplicates, took.Seconds())
 	}
 	if !ok {
 		return fmt.Errorf("expected 1 fulfilment, 1 duplicate and 3 attempts, got %d, %d and %d", fulfilled, duplicates, len(attempts))
 	}
 	return nil
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }
 
 // attempts asks Hark how it went, oldest first. The last attempt is recorded just after it was
