@@ -17,7 +17,7 @@ help: ## List the targets
 
 .PHONY: build
 build: ## One static binary: bin/hark
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/hark ./cmd/hark
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=auto -o bin/hark ./cmd/hark
 
 .PHONY: demo
 demo: ## Watch the worked example

@@ -76,10 +76,17 @@ func explainStart(err error, c config.Config) error {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return hintf(exitFailed, "another --addr; --addr 127.0.0.1:0 picks a free port",
 			"the address is taken: %w", err)
+	case isListening(err):
+		return hintf(exitFailed, "another --addr; ports below 1024 need a privilege", "%w", err)
 	case errors.Is(err, os.ErrPermission):
 		return hintf(exitFailed, "another --data, or run as the folder's owner", "%w", err)
 	}
 	return err
+}
+
+func isListening(err error) bool {
+	_, ok := errors.AsType[*net.OpError](err)
+	return ok
 }
 
 // greet prints what a person needs to start: the warning, and on the first start the keys.
