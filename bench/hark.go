@@ -23,9 +23,10 @@ const (
 // hark is a Hark server under measurement, with what was set up in it.
 type hark struct {
 	*harness.Server
-	client *harness.Client
-	dir    string
-	apps   []application
+	client   *harness.Client
+	dir      string
+	profiles string // address of its profiles; "" when none are wanted
+	apps     []application
 }
 
 type application struct {
@@ -41,9 +42,13 @@ func (b *bench) startHark(ctx context.Context, dir string, env ...string) (*hark
 			return nil, err
 		}
 	}
-	args := []string{"--log-level", "warn"}
-	if b.pprof != "" {
-		args = append(args, "--pprof", b.pprof)
+	args, profiles := []string{"--log-level", "warn"}, ""
+	if b.profile != "" {
+		var err error
+		if profiles, err = harness.FreeAddr(); err != nil {
+			return nil, err
+		}
+		args = append(args, "--pprof", profiles)
 	}
 	s, err := harness.Start(ctx, harness.Options{
 		Binary: b.hark, Dir: dir, Args: args, Env: env, Ready: 2 * time.Minute,
@@ -51,7 +56,7 @@ func (b *bench) startHark(ctx context.Context, dir string, env ...string) (*hark
 	if err != nil {
 		return nil, err
 	}
-	return &hark{Server: s, client: s.Client(), dir: dir}, nil
+	return &hark{Server: s, client: s.Client(), dir: dir, profiles: profiles}, nil
 }
 
 // end stops the server and removes its folder.
@@ -157,8 +162,7 @@ func (h *hark) databaseBytes() int64 {
 type bench struct {
 	hark     string // path of the binary
 	dir      string // folder on a real disk; removed at the end
-	pprof    string // address for the server's profiles; "" is none
-	profile  string // where the throughput scenario's CPU profile goes
+	profile  string // where CPU profiles go, without the scenario's name; "" is nowhere
 	duration time.Duration
 	messages int64 // of history
 	backlog  int64

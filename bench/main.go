@@ -70,7 +70,7 @@ func scenarioMain(name string, args []string) error {
 	fs.Int64Var(&b.messages, "history", 100_000, "messages of history; the published figure uses 5000000")
 	fs.Int64Var(&b.backlog, "backlog", 1_000_000, "deliveries of the backlog")
 	fs.Float64Var(&b.rate, "rate", 200, "messages a second in the fairness scenario, times nine endpoints")
-	fs.StringVar(&b.profile, "cpuprofile", "", "write the server's CPU profile to FILE.throughput and FILE.batch")
+	fs.StringVar(&b.profile, "cpuprofile", "", "write the server's CPU profile to FILE.throughput, FILE.batch and FILE.history")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -90,11 +90,6 @@ func (b *bench) prepare(ctx context.Context) error {
 	b.dir = dir
 	if onMemory(dir) {
 		fmt.Println("WARNING:", dir, "is in memory: fsync costs nothing there. Name a folder on a disk with -dir.")
-	}
-	if b.profile != "" {
-		if b.pprof, err = harness.FreeAddr(); err != nil {
-			return err
-		}
 	}
 	if b.hark == "" {
 		if b.hark, err = harness.Build(ctx, dir); err != nil {
