@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/harkhq/hark/test/harness"
@@ -84,13 +85,15 @@ func (b *bench) flood(ctx context.Context, r *report, name string, batch int) (*
 	if err := b.warm(ctx, h, s, 1); err != nil {
 		return nil, err
 	}
+	var profile sync.WaitGroup
+	defer profile.Wait()
 	if b.profile != "" {
-		go func() {
+		profile.Go(func() {
 			file := b.profile + "." + r.Scenario
 			if err := fetchProfile(ctx, h.profiles, file, b.duration); err != nil {
 				fmt.Println("  no profile:", err)
 			}
-		}()
+		})
 	}
 	return b.flooded(ctx, r, name, h, s, batch)
 }
