@@ -123,21 +123,12 @@ func (a *App) openStore(ctx context.Context) (*vault.Vault, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.store, err = openSQLite(ctx, dir, sqlite.Options{Sealer: keys, Logger: a.log})
+	a.store, err = sqlite.Open(ctx, dir, sqlite.Options{Sealer: keys, Logger: a.log})
 	if err != nil {
 		return nil, err
 	}
 	a.atEnd(a.store.Close)
 	return keys, nil
-}
-
-// openSQLite opens a store by its absolute path: the driver takes a relative one for a host name.
-func openSQLite(ctx context.Context, dir string, options sqlite.Options) (*sqlite.Store, error) {
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return nil, fmt.Errorf("find the data folder: %w", err)
-	}
-	return sqlite.Open(ctx, dir, options)
 }
 
 // ErrNoKey says that a database is there, but not the master key that it was sealed with.

@@ -120,7 +120,7 @@ func examineStore(ctx context.Context, p Patient, keyFile string) []Finding {
 	if keyErr == nil {
 		sealer = keys
 	}
-	st, err := openSQLite(ctx, p.Data, sqlite.Options{ReadOnly: true, Sealer: sealer})
+	st, err := sqlite.Open(ctx, p.Data, sqlite.Options{ReadOnly: true, Sealer: sealer})
 	if err != nil {
 		return []Finding{wrong("database", "hark restore a backup into another folder", "cannot be opened: %v", err)}
 	}

@@ -55,7 +55,7 @@ func IssueKey(ctx context.Context, dir string, req KeyRequest) (auth.IssuedKey, 
 	if err := hasData(dir); err != nil {
 		return none, err
 	}
-	st, err := openSQLite(ctx, dir, sqlite.Options{}) // keys are not sealed, so no master key is needed
+	st, err := sqlite.Open(ctx, dir, sqlite.Options{}) // keys are not sealed, so no master key is needed
 	if err != nil {
 		return none, err
 	}
@@ -94,7 +94,7 @@ func Backup(ctx context.Context, dir, file string, tell Progress) (bytes int64, 
 	if _, err := os.Lstat(file); err == nil {
 		return 0, fmt.Errorf("%s %w", file, ErrExists)
 	}
-	st, err := openSQLite(ctx, dir, sqlite.Options{ReadOnly: true})
+	st, err := sqlite.Open(ctx, dir, sqlite.Options{ReadOnly: true})
 	if err != nil {
 		return 0, err
 	}
@@ -150,7 +150,7 @@ func watchSize(path string, total int64, tell Progress) (stop func()) {
 
 // checkCopy opens a copied database and lets SQLite verify it.
 func checkCopy(ctx context.Context, dir string) error {
-	st, err := openSQLite(ctx, dir, sqlite.Options{ReadOnly: true})
+	st, err := sqlite.Open(ctx, dir, sqlite.Options{ReadOnly: true})
 	if err != nil {
 		return fmt.Errorf("open the copy: %w", err)
 	}

@@ -82,6 +82,10 @@ var _ store.Store = (*Store)(nil)
 
 // Open opens the store in the folder dir, making both where they are missing.
 func Open(ctx context.Context, dir string, options Options) (_ *Store, err error) {
+	dir, err = filepath.Abs(dir) // the driver takes a relative path for a host name
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
 	s := &Store{
 		path:   filepath.Join(dir, databaseFile),
 		sealer: options.Sealer,
