@@ -35,6 +35,7 @@ type figures struct {
 	PeakRSS    int64   `json:"peak_rss_mb"`
 	Conns      int64   `json:"sink_connections"`
 	DrainTime  float64 `json:"drain_seconds"` // from the last answer to the last arrival
+	Busy       float64 `json:"cpu_busy"`      // share of the machine in use: well below 1, the disk or a lock decides
 	Elsewhere  float64 `json:"cpu_elsewhere"` // share of the machine that others took meanwhile: noise
 }
 
@@ -75,15 +76,18 @@ func (b *bench) measure(ctx context.Context, m measured) (*figures, error) {
 	if st == nil {
 		return nil, drainErr
 	}
-	others := harness.BusyTime() - busy - gen.CPU - (st.CPU - started.CPU)
+	machine := time.Since(began) * time.Duration(runtime.NumCPU())
+	busy = harness.BusyTime() - busy
+	others := busy - gen.CPU - (st.CPU - started.CPU)
 	f := m.figures(gen, st, st.CPU-started.CPU)
+	f.Busy = busy.Seconds() / machine.Seconds()
 	if m.pid != 0 {
 		after, err := harness.UsageOf(m.pid)
 		if err != nil {
 			return nil, fmt.Errorf("the server is gone: %w", err)
 		}
 		others -= after.CPU - usage.CPU
-		f.Elsewhere = max(0, others.Seconds()/time.Since(began).Seconds()/float64(runtime.NumCPU()))
+		f.Elsewhere = max(0, others.Seconds()/machine.Seconds())
 		f.ServerCPU = micros(after.CPU-usage.CPU, f.Messages)
 		f.RSS, f.PeakRSS = after.RSS>>20, after.PeakRSS>>20
 	}
