@@ -125,6 +125,12 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := s.newCall(w, r)
 	defer s.end(c)
 	h := w.Header()
+	// With both Content-Length and chunked, what follows the body may be a request that somebody in
+	// between did not see (RFC 9112 §6.1). net/http hides whether the length was there: so no
+	// connection goes on behind a chunked request.
+	if len(r.TransferEncoding) > 0 {
+		h["Connection"] = headerClose
+	}
 	h["X-Request-Id"] = []string{c.requestID()}
 	if id := r.Header["Svix-Req-Id"]; len(id) == 1 && saneID(id[0]) {
 		h["Svix-Req-Id"] = id

@@ -151,6 +151,7 @@ func (c *call) Write(b []byte) (int, error) { return len(b), nil }
 var (
 	headerJSON    = []string{"application/json"}
 	headerAny     = []string{"*"}
+	headerClose   = []string{"close"}
 	headerVary    = []string{"Origin"}
 	headerPrivate = []string{"private, no-cache"}
 )

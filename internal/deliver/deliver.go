@@ -67,8 +67,8 @@ type Options struct {
 	Watch func(hark.Attempt)
 
 	InFlight     int           // most attempts in flight over all endpoints; 0 means 2048
-	RowsInMemory int           // most queue rows in memory, about; 0 means 100,000
-	PayloadBytes int64         // most payload bytes in memory, about; 0 means 64 MiB
+	RowsInMemory int           // most queue rows in memory, about; 0 means 50,000
+	PayloadBytes int64         // most payload bytes in memory, about; 0 means 32 MiB
 	DrainTimeout time.Duration // how long attempts in flight may go on at the end; 0 means 10 s
 	// HeaderPrefixes name the signature headers: "webhook-" of Standard Webhooks, "svix-" of Svix's
 	// receivers. Nil means both.
@@ -92,10 +92,10 @@ func (o Options) withDefaults() Options {
 		o.InFlight = 2048
 	}
 	if o.RowsInMemory <= 0 {
-		o.RowsInMemory = 100_000
+		o.RowsInMemory = 50_000
 	}
 	if o.PayloadBytes <= 0 {
-		o.PayloadBytes = 64 << 20
+		o.PayloadBytes = 32 << 20
 	}
 	if o.DrainTimeout <= 0 {
 		o.DrainTimeout = 10 * time.Second

@@ -60,7 +60,7 @@ func (m *memory) tight() bool { return m.rows >= m.mostRows }
 type reading struct {
 	after store.Position
 	// pending are rows committed meanwhile beyond the horizon: the page may have missed them.
-	pending []*hark.Delivery
+	pending []hark.Delivery
 	// overflow is the first place that did not fit into pending.
 	overflow *store.Position
 	// settled are places that left meanwhile: the page may still show them.
@@ -125,8 +125,9 @@ func (l *lane) most() int {
 	return pageRows
 }
 
-// admit counts a row as known. Where payloads take too much memory, its own is read again later.
-func (l *lane) admit(d *hark.Delivery) {
+// admit counts a row as known, and answers the lane's own copy of it. Where payloads take too much
+// memory, its own is read again later.
+func (l *lane) admit(d hark.Delivery) *hark.Delivery {
 	bytes := 0
 	if d.Message != nil {
 		bytes = len(d.Message.Body())
@@ -134,9 +135,10 @@ func (l *lane) admit(d *hark.Delivery) {
 			d.Message, bytes = nil, 0
 		}
 	}
-	l.known[place(d)] = bytes
+	l.known[place(&d)] = bytes
 	l.memory.rows++
 	l.memory.bytes += int64(bytes)
+	return &d
 }
 
 // dismiss undoes admit.
@@ -151,16 +153,16 @@ func (l *lane) dismiss(at store.Position) {
 }
 
 // push takes in a committed row: into memory if its place is within the horizon, else it stays in
-// the store until it is read.
-func (l *lane) push(d *hark.Delivery) {
-	at := place(d)
+// the store until it is read. It comes as a value: a row that stays must not pin all that came
+// with it.
+func (l *lane) push(d hark.Delivery) {
+	at := place(&d)
 	if _, dup := l.known[at]; dup {
 		return
 	}
 	switch {
 	case d.Trigger == hark.Manual:
-		l.admit(d)
-		l.manual = append(l.manual, d)
+		l.manual = append(l.manual, l.admit(d))
 	case compare(at, l.horizon) <= 0:
 		l.insert(d)
 	default:
@@ -168,32 +170,31 @@ func (l *lane) push(d *hark.Delivery) {
 			l.reading.remember(d)
 		}
 		if !l.ordered() && d.Attempts == 0 && len(l.fresh) < freshRows {
-			l.admit(d)
-			l.fresh = append(l.fresh, d)
+			l.fresh = append(l.fresh, l.admit(d))
 		}
 	}
 }
 
-func (r *reading) remember(d *hark.Delivery) {
+func (r *reading) remember(d hark.Delivery) {
 	if len(r.pending) < pending {
+		d.Message = nil // it would not be counted
 		r.pending = append(r.pending, d)
 		return
 	}
-	if at := place(d); r.overflow == nil || compare(at, *r.overflow) < 0 {
+	if at := place(&d); r.overflow == nil || compare(at, *r.overflow) < 0 {
 		r.overflow = &at
 	}
 }
 
 // insert puts a row at its place. Where memory is full the last row goes back to the store, and
 // the horizon with it.
-func (l *lane) insert(d *hark.Delivery) {
-	at := place(d)
-	l.admit(d)
+func (l *lane) insert(d hark.Delivery) {
+	at := place(&d)
 	i := len(l.rows)
 	if i > 0 && compare(place(l.rows[i-1]), at) > 0 {
 		i, _ = slices.BinarySearchFunc(l.rows, at, byPlace)
 	}
-	l.rows = slices.Insert(l.rows, i, d)
+	l.rows = slices.Insert(l.rows, i, l.admit(d))
 	if len(l.rows) > l.most() {
 		l.trim(l.most())
 	}
@@ -241,7 +242,7 @@ func (l *lane) settle(j *job) {
 	if l.lines != nil {
 		l.lines[j.delivery.Line] = j.settlement.Retry.RetryAt
 	}
-	l.push(j.settlement.Retry)
+	l.push(*j.settlement.Retry)
 }
 
 // dropMessage forgets waiting rows of a message that was delivered by hand meanwhile: the store
@@ -278,21 +279,20 @@ func (l *lane) read(p page, now time.Time) {
 		l.horizon = store.Position{Due: r.overflow.Due, MessageRef: r.overflow.MessageRef - 1}
 	}
 	for i := range p.rows {
-		d := &p.rows[i]
-		at := place(d)
+		d := p.rows[i]
+		at := place(&d)
 		_, left := r.settled[at]
 		_, known := l.known[at]
 		if !left && !known && compare(at, l.horizon) <= 0 {
 			if d.Trigger == hark.Manual {
-				l.admit(d)
-				l.manual = append(l.manual, d)
+				l.manual = append(l.manual, l.admit(d))
 				continue
 			}
 			l.insert(d)
 		}
 	}
 	for _, d := range r.pending {
-		if _, left := r.settled[place(d)]; !left && compare(place(d), l.horizon) <= 0 {
+		if _, left := r.settled[place(&d)]; !left && compare(place(&d), l.horizon) <= 0 {
 			l.push(d)
 		}
 	}

@@ -75,7 +75,7 @@ func (m *laneMachine) accept(t *rapid.T) {
 		rows = append(rows, d)
 	}
 	for i := range rows {
-		m.lane.push(&rows[i])
+		m.lane.push(rows[i])
 	}
 }
 
@@ -125,7 +125,6 @@ func (m *laneMachine) end(t *rapid.T) {
 	if j.delivery.Attempts < 3 && rapid.Bool().Draw(t, "fails") {
 		j.settlement.Retry = retryRow(j.delivery, m.lane.ordered(), m.now+rapid.Int64Range(0, 2_000).Draw(t, "wait"))
 	}
-	m.lane.release(j)
 	m.ended = append(m.ended, j)
 }
 
@@ -139,6 +138,7 @@ func (m *laneMachine) commit(*rapid.T) {
 	}
 	for _, j := range m.ended {
 		delete(m.taken, j.delivery.MessageRef)
+		m.lane.release(j)
 		m.lane.settle(j)
 	}
 	m.ended = nil
@@ -173,7 +173,6 @@ func (m *laneMachine) finish(t *rapid.T) {
 		}
 		for _, j := range m.flying {
 			j.settlement = store.Settlement{Delivery: *j.delivery}
-			m.lane.release(j)
 			m.ended = append(m.ended, j)
 		}
 		m.flying = nil

@@ -100,17 +100,12 @@ func (o *owner) readMail(now time.Time) {
 		o.ended(j, now)
 	}
 	for _, j := range in.settled {
-		if !j.lane.gone {
-			j.lane.settle(j)
-			o.turns.add(j.lane)
-		} else {
-			j.lane.dismiss(place(j.delivery))
-		}
+		o.settled(j, now)
 	}
 	for _, rows := range in.offered {
 		for i := range rows {
 			l := o.lane(&rows[i])
-			l.push(&rows[i])
+			l.push(rows[i])
 			o.turns.add(l)
 		}
 	}
@@ -152,8 +147,39 @@ func (o *owner) lane(d *hark.Delivery) *lane {
 	return l
 }
 
-// ended notes that an attempt is over; its settlement is on its way.
+// ended notes how an attempt went; its settlement is on its way. Its slot is still taken: what is
+// not recorded would be sent again after a crash, and there must be no more of that than slots.
 func (o *owner) ended(j *job, now time.Time) {
+	l := j.lane
+	if j.unsent { // the attempt did not take place: the row is where it was
+		o.leave(j, now)
+		l.dismiss(place(j.delivery))
+		l.forget()
+		o.wakeLane(l, now.Add(time.Second))
+		return
+	}
+	l.health.Ended(now, j.verdict.Class, j.verdict.Pause, j.endpoint.MostInFlight())
+	switch {
+	case j.verdict.Disable != "":
+		o.disable(l, j.verdict.Disable)
+	case j.verdict.Status != hark.Succeeded:
+		o.considerDisabling(l, now)
+	}
+}
+
+// settled notes that an attempt's end is recorded.
+func (o *owner) settled(j *job, now time.Time) {
+	o.leave(j, now)
+	if j.lane.gone {
+		j.lane.dismiss(place(j.delivery))
+		return
+	}
+	j.lane.settle(j)
+	o.turns.add(j.lane)
+}
+
+// leave frees the slot and the line of an attempt.
+func (o *owner) leave(j *job, now time.Time) {
 	o.inflight--
 	if j.delivery.Attempts > 0 {
 		o.retries--
@@ -165,27 +191,12 @@ func (o *owner) ended(j *job, now time.Time) {
 	l := j.lane
 	l.inflight--
 	l.lastUsed = now
-	if j.unsent { // the attempt did not take place: the row is where it was
-		l.dismiss(place(j.delivery))
-		l.release(j)
-		l.forget()
-		o.wakeLane(l, now.Add(time.Second))
-		return
-	}
-	l.health.Ended(now, j.verdict.Class, j.verdict.Pause, j.endpoint.MostInFlight())
 	l.release(j)
-	switch {
-	case j.verdict.Disable != "":
-		o.disable(l, j.verdict.Disable)
-	case j.verdict.Status != hark.Succeeded:
-		o.considerDisabling(l, now)
-	}
-	o.turns.add(l)
 }
 
 // dispatch starts what may start, in turns, while there are slots.
 func (o *owner) dispatch(now time.Time) {
-	for o.inflight < o.opt.InFlight && o.settler.waiting() < mostUnsettled {
+	for o.inflight < o.opt.InFlight {
 		l := o.turns.next()
 		if l == nil {
 			return
@@ -194,10 +205,6 @@ func (o *owner) dispatch(now time.Time) {
 			o.start(l, d)
 			o.turns.add(l)
 		}
-	}
-	if o.turns.apps.len() > 0 && o.inflight == 0 {
-		// Nothing is in flight that could wake us: the settler is stuck. Look again soon.
-		o.nextSweep = now.Add(100 * time.Millisecond)
 	}
 }
 

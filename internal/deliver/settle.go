@@ -10,12 +10,9 @@ import (
 	"github.com/harkhq/hark/internal/store"
 )
 
-// mostUnsettled bounds the results that wait to be recorded. When the store cannot write, nothing
-// more is sent once so many have come together.
-const mostUnsettled = 8192
-
 // settler records the ends of attempts: whatever has come together while the last batch was being
-// committed becomes the next one.
+// committed becomes the next one. Attempts keep their slots until they are recorded, so that a
+// store which cannot write soon stops the sending.
 type settler struct {
 	engine *Engine
 	mu     sync.Mutex
@@ -36,12 +33,6 @@ func (s *settler) add(j *job) {
 	case s.wake <- struct{}{}:
 	default:
 	}
-}
-
-func (s *settler) waiting() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.ready)
 }
 
 // start runs the settler until the returned function is called, which returns when everything

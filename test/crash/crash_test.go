@@ -21,13 +21,9 @@ var (
 
 func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
-// concurrency is what every endpoint is set to: so many attempts may be out at a kill.
+// concurrency is what every endpoint is set to: so many attempts may be out, or answered and not yet
+// recorded, at a kill.
 const concurrency = 16
-
-// unrecorded is how many more may have been answered without being recorded yet: the engine gives a
-// slot to the next delivery when the answer comes, and records answers together in the next commit.
-// It would be 0 if a slot stayed taken until the record is durable.
-const unrecorded = concurrency
 
 // TestCrash_LosesNothingAcknowledged kills the server at random under load, and judges by the log.
 func TestCrash_LosesNothingAcknowledged(t *testing.T) {
@@ -62,7 +58,7 @@ func TestCrash_LosesNothingAcknowledged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := check(events, c.endpoints, (concurrency+unrecorded)*c.endpointCount())
+	v := check(events, c.endpoints, concurrency*c.endpointCount())
 	t.Logf("%d rounds in %.0f s, slowest start %v: %v", *rounds, time.Since(began).Seconds(), c.slowest.Round(time.Millisecond), v)
 	for _, violation := range v.Violations {
 		t.Error(violation)

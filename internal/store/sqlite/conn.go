@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"os"
 	"time"
 
 	"modernc.org/sqlite"
@@ -41,17 +42,25 @@ PRAGMA synchronous = FULL;
 PRAGMA wal_autocheckpoint = 0;
 PRAGMA journal_size_limit = 134217728;
 PRAGMA temp_store = MEMORY;
-PRAGMA cache_size = -65536;
+PRAGMA cache_size = -32768;
 PRAGMA foreign_keys = OFF`
 
 	openReaderSQL = `PRAGMA busy_timeout = 10000;
 PRAGMA query_only = ON;
 PRAGMA temp_store = MEMORY;
-PRAGMA cache_size = -8192`
+PRAGMA cache_size = -4096`
 )
 
 func openWriter(path string) (*conn, error) {
-	c, err := open(path, "rwc", openWriterSQL)
+	// SQLite would make the file readable to everybody, and its logs like the file.
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Close(); err != nil {
+		return nil, err
+	}
+	c, err := open(path, "rw", openWriterSQL)
 	if err != nil {
 		return nil, err
 	}
