@@ -8,7 +8,7 @@ import (
 	"github.com/harkhq/hark/internal/manage"
 )
 
-// AppPortalAccessIn asks for access to the customers' portal of an application.
+// AppPortalAccessIn asks for a token with which a customer manages its own application.
 type AppPortalAccessIn struct {
 	Application  *ApplicationIn       `json:"application" doc:"Makes the application if it is not there yet; its uid must be the one in the path."`
 	FeatureFlags manage.Opt[[]string] `json:"featureFlags" doc:"Event types with a feature flag are visible only with one of these."`
@@ -18,10 +18,10 @@ type AppPortalAccessIn struct {
 	SessionID    manage.Opt[string]   `json:"sessionId"`
 }
 
-// AppPortalAccessOut opens the portal.
+// AppPortalAccessOut is a customer's token. There is no portal page yet.
 type AppPortalAccessOut struct {
-	URL   string `json:"url"`
-	Token string `json:"token"`
+	URL   string `json:"url" doc:"Where the portal will be; until then the API's documentation. The token is its fragment."`
+	Token string `json:"token" doc:"Works as a bearer token in this API, for this one application."`
 }
 
 func appPortalAccess(c *call, in AppPortalAccessIn) (AppPortalAccessOut, error) {

@@ -3,7 +3,12 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/harkhq/hark"
@@ -74,7 +79,7 @@ func (s *scanner) messages(most int) (ins []MessageIn, wrong []error, err error)
 			return nil, nil, jsonError(s.text, "not JSON")
 		}
 		if len(ins) == most {
-			return nil, nil, hark.InvalidField("too many messages", "body", "messages")
+			return nil, nil, hark.InvalidField(fmt.Sprintf("must have 1 to %d messages", most), "body", "messages")
 		}
 		ins, wrong = append(ins, MessageIn{}), append(wrong, nil)
 		in := &ins[len(ins)-1]
@@ -211,16 +216,39 @@ func decodeJSON(text []byte, v any) error {
 	if err == nil {
 		return nil
 	}
-	var loc []string
-	msg := err.Error()
-	if wrong, ok := err.(*json.UnmarshalTypeError); ok {
-		if wrong.Field != "" {
-			loc = strings.Split(wrong.Field, ".")
-		}
-		msg = "expected " + wantedType(wrong) + ", not " + wrong.Value
+	loc := whereWrong(err, text, v)
+	switch wrong := err.(type) {
+	case *json.UnmarshalTypeError:
+		return wrongJSON("expected "+wantedType(wrong)+", not "+wrong.Value, loc...)
+	case *time.ParseError:
+		return wrongJSON("expected a time such as 2026-01-31T15:04:05Z", loc...)
 	}
-	return wrongJSON(msg, loc...)
+	return wrongJSON(err.Error(), loc...)
 }
+
+// whereWrong names the field that v could not take. encoding/json knows it only for some errors, and
+// then names embedded structs too: the API's own names start in lower case.
+func whereWrong(err error, text []byte, v any) []string {
+	if wrong, ok := err.(*json.UnmarshalTypeError); ok && wrong.Field != "" {
+		return slices.DeleteFunc(strings.Split(wrong.Field, "."), func(name string) bool {
+			return name != "" && 'A' <= name[0] && name[0] <= 'Z'
+		})
+	}
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(text, &fields) != nil || len(fields) > mostFieldsTried {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		alone, _ := json.Marshal(map[string]json.RawMessage{name: fields[name]})
+		if json.Unmarshal(alone, reflect.New(reflect.TypeOf(v).Elem()).Interface()) != nil {
+			return []string{name}
+		}
+	}
+	return nil
+}
+
+// mostFieldsTried bounds the search for a wrong field: no operation has more fields.
+const mostFieldsTried = 64
 
 func wantedType(wrong *json.UnmarshalTypeError) string {
 	switch wrong.Type.Kind().String() {

@@ -116,7 +116,9 @@ func (c *call) onceOnly() error {
 // repeat gives the remembered answer again.
 func (c *call) repeat(answer store.Answer, key *store.IdempotencyKey, text string) error {
 	if answer.Key.Fingerprint != key.Fingerprint {
-		return hark.InvalidField("this key was used with another body", "header", "idempotency-key")
+		msg := "the key was used before for another request"
+		return &hark.Error{Code: hark.Invalid, Detail: msg, Fields: []hark.FieldError{
+			{Loc: []string{"header", "idempotency-key"}, Msg: msg, Type: "idempotency_key_reused"}}}
 	}
 	body, err := c.unseal(text, answer.Body)
 	if err != nil {
