@@ -18,6 +18,8 @@
 //   - Nobody else's trouble: applications take turns, and so do the endpoints of one application
 //     (turns.go); a slow endpoint holds only its own slots (package health), and retries never
 //     take the last half of all slots.
+//   - After a crash only what was not recorded yet is repeated: per endpoint at most what may be in
+//     flight, and as much again that was answered during the last commit.
 //   - Order when asked: a line sends its next delivery only after the one before it is settled.
 //
 // It refuses to follow redirects, to retry what a person sent by hand, and to keep anything that

@@ -36,16 +36,17 @@ type lane struct {
 
 	lines map[uint64]int64 // ordered endpoints: lines that wait, and until when (ms)
 
-	inflight  int
-	health    health.State
-	limiter   *rate.Limiter // of the endpoint's throttleRate; nil: none
-	turn      uint          // counts takes, to alternate between rows and fresh
-	checked   time.Time     // when it was last asked whether the endpoint should be disabled
-	queued    bool          // it stands in the turns
-	timer     int           // its index in the owner's timers; -1: none
-	wakeAt    time.Time
-	lastUsed  time.Time
-	disabling bool
+	inflight   int
+	unrecorded int // answered, and not settled yet
+	health     health.State
+	limiter    *rate.Limiter // of the endpoint's throttleRate; nil: none
+	turn       uint          // counts takes, to alternate between rows and fresh
+	checked    time.Time     // when it was last asked whether the endpoint should be disabled
+	queued     bool          // it stands in the turns
+	timer      int           // its index in the owner's timers; -1: none
+	wakeAt     time.Time
+	lastUsed   time.Time
+	disabling  bool
 }
 
 // memory counts what all lanes hold together.

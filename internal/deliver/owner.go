@@ -100,7 +100,7 @@ func (o *owner) readMail(now time.Time) {
 		o.ended(j, now)
 	}
 	for _, j := range in.settled {
-		o.settled(j, now)
+		o.settled(j)
 	}
 	for _, rows := range in.offered {
 		for i := range rows {
@@ -147,39 +147,8 @@ func (o *owner) lane(d *hark.Delivery) *lane {
 	return l
 }
 
-// ended notes how an attempt went; its settlement is on its way. Its slot is still taken: what is
-// not recorded would be sent again after a crash, and there must be no more of that than slots.
+// ended notes how an attempt went; its settlement is on its way.
 func (o *owner) ended(j *job, now time.Time) {
-	l := j.lane
-	if j.unsent { // the attempt did not take place: the row is where it was
-		o.leave(j, now)
-		l.dismiss(place(j.delivery))
-		l.forget()
-		o.wakeLane(l, now.Add(time.Second))
-		return
-	}
-	l.health.Ended(now, j.verdict.Class, j.verdict.Pause, j.endpoint.MostInFlight())
-	switch {
-	case j.verdict.Disable != "":
-		o.disable(l, j.verdict.Disable)
-	case j.verdict.Status != hark.Succeeded:
-		o.considerDisabling(l, now)
-	}
-}
-
-// settled notes that an attempt's end is recorded.
-func (o *owner) settled(j *job, now time.Time) {
-	o.leave(j, now)
-	if j.lane.gone {
-		j.lane.dismiss(place(j.delivery))
-		return
-	}
-	j.lane.settle(j)
-	o.turns.add(j.lane)
-}
-
-// leave frees the slot and the line of an attempt.
-func (o *owner) leave(j *job, now time.Time) {
 	o.inflight--
 	if j.delivery.Attempts > 0 {
 		o.retries--
@@ -191,7 +160,36 @@ func (o *owner) leave(j *job, now time.Time) {
 	l := j.lane
 	l.inflight--
 	l.lastUsed = now
+	if j.unsent { // the attempt did not take place: the row is where it was
+		l.release(j)
+		l.dismiss(place(j.delivery))
+		l.forget()
+		o.wakeLane(l, now.Add(time.Second))
+		return
+	}
+	l.unrecorded++
+	l.health.Ended(now, j.verdict.Class, j.verdict.Pause, j.endpoint.MostInFlight())
+	switch {
+	case j.verdict.Disable != "":
+		o.disable(l, j.verdict.Disable)
+	case j.verdict.Status != hark.Succeeded:
+		o.considerDisabling(l, now)
+	}
+	o.turns.add(l)
+}
+
+// settled notes that an attempt's end is recorded. Only now its line is free: after a crash nothing
+// is sent again out of order.
+func (o *owner) settled(j *job) {
+	l := j.lane
+	l.unrecorded--
 	l.release(j)
+	if l.gone {
+		l.dismiss(place(j.delivery))
+		return
+	}
+	l.settle(j)
+	o.turns.add(l)
 }
 
 // dispatch starts what may start, in turns, while there are slots.
@@ -221,8 +219,14 @@ func (o *owner) claim(l *lane, now time.Time) *hark.Delivery {
 	if l.wantsPage() {
 		o.readPage(l)
 	}
-	if ok, wake := l.health.Ready(now, l.inflight, o.share(l)); !ok {
+	share := o.share(l)
+	if ok, wake := l.health.Ready(now, l.inflight, share); !ok {
 		o.wakeLane(l, wake)
+		return nil
+	}
+	// What is not recorded would be sent again after a crash. As much of it as in flight keeps the
+	// endpoint busy during a commit; more would only be more to repeat.
+	if l.unrecorded >= l.health.Limit(share) {
 		return nil
 	}
 	if wake := o.throttled(l, now); !wake.IsZero() {

@@ -11,8 +11,8 @@ import (
 )
 
 // settler records the ends of attempts: whatever has come together while the last batch was being
-// committed becomes the next one. Attempts keep their slots until they are recorded, so that a
-// store which cannot write soon stops the sending.
+// committed becomes the next one. An endpoint with as much unrecorded as it may have in flight gets
+// nothing more, so that a store which cannot write soon stops the sending.
 type settler struct {
 	engine *Engine
 	mu     sync.Mutex

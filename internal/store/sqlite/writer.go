@@ -15,7 +15,7 @@ import (
 
 // A group is bounded, so that those who come next do not wait long for it.
 const (
-	groupItems = 4096
+	groupItems = 1024
 	groupBytes = 16 << 20
 )
 
