@@ -52,7 +52,7 @@ type Options struct {
 	HeaderBytes int // most bytes of status line and headers, 1xx included; default 32 KiB
 	BodyBytes   int // most bytes of a body that are kept; default 20,000, as Svix keeps
 
-	IdlePerTarget int           // connections kept open per host; default 1,024: many endpoints may share one
+	IdlePerTarget int           // connections kept open per host; default 4,096: many endpoints may share one
 	IdleTotal     int           // connections kept open in all; default 4,096
 	IdleTimeout   time.Duration // how long an unused connection is kept; default 60 s
 }
@@ -96,7 +96,7 @@ func New(opts Options) *Client {
 	}
 	orDefault(&opts.HeaderBytes, 32<<10)
 	orDefault(&opts.BodyBytes, 20_000)
-	orDefault(&opts.IdlePerTarget, 1024)
+	orDefault(&opts.IdlePerTarget, 4096)
 	orDefault(&opts.IdleTotal, 4096)
 	orDefault(&opts.IdleTimeout, time.Minute)
 	if opts.Dial == nil {
