@@ -185,8 +185,10 @@ func (a *App) build(ctx context.Context, build observe.Build, keys *vault.Vault)
 			return manager.TakeOut(ctx, app, endpoint, reason)
 		},
 		DisableAfter: a.disableAfter(),
-		DrainTimeout: a.config.Drain,
-		Watch:        a.trace.Attempts(),
+		DrainTimeout: max(a.config.Drain, time.Nanosecond), // 0 is an answer here; to the engine it is none
+
+		InFlight: a.config.InFlight, HeaderPrefixes: a.config.HeaderPrefixes(),
+		Watch: a.trace.Attempts(),
 	})
 	a.store.OnQueued(a.engine.Offer)
 	a.replayer = replay.New(replay.Options{Store: a.store, Directory: dir, Logger: a.log})
@@ -212,7 +214,7 @@ func (a *App) build(ctx context.Context, build observe.Build, keys *vault.Vault)
 	}
 	manager = manage.New(manage.Options{
 		Store: a.store, Directory: dir, Engine: a.engine, Tokens: authenticator, Replays: a.replayer,
-		Logger: a.log, HTTPSOnly: a.config.HTTPSOnly, PortalURL: a.URL() + "/docs",
+		Logger: a.log, HTTPSOnly: a.config.HTTPSOnly, MaxPayload: a.config.MaxPayload, PortalURL: a.URL() + "/docs",
 	})
 	observe.WatchStore(a.metrics, a.store.Stats)
 	return api.New(api.Options{

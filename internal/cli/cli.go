@@ -133,6 +133,9 @@ func asUsage(err error, args []string) error {
 			hint = "hark " + strings.Join(args[:i+1], " ") + " --help"
 		}
 	}
+	if ferr, ok := errors.AsType[*fileError](err); ok { // kong puts the flag it was at in front
+		return &usageError{err: ferr.err, hint: "hark serve --help"}
+	}
 	if perr, ok := errors.AsType[*kong.ParseError](err); ok && perr.Context != nil {
 		if cmd := perr.Context.Selected(); cmd != nil {
 			hint = cmd.FullPath() + " --help"
@@ -173,6 +176,12 @@ func (s *settings) Resolve(kctx *kong.Context, _ *kong.Path, flag *kong.Flag) (a
 	return s.file.Value(flag.Name, isSecret(flag))
 }
 
+// fileError is a settings file that cannot be used.
+type fileError struct{ err error }
+
+func (e *fileError) Error() string { return e.err.Error() }
+func (e *fileError) Unwrap() error { return e.err }
+
 // readFile reads the file that --config or HARK_CONFIG names, once.
 func (s *settings) readFile(kctx *kong.Context) error {
 	if s.read {
@@ -190,7 +199,7 @@ func (s *settings) readFile(kctx *kong.Context) error {
 	}
 	file, err := config.ReadFile(path)
 	if err != nil {
-		return err
+		return &fileError{err}
 	}
 	s.file = file
 	unknown := file.Unknown(func(name string, fromFile bool) bool {
@@ -198,7 +207,7 @@ func (s *settings) readFile(kctx *kong.Context) error {
 	})
 	if len(unknown) > 0 {
 		slices.Sort(unknown)
-		return fmt.Errorf("%s: no such setting: %s (try: hark serve --help)", path, strings.Join(unknown, ", "))
+		return &fileError{fmt.Errorf("%s: no such setting: %s", path, strings.Join(unknown, ", "))}
 	}
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 
 type backupCmd struct {
 	File string `arg:"" type:"path" help:"New file for the copy."`
-	Data string `default:"./hark-data" env:"HARK_DATA" type:"path" placeholder:"DIR" help:"The data folder."`
+	Data string `default:"./hark-data" env:"HARK_DATA" type:"path" placeholder:"DIR" help:"The data folder. Default: ./hark-data."`
 	JSON bool   `help:"Answer with JSON."`
 }
 
@@ -54,7 +54,7 @@ func took(start time.Time) string { return time.Since(start).Round(time.Millisec
 
 type restoreCmd struct {
 	File string `arg:"" type:"path" help:"The backup."`
-	Data string `default:"./hark-data" env:"HARK_DATA" type:"path" placeholder:"DIR" help:"The data folder to make."`
+	Data string `default:"./hark-data" env:"HARK_DATA" type:"path" placeholder:"DIR" help:"The data folder to make. Default: ./hark-data."`
 	JSON bool   `help:"Answer with JSON."`
 }
 
@@ -94,7 +94,7 @@ func (c *restoreCmd) Run(ctx context.Context, sh *shell) error {
 }
 
 type doctorCmd struct {
-	Data          string        `default:"./hark-data" env:"HARK_DATA" type:"path" placeholder:"DIR" help:"The data folder."`
+	Data          string        `default:"./hark-data" env:"HARK_DATA" type:"path" placeholder:"DIR" help:"The data folder. Default: ./hark-data."`
 	MasterKey     config.Secret `env:"HARK_MASTER_KEY" placeholder:"KEY" help:"The master key, when it is not in a file."`
 	MasterKeyFile string        `env:"HARK_MASTER_KEY_FILE" type:"path" placeholder:"FILE" help:"The master key. Default: DATA/master.key."`
 	URL           string        `name:"server" env:"HARK_URL" default:"http://127.0.0.1:8071" placeholder:"URL" help:"Where the server should answer."`

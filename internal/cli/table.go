@@ -65,7 +65,8 @@ func (t *table) write(sh *shell) {
 }
 
 // widths are the columns' widths: what they need, less what the terminal does not have. The widest
-// column gives way first, down to a width in which something can still be recognised.
+// column gives way first, down to a width in which something can still be recognised; the thing's
+// own id never does, because the next command needs all of it.
 func (t *table) widths(limit int) []int {
 	widths := make([]int, len(t.header))
 	for _, row := range append([][]string{t.header}, t.rows...) {
@@ -79,13 +80,13 @@ func (t *table) widths(limit int) []int {
 		total += w
 	}
 	for ; limit > 0 && total > limit; total-- {
-		widest := 0
+		widest := -1
 		for i, w := range widths {
-			if w > widths[widest] {
+			if t.header[i] != "ID" && w > least && (widest < 0 || w > widths[widest]) {
 				widest = i
 			}
 		}
-		if widths[widest] <= least {
+		if widest < 0 {
 			break
 		}
 		widths[widest]--
@@ -93,12 +94,16 @@ func (t *table) widths(limit int) []int {
 	return widths
 }
 
-// cut shortens text to a width.
+// cut shortens text to a width. What tells ids of one hour apart is their end, so that of an id the
+// prefix and the end stay.
 func cut(text string, width int) string {
 	if utf8.RuneCountInString(text) <= width {
 		return text
 	}
 	runes := []rune(text)
+	if prefix, rest, ok := strings.Cut(text, "_"); ok && len(rest) == 27 && len(prefix)+2 < width {
+		return prefix + "_…" + text[len(text)-(width-len(prefix)-2):]
+	}
 	return string(runes[:max(width-1, 0)]) + "…"
 }
 

@@ -11,6 +11,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -23,10 +24,10 @@ import (
 // `hark serve --help`.
 type Config struct {
 	// Data holds everything that Hark keeps: the database, the master key, the lock.
-	Data string `default:"./hark-data" env:"HARK_DATA" placeholder:"DIR" help:"Folder for the database and the master key; made (0700) when missing."`
+	Data string `default:"./hark-data" env:"HARK_DATA" placeholder:"DIR" help:"Folder for the database and the master key; made (0700) when missing. Default: ./hark-data."`
 	// Addr is loopback by default, because plain HTTP with API keys has no business on a network
 	// without a TLS proxy in front of it.
-	Addr string `default:"127.0.0.1:8071" env:"HARK_ADDR" placeholder:"HOST:PORT" help:"Address to listen on; port 0 picks a free one."`
+	Addr string `default:"127.0.0.1:8071" env:"HARK_ADDR" placeholder:"HOST:PORT" help:"Address to listen on; port 0 picks a free one. Default: 127.0.0.1:8071."`
 	// PublicURL is how people reach this server from outside.
 	PublicURL string `env:"HARK_PUBLIC_URL" placeholder:"URL" help:"How others reach this server, used in links that Hark hands out. Default: http://ADDR."`
 
@@ -49,9 +50,17 @@ type Config struct {
 	HTTPSOnly bool `env:"HARK_HTTPS_ONLY" help:"Refuse endpoints with http:// URLs."`
 
 	// DisableAfter is how long an endpoint may answer nothing but failures.
-	DisableAfter time.Duration `default:"120h" env:"HARK_DISABLE_AFTER" placeholder:"DURATION" help:"Disable an endpoint after nothing but failures for this long; 0 never does."`
+	DisableAfter time.Duration `default:"120h" env:"HARK_DISABLE_AFTER" placeholder:"DURATION" help:"Disable an endpoint after nothing but failures for this long; 0 never does. Default: 120h."`
 	// Drain must be shorter than the patience of whatever stops the process (Kubernetes: 30 s).
-	Drain time.Duration `default:"20s" env:"HARK_DRAIN" placeholder:"DURATION" help:"How long attempts in flight may take after SIGTERM. A second signal leaves at once."`
+	Drain time.Duration `default:"20s" env:"HARK_DRAIN" placeholder:"DURATION" help:"How long attempts in flight may take after SIGTERM. A second signal leaves at once. Default: 20s."`
+
+	// SignatureHeaders are both by default, so that receivers with either library work; senders who
+	// count bytes leave one out.
+	SignatureHeaders []string `default:"webhook,svix" enum:"webhook,svix" env:"HARK_SIGNATURE_HEADERS" placeholder:"NAME" help:"Names of the signature headers: webhook (Standard Webhooks), svix, or both, the default."`
+	// InFlight bounds sockets and memory, whatever the endpoints' own limits add up to.
+	InFlight int `default:"2048" env:"HARK_IN_FLIGHT" placeholder:"N" help:"Most attempts in flight over all endpoints. Default: 2048."`
+	// MaxPayload can only be lowered: no request body is larger.
+	MaxPayload int `default:"2097152" env:"HARK_MAX_PAYLOAD" placeholder:"BYTES" help:"Largest payload of a message that is accepted, up to 2097152, the default."`
 
 	LogLevel  string `default:"info" enum:"debug,info,warn,error" env:"HARK_LOG_LEVEL" help:"Least level to log: debug, info, warn or error."`
 	LogFormat string `default:"text" enum:"text,json" env:"HARK_LOG_FORMAT" help:"Log lines as text or json."`
@@ -73,6 +82,15 @@ func (c *Config) Validate() error {
 	if n := len(c.BootstrapKey); n > 0 && n < 32 {
 		return fmt.Errorf("the bootstrap key needs 32 characters or more, not %d", n)
 	}
+	if err := errors.Join(listenable("--addr", c.Addr), listenable("--metrics-addr", c.MetricsAddr)); err != nil {
+		return err
+	}
+	if c.InFlight < 0 {
+		return fmt.Errorf("--in-flight must not be negative")
+	}
+	if c.MaxPayload < 0 || c.MaxPayload > mostPayload {
+		return fmt.Errorf("--max-payload must be at most %d", mostPayload)
+	}
 	if c.PublicURL != "" {
 		u, err := url.Parse(c.PublicURL)
 		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
@@ -89,6 +107,35 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("--pprof %q is not a loopback address: profiles show memory, and memory holds secrets", c.Pprof)
 	}
 	return nil
+}
+
+// mostPayload is what a request body can carry.
+const mostPayload = 2 << 20
+
+// listenable says what is wrong with the form of an address, before a data folder is made for it.
+// An empty address is left to whoever does not set one.
+func listenable(flag, addr string) error {
+	if addr == "" {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
+		return fmt.Errorf("%s %q is not an address such as 127.0.0.1:8071", flag, addr)
+	}
+	return nil
+}
+
+// HeaderPrefixes are the signature headers' names up to id, timestamp and signature; nil means
+// that nothing was said.
+func (c *Config) HeaderPrefixes() []string {
+	var out []string
+	for _, name := range c.SignatureHeaders {
+		out = append(out, name+"-")
+	}
+	return out
 }
 
 // Networks are AllowNetworks, parsed.
