@@ -43,6 +43,8 @@ type Application struct {
 	Metadata      map[string]string
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
+
+	TokensNotBefore time.Time // customers' tokens that were issued until then are refused; zero when none is
 }
 
 // Endpoint is where messages go: a URL with its secrets, filters, schedule and limits.

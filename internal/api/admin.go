@@ -35,6 +35,16 @@ func appPortalAccess(c *call, in AppPortalAccessIn) (AppPortalAccessOut, error) 
 	return AppPortalAccessOut(access), err
 }
 
+// ExpireAllIn takes back the tokens of an application's customers.
+type ExpireAllIn struct {
+	Expiry     manage.Opt[int]      `json:"expiry" doc:"How many seconds the tokens go on working: 0, the default, is the only possible answer."`
+	SessionIDs manage.Opt[[]string] `json:"sessionIds" doc:"Must be empty: tokens cannot be told apart."`
+}
+
+func expireAll(c *call, in ExpireAllIn) (none, error) {
+	return none{}, c.api.Manage.ExpirePortalTokens(c.r.Context(), c.caller, c.path("app_id"), manage.PortalExpireIn(in))
+}
+
 func dashboardAccess(c *call, _ none) (AppPortalAccessOut, error) {
 	access, err := c.api.Manage.PortalAccess(c.r.Context(), c.caller, c.path("app_id"), manage.PortalIn{})
 	return AppPortalAccessOut(access), err

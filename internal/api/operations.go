@@ -174,6 +174,8 @@ func adminOperations() []operation {
 		{method: "POST", path: "/auth/app-portal-access/{app_id}", id: "v1.authentication.app-portal-access", makesApp: true, may: "portal.access", tag: authentication, summary: "Get a customer's token", access: operator, status: is200, optionalBody: true,
 			doc: "The token opens its one application in this API, as far as its capabilities go. There is no portal page yet: url leads to this documentation, with the token as its fragment, for svix-react and portals of your own.", handler: does(appPortalAccess)},
 		{method: "POST", path: "/auth/dashboard-access/{app_id}", id: "v1.authentication.dashboard-access", may: "portal.access", tag: authentication, summary: "Get a customer's token", access: operator, status: is200, hidden: true, handler: does(dashboardAccess)},
+		{method: "POST", path: "/auth/app/{app_id}/expire-all", id: "v1.authentication.expire-all", may: "portal.expire", tag: authentication, summary: "Take back a customer's tokens", doc: "All that were made for the application until now end at once; new ones can be made.",
+			access: operator, status: is204, optionalBody: true, handler: does(expireAll)},
 		{method: "POST", path: "/auth/logout", id: "v1.authentication.logout", tag: authentication, summary: "Not implemented", doc: "Answers 501: tokens end when they expire.", access: everyone, status: is204, handler: does(logout)},
 		{method: "GET", path: "/key", id: "hark.key.list", may: "key.list", tag: key, summary: "List API keys", access: operator, status: is200, query: ordered, handler: does(listKeys)},
 		{method: "POST", path: "/key", id: "hark.key.create", may: "key.create", tag: key, summary: "Create an API key", access: operator, status: is201, handler: does(createKey)},

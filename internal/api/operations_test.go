@@ -200,6 +200,14 @@ func TestAdministration(t *testing.T) {
 		{as: "portal", method: "GET", url: "/app/one", status: 200},
 		{as: "portal", method: "GET", url: "/app/one/msg", status: 200},
 		{as: "portal", method: "POST", url: "/app/one/msg", body: `{"eventType":"a","payload":{}}`, status: 403},
+		{as: "portal", method: "POST", url: "/auth/app/one/expire-all", status: 403},
+		{method: "POST", url: "/auth/app/one/expire-all", body: `{"expiry":60}`, status: 422, want: `{"detail":[{"loc":["body","expiry"],"msg":"*","type":"value_error"}]}`},
+		{method: "POST", url: "/auth/app/one/expire-all", body: `{"sessionIds":["s"]}`, status: 422},
+		{method: "POST", url: "/auth/app/none/expire-all", status: 404},
+		{as: "portal", method: "GET", url: "/app/one", status: 200},
+		{method: "POST", url: "/auth/app/one/expire-all", body: `{"expiry":null,"sessionIds":[]}`, status: 204},
+		{as: "portal", method: "GET", url: "/app/one", status: 401},
+		{as: "key", method: "GET", url: "/app/one", status: 200},
 	})
 }
 

@@ -40,6 +40,7 @@ type Store interface {
 	KeyByHash(ctx context.Context, hash [32]byte) (hark.Key, error)
 	Environment(ctx context.Context, id hark.EnvironmentID) (hark.Environment, error)
 	InsertEnvironment(ctx context.Context, env hark.Environment) error
+	Application(ctx context.Context, env hark.EnvironmentID, idOrUID string) (hark.Application, error)
 }
 
 // Options of an Authenticator.

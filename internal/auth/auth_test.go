@@ -26,15 +26,17 @@ const (
 	testApp = "app_23rb8YdGqMT0qIzpgGwdXfHirMu"
 )
 
-// memory is a store of keys and environments.
+// memory is a store of keys, environments and applications.
 type memory struct {
 	keys  map[[32]byte]hark.Key
 	envs  map[hark.EnvironmentID]hark.Environment
+	apps  map[hark.ApplicationID]hark.Application
 	reads atomic.Int64
 }
 
 func newMemory() *memory {
-	return &memory{keys: map[[32]byte]hark.Key{}, envs: map[hark.EnvironmentID]hark.Environment{}}
+	return &memory{keys: map[[32]byte]hark.Key{}, envs: map[hark.EnvironmentID]hark.Environment{},
+		apps: map[hark.ApplicationID]hark.Application{}}
 }
 
 func (m *memory) KeyByHash(_ context.Context, hash [32]byte) (hark.Key, error) {
@@ -57,6 +59,14 @@ func (m *memory) Environment(_ context.Context, id hark.EnvironmentID) (hark.Env
 func (m *memory) InsertEnvironment(_ context.Context, env hark.Environment) error {
 	m.envs[env.ID] = env
 	return nil
+}
+
+func (m *memory) Application(_ context.Context, env hark.EnvironmentID, id string) (hark.Application, error) {
+	app, ok := m.apps[hark.ApplicationID(id)]
+	if !ok || app.EnvironmentID != env {
+		return hark.Application{}, hark.ErrNotFound
+	}
+	return app, nil
 }
 
 // issue keeps a new key.
@@ -333,5 +343,39 @@ func BenchmarkAuthenticate(b *testing.B) {
 		if _, err := a.Authenticate(b.Context(), text); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func TestAuthenticate_RefusesTokensThatWereTakenBack(t *testing.T) {
+	secret := []byte("a secret that is long enough for it")
+	a, store := newTest(t, Options{JWTSecret: secret})
+	back := time.Now().Truncate(time.Millisecond)
+	issue := func(at time.Time) string {
+		text, err := a.IssueAppToken(AppToken{EnvironmentID: testOrg, ApplicationID: testApp}, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	claims := jwt.MapClaims{"org": string(testOrg), "sub": string(testApp), "exp": back.Add(time.Hour).Unix()}
+	timeless := sign(t, jwt.SigningMethodHS256, secret, claims)
+	claims["iat"] = back.Add(-time.Minute).Unix()
+	foreign := sign(t, jwt.SigningMethodHS256, secret, claims)
+	before, after := issue(back), issue(back.Add(time.Millisecond))
+	for _, text := range []string{timeless, foreign, before, after} {
+		if _, err := a.Authenticate(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	store.apps[testApp] = hark.Application{ID: testApp, EnvironmentID: testOrg, TokensNotBefore: back}
+	a.Forget()
+	for name, text := range map[string]string{"without a time": timeless, "a Svix server's": foreign, "in the same millisecond": before} {
+		if _, err := a.Authenticate(t.Context(), text); hark.CodeOf(err) != hark.Unauthenticated {
+			t.Errorf("a token %s: %v, want it refused", name, err)
+		}
+	}
+	if _, err := a.Authenticate(t.Context(), after); err != nil {
+		t.Errorf("a token that was made after: %v", err)
 	}
 }

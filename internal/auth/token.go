@@ -33,6 +33,18 @@ type claims struct {
 	FeatureFlags []string `json:"feature_flags,omitempty"`
 	Capabilities []string `json:"capabilities,omitempty"` // absent: all
 	SessionID    string   `json:"sid,omitempty"`
+	IssuedMS     int64    `json:"iat_ms,omitempty"` // as iat, to tell what one second holds apart
+}
+
+// issued is when the token was made; zero when it does not say.
+func (c *claims) issued() time.Time {
+	switch {
+	case c.IssuedMS != 0:
+		return time.UnixMilli(c.IssuedMS)
+	case c.IssuedAt != nil:
+		return c.IssuedAt.Time
+	}
+	return time.Time{}
 }
 
 // tokens checks and signs JWTs.
@@ -128,6 +140,9 @@ func (a *Authenticator) findToken(ctx context.Context, text string, now time.Tim
 			return nil, time.Time{}, badToken("`org' and `sub' are not valid ids of an organization and an application")
 		}
 		p.EnvironmentID, p.ApplicationID = hark.EnvironmentID(c.Organization), hark.ApplicationID(c.Subject)
+		if err := a.refuseExpired(ctx, p, c.issued()); err != nil {
+			return nil, time.Time{}, err
+		}
 		p.Portal, p.Flags = true, c.FeatureFlags
 		if p.Flags == nil {
 			p.Flags = []string{} // nil would mean that nothing is hidden
@@ -148,6 +163,21 @@ func (a *Authenticator) findToken(ctx context.Context, text string, now time.Tim
 		expires = c.ExpiresAt.Add(clockSkew)
 	}
 	return p, expires, nil
+}
+
+// refuseExpired refuses an application's token that was taken back. A token of an application that is
+// not there stays good: whatever is asked with it is not found.
+func (a *Authenticator) refuseExpired(ctx context.Context, p *Principal, issued time.Time) error {
+	app, err := a.store.Application(ctx, p.EnvironmentID, string(p.ApplicationID))
+	switch {
+	case errors.Is(err, hark.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case !app.TokensNotBefore.IsZero() && !issued.After(app.TokensNotBefore):
+		return errInvalid
+	}
+	return nil
 }
 
 func badToken(detail string) error {
@@ -179,7 +209,7 @@ type AppToken struct {
 }
 
 // IssueAppToken signs a token that lets a customer into one application. Tokens cannot be taken
-// back before they expire, except by changing the secret.
+// back one by one before they expire; the application's TokensNotBefore takes back all.
 func (a *Authenticator) IssueAppToken(in AppToken, now time.Time) (string, error) {
 	if len(a.tokens.hmac) == 0 {
 		return "", hark.Errorf(hark.NotImplemented, "This server has no secret to sign application tokens with.")
@@ -198,6 +228,7 @@ func (a *Authenticator) IssueAppToken(in AppToken, now time.Time) (string, error
 		Organization: string(in.EnvironmentID),
 		FeatureFlags: in.FeatureFlags,
 		SessionID:    in.SessionID,
+		IssuedMS:     now.UnixMilli(),
 	}
 	if in.Capabilities != 0 && in.Capabilities != AllCapabilities {
 		c.Capabilities = (in.Capabilities | ViewBase).Names()

@@ -209,6 +209,37 @@ func (m *Manager) PortalAccess(ctx context.Context, c Caller, app string, in Por
 	return PortalAccess{URL: m.portalURL + "#token=" + token, Token: token}, nil
 }
 
+// ExpirePortalTokens takes back every token that was made for an application until now.
+func (m *Manager) ExpirePortalTokens(ctx context.Context, c Caller, app string, in PortalExpireIn) error {
+	if err := c.permit(opPortalExpire); err != nil {
+		return err
+	}
+	var v check
+	if in.Expiry.Value != 0 {
+		v.wrong("tokens end at once: only 0 is possible", "body", "expiry")
+	}
+	if len(in.SessionIDs.Value) > 0 {
+		v.wrong("tokens cannot be told apart by session: leave it out to end all", "body", "sessionIds")
+	}
+	if err := v.err(); err != nil {
+		return err
+	}
+	a, err := m.findApp(ctx, &c, app)
+	if err != nil {
+		return err
+	}
+	_, err = m.store.UpdateApplication(ctx, c.EnvironmentID, string(a.ID), func(a *hark.Application) error {
+		a.TokensNotBefore = moment()
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	m.tokens.Forget()
+	m.audit(ctx, &c, opPortalExpire, slog.String("app", string(a.ID)))
+	return nil
+}
+
 func (v *check) capabilities(in PortalIn) auth.Capabilities {
 	if in.ReadOnly.Value {
 		return auth.ViewBase

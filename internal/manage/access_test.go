@@ -104,6 +104,7 @@ func everyOperation(r *rig, t *testing.T, c Caller, app, ep, msg string) map[ope
 	note(opKeyList, err)
 	_, err = r.PortalAccess(ctx, c, app, PortalIn{})
 	note(opPortalAccess, err)
+	note(opPortalExpire, r.ExpirePortalTokens(ctx, c, app, PortalExpireIn{}))
 
 	// Those that destroy come last.
 	_, err = r.BulkExpunge(ctx, c, app, nil)
@@ -189,7 +190,7 @@ func TestOperations_AskForScopeAndCapability(t *testing.T) {
 func TestPortal_MayDoWhatSvixLetsApplicationTokensDo(t *testing.T) {
 	closed := []operation{
 		opApplicationCreate, opApplicationList, opApplicationUpsert, opApplicationPatch, opApplicationDelete, opSendExample, opPublish,
-		opMessageExpunge, opAttemptExpunge, opEventTypeCreate, opEventTypeUpsert, opEventTypePatch, opEventTypeDelete, opPortalAccess,
+		opMessageExpunge, opAttemptExpunge, opEventTypeCreate, opEventTypeUpsert, opEventTypePatch, opEventTypeDelete, opPortalAccess, opPortalExpire,
 		opKeyCreate, opKeyList, opKeyRotate, opKeyRevoke, opEnvironmentList, opEnvironmentPatch, opMessageExpungeAll, opMessagePrecheck, opTaskList,
 	}
 	for op := range operations {

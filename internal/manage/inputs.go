@@ -293,6 +293,12 @@ type PortalIn struct {
 	SessionID    Opt[string]    `json:"sessionId,omitzero"`
 }
 
+// PortalExpireIn takes an application's tokens back.
+type PortalExpireIn struct {
+	Expiry     Opt[int]      // 0 or not given
+	SessionIDs Opt[[]string] // empty or not given
+}
+
 // PortalAccess is a URL that opens the portal, and the application token in it.
 type PortalAccess struct {
 	URL   string

@@ -69,6 +69,7 @@ const (
 	opKeyRevoke
 
 	opPortalAccess
+	opPortalExpire
 
 	operations
 )
@@ -154,6 +155,7 @@ var rules = [operations]rule{
 	opKeyRevoke: {"key.revoke", hark.ScopeAdmin, 0, true},
 
 	opPortalAccess: {"portal.access", hark.ScopeAdmin, 0, false},
+	opPortalExpire: {"portal.expire", hark.ScopeAdmin, 0, false},
 }
 
 // errForbidden says no more than that: what exists is none of the caller's business.

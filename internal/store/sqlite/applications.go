@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	applicationColumns = `SELECT ref, environment, id, uid, name, throttle_rate, metadata, created_at, updated_at FROM application `
+	applicationColumns = `SELECT ref, environment, id, uid, name, throttle_rate, metadata, created_at, updated_at, tokens_not_before FROM application `
 
 	applicationByIDSQL = applicationColumns + `WHERE environment = ? AND id = ? AND deleted_at = 0`
 
@@ -18,10 +18,10 @@ const (
 
 	applicationByRefSQL = applicationColumns + `WHERE ref = ? AND deleted_at = 0`
 
-	insertApplicationSQL = `INSERT INTO application (environment, id, uid, name, throttle_rate, metadata, created_at, updated_at, deleted_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0) RETURNING ref`
+	insertApplicationSQL = `INSERT INTO application (environment, id, uid, name, throttle_rate, metadata, created_at, updated_at, tokens_not_before, deleted_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0) RETURNING ref`
 
-	updateApplicationSQL = `UPDATE application SET uid = ?, name = ?, throttle_rate = ?, metadata = ?, updated_at = ? WHERE ref = ?`
+	updateApplicationSQL = `UPDATE application SET uid = ?, name = ?, throttle_rate = ?, metadata = ?, updated_at = ?, tokens_not_before = ? WHERE ref = ?`
 
 	deleteApplicationSQL = `UPDATE application SET uid = NULL, deleted_at = ? WHERE ref = ?`
 
@@ -39,7 +39,7 @@ WHERE environment = ?1 AND id > ?2 AND id < ?3 AND deleted_at = 0
 func scanApplication(r row) (hark.Application, error) {
 	app := hark.Application{
 		Ref: r.int(0), EnvironmentID: hark.EnvironmentID(r.text(1)), ID: hark.ApplicationID(r.text(2)), UID: r.text(3),
-		Name: r.text(4), ThrottleRate: int(r.int(5)), CreatedAt: r.time(7), UpdatedAt: r.time(8),
+		Name: r.text(4), ThrottleRate: int(r.int(5)), CreatedAt: r.time(7), UpdatedAt: r.time(8), TokensNotBefore: r.time(9),
 	}
 	return app, r.decode(6, &app.Metadata)
 }
@@ -52,7 +52,7 @@ func (s *Store) InsertApplication(ctx context.Context, app hark.Application) (ha
 			return err
 		}
 		ref, err := c.int(insertApplicationSQL, string(app.EnvironmentID), string(app.ID), nullable(app.UID), app.Name,
-			app.ThrottleRate, encodeMap(app.Metadata), app.CreatedAt, app.UpdatedAt)
+			app.ThrottleRate, encodeMap(app.Metadata), app.CreatedAt, app.UpdatedAt, app.TokensNotBefore)
 		if isUnique(err) {
 			return conflict("An application with this id already exists", string(app.ID))
 		}
@@ -94,7 +94,7 @@ func (s *Store) UpdateApplication(ctx context.Context, env hark.EnvironmentID, i
 		if err := freeApplicationUID(c, env, app.UID, ref); err != nil {
 			return err
 		}
-		if _, err := c.exec(updateApplicationSQL, nullable(app.UID), app.Name, app.ThrottleRate, encodeMap(app.Metadata), app.UpdatedAt, ref); err != nil {
+		if _, err := c.exec(updateApplicationSQL, nullable(app.UID), app.Name, app.ThrottleRate, encodeMap(app.Metadata), app.UpdatedAt, app.TokensNotBefore, ref); err != nil {
 			return err
 		}
 		app, err = tryFind(c, scanApplication, applicationByRefSQL, ref)

@@ -63,6 +63,10 @@ func testApplications(t *testing.T, f *fixture) {
 	}
 	_, err = f.UpdateApplication(f.ctx, f.env, "app", func(a *hark.Application) error { a.UID = "customer-1"; return nil })
 	f.wantCode(err, hark.Conflict, "update to a taken uid")
+	want.TokensNotBefore = at.Add(time.Hour).Truncate(time.Millisecond).UTC()
+	got, err = f.UpdateApplication(f.ctx, f.env, "customer-1", func(a *hark.Application) error { a.TokensNotBefore = want.TokensNotBefore; return nil })
+	f.ok(err)
+	f.same("updated", got, want)
 	_, err = f.UpdateApplication(f.ctx, f.env, "customer-1", func(a *hark.Application) error { a.Name = "lost"; return errAbort })
 	f.same("abort", err, errAbort)
 
