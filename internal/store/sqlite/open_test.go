@@ -1,14 +1,12 @@
-package sqlite_test
+package sqlite
 
 import (
 	"testing"
-
-	"github.com/harkhq/hark/internal/store/sqlite"
 )
 
 func TestOpen_TakesARelativeFolder(t *testing.T) {
 	t.Chdir(t.TempDir())
-	s, err := sqlite.Open(t.Context(), "./data", sqlite.Options{})
+	s, err := Open(t.Context(), "./data", Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 // A group is bounded, so that those who come next do not wait long for it.
 const (
 	groupItems = 1024
+	smallGroup = 16
 	groupBytes = 16 << 20
 )
 
@@ -50,6 +51,7 @@ type writer struct {
 	finished chan struct{}
 	hook     func([]hark.Delivery)
 	log      *checkpointer
+	disk     *syncer
 
 	// What follows belongs to the goroutine.
 	messages, payloads, queue, attempts, removals *bulk
@@ -84,6 +86,9 @@ func startWriter(s *Store, c *conn, options Options) (*writer, error) {
 	}
 	var err error
 	if w.log, err = startCheckpointer(s, w); err != nil {
+		return nil, err
+	}
+	if w.disk, err = startSyncer(w); err != nil {
 		return nil, err
 	}
 	go w.run()
@@ -173,8 +178,8 @@ func (w *writer) withdraw(op *write) bool {
 	return true
 }
 
-// take moves what waits, up to a group's bounds, into group; done says that nothing will come.
-func (w *writer) take(group []*write) (_ []*write, done bool) {
+// take takes what waits, up to a group's bounds; done says that nothing will come.
+func (w *writer) take() (group []*write, done bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n, items, bytes := 0, 0, 0
@@ -183,7 +188,7 @@ func (w *writer) take(group []*write) (_ []*write, done bool) {
 		bytes += w.waiting[n].bytes
 		n++
 	}
-	group = append(group, w.waiting[:n]...)
+	group = slices.Clone(w.waiting[:n])
 	w.waiting = slices.Delete(w.waiting, 0, n)
 	w.items -= items
 	w.bytes -= bytes
@@ -198,17 +203,20 @@ func (w *writer) depth() int {
 
 func (w *writer) run() {
 	defer close(w.finished)
-	var group []*write
 	for {
-		var done bool
-		group, done = w.take(group[:0])
+		// While the last group is on its way to the disk the next is written behind it, if it is
+		// worth a commit of its own; a small one waits, and grows meanwhile.
+		if w.depth() < smallGroup {
+			w.disk.wait()
+		}
+		group, done := w.take()
 		if len(group) > 0 {
 			w.commit(group)
-			clear(group)
 			w.log.committed(w.c)
 			continue
 		}
 		if done {
+			w.disk.stop()
 			return
 		}
 		w.log.finish(w.c)
@@ -230,17 +238,24 @@ func (w *writer) stop() error {
 // fails for a reason that lies in one of the writes, each is tried alone, so that one bad write
 // spoils no other.
 func (w *writer) commit(group []*write) {
-	err := w.transact(group)
-	if err != nil && len(group) > 1 && !passing(err) {
-		for i := range group {
-			w.finish(group[i:i+1], w.transact(group[i:i+1]))
-		}
-		return
+	err := w.disk.broken()
+	if err == nil {
+		err = w.transact(group)
 	}
-	w.finish(group, err)
+	switch {
+	case err == nil:
+		w.disk.sync(group)
+	case len(group) > 1 && !passing(err):
+		for i := range group {
+			w.commit(group[i : i+1])
+		}
+	default:
+		w.finish(group, err)
+	}
 }
 
-// finish tells the hook of new deliveries, then wakes the callers.
+// finish tells the hook of new deliveries, then wakes the callers. Groups that were committed are
+// finished by the syncer, one after the other; others come to no hook.
 func (w *writer) finish(group []*write, err error) {
 	if err != nil {
 		w.store.log.LogAttrs(context.Background(), slog.LevelError, "commit",
