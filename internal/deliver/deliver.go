@@ -147,11 +147,12 @@ func (e *Engine) Run(ctx context.Context) error {
 	// Attempts in flight outlive ctx, up to the drain timeout.
 	sending, abort := context.WithCancel(context.WithoutCancel(ctx))
 	defer abort()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(e.opt.DrainTimeout, abort) })()
 	e.workers.ctx = sending
 
 	stopSettler := e.settler.start(sending)
 	o := newOwner(e, backlogs)
-	o.run(ctx, abort)
+	o.run(ctx)
 	e.workers.stop()
 	stopSettler()
 	o.background.Wait()

@@ -38,6 +38,7 @@ type world struct {
 	app   hark.Application
 	opt   deliver.Options
 	eng   *deliver.Engine
+	wrap  func(deliver.Store) deliver.Store // what the engine sees of the store; nil: all
 }
 
 func newWorld(t *testing.T, opt deliver.Options) *world {
@@ -64,6 +65,9 @@ func (w *world) start() {
 	client := outbound.New(outbound.Options{Dial: w.net.dial, Resolver: w.net})
 	opt := w.opt
 	opt.Store, opt.Directory, opt.Client = w.store, w.dir, client
+	if w.wrap != nil {
+		opt.Store = w.wrap(w.store)
+	}
 	opt.Disable = func(ctx context.Context, app, ep hark.Ref, reason string) error {
 		return w.change(ep, func(e *hark.Endpoint) { e.Disabled, e.DisabledReason, e.DisabledAt = true, reason, time.Now() })
 	}

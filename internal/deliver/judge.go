@@ -15,6 +15,7 @@ type exchange struct {
 	Status     int    // of the response; 0 when there was none
 	RetryAfter string // the response's header
 	TimedOut   bool
+	Expunged   bool // there was nothing to send any more
 	Blocked    bool // by our own rules: how long that took would tell about our network
 	Trigger    hark.Trigger
 	Attempts   int // made, this one included
@@ -76,6 +77,8 @@ func classify(x exchange) health.Class {
 		return health.Overload
 	case s >= 300 && s < 500:
 		return health.Refused
+	case x.Expunged:
+		return health.Unasked
 	}
 	return health.Bad
 }

@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -43,6 +44,9 @@ type lane struct {
 	turn       uint          // counts takes, to alternate between rows and fresh
 	checked    time.Time     // when it was last asked whether the endpoint should be disabled
 	queued     bool          // it stands in the turns
+	parked     bool          // it stands in the owner's parked
+	squeezed   bool          // it stands in the owner's squeezed
+	unread     bool          // it stands in the owner's unread
 	timer      int           // its index in the owner's timers; -1: none
 	wakeAt     time.Time
 	lastUsed   time.Time
@@ -156,7 +160,7 @@ func (l *lane) dismiss(at store.Position) {
 // push takes in a committed row: into memory if its place is within the horizon, else it stays in
 // the store until it is read. It comes as a value: a row that stays must not pin all that came
 // with it.
-func (l *lane) push(d hark.Delivery) {
+func (l *lane) push(d hark.Delivery, now time.Time) {
 	at := place(&d)
 	if _, dup := l.known[at]; dup {
 		return
@@ -167,11 +171,11 @@ func (l *lane) push(d hark.Delivery) {
 	case compare(at, l.horizon) <= 0:
 		l.insert(d)
 	default:
-		if l.reading != nil {
-			l.reading.remember(d)
-		}
-		if !l.ordered() && d.Attempts == 0 && len(l.fresh) < freshRows {
+		// While the endpoint is not known, it may be one that wants its order kept.
+		if l.ep != nil && !l.ordered() && d.Attempts == 0 && d.Due <= now.UnixMilli() && len(l.fresh) < freshRows {
 			l.fresh = append(l.fresh, l.admit(d))
+		} else if l.reading != nil {
+			l.reading.remember(d)
 		}
 	}
 }
@@ -211,7 +215,8 @@ func (l *lane) trim(n int) {
 	l.horizon = place(l.rows[n-1])
 }
 
-// forget gives all waiting rows back to the store, because the endpoint takes none for now.
+// forget gives all waiting rows back to the store: the endpoint takes none for now, or what the
+// store has is to be read anew. Lines wait only for what is in flight; the rest stands in the rows.
 func (l *lane) forget() {
 	for _, list := range [2][]*hark.Delivery{l.rows, l.fresh} {
 		for _, d := range list {
@@ -222,10 +227,29 @@ func (l *lane) forget() {
 		l.reading = &reading{after: l.reading.after, overflow: &firstPlace, settled: l.reading.settled}
 	}
 	l.rows, l.fresh, l.horizon = nil, nil, firstPlace
+	maps.DeleteFunc(l.lines, func(_ uint64, until int64) bool { return until != inFlight })
+}
+
+// end gives up everything that waits: the endpoint was deleted.
+func (l *lane) end() {
+	l.gone = true
+	l.forget()
+	for _, d := range l.manual {
+		l.dismiss(place(d))
+	}
+	l.manual = nil
+}
+
+// use takes the endpoint's configuration. Rows taken in for another way of ordering are read anew.
+func (l *lane) use(ep *directory.Endpoint) {
+	l.ep = ep
+	if l.ordered() && len(l.fresh) > 0 {
+		l.forget()
+	}
 }
 
 // settle notes that a row's place is free, and takes in its next state if it has one.
-func (l *lane) settle(j *job) {
+func (l *lane) settle(j *job, now time.Time) {
 	at := place(j.delivery)
 	l.dismiss(at)
 	if l.reading != nil {
@@ -240,27 +264,20 @@ func (l *lane) settle(j *job) {
 	if l.reading != nil {
 		delete(l.reading.settled, place(j.settlement.Retry))
 	}
-	if l.lines != nil {
+	if l.lines != nil && j.inLine() {
 		l.lines[j.delivery.Line] = j.settlement.Retry.RetryAt
 	}
-	l.push(*j.settlement.Retry)
+	l.push(*j.settlement.Retry, now)
 }
 
-// dropMessage forgets waiting rows of a message that was delivered by hand meanwhile: the store
-// has removed them.
+// dropMessage makes the lane read anew where rows of a message may wait that was delivered by hand
+// meanwhile. The store has removed those that it had then, and a line that one of them blocked is
+// free; one that was queued since is still there.
 func (l *lane) dropMessage(ref hark.Ref) {
-	drop := func(d *hark.Delivery) bool {
-		if d.MessageRef != ref {
-			return false
-		}
-		l.dismiss(place(d))
-		if l.reading != nil {
-			l.reading.settled[place(d)] = struct{}{}
-		}
-		return true
+	same := func(d *hark.Delivery) bool { return d.MessageRef == ref }
+	if l.ordered() || slices.ContainsFunc(l.rows, same) || slices.ContainsFunc(l.fresh, same) {
+		l.forget()
 	}
-	l.rows = slices.DeleteFunc(l.rows, drop)
-	l.fresh = slices.DeleteFunc(l.fresh, drop)
 }
 
 // read takes in a page that was asked for.
@@ -279,6 +296,12 @@ func (l *lane) read(p page, now time.Time) {
 	if r.overflow != nil && compare(*r.overflow, l.horizon) <= 0 {
 		l.horizon = store.Position{Due: r.overflow.Due, MessageRef: r.overflow.MessageRef - 1}
 	}
+	// Before the page, which may show an earlier state of them.
+	for _, d := range r.pending {
+		if _, left := r.settled[place(&d)]; !left && compare(place(&d), l.horizon) <= 0 {
+			l.push(d, now)
+		}
+	}
 	for i := range p.rows {
 		d := p.rows[i]
 		at := place(&d)
@@ -290,11 +313,6 @@ func (l *lane) read(p page, now time.Time) {
 				continue
 			}
 			l.insert(d)
-		}
-	}
-	for _, d := range r.pending {
-		if _, left := r.settled[place(&d)]; !left && compare(place(&d), l.horizon) <= 0 {
-			l.push(d)
 		}
 	}
 	l.keepSoon(now)
@@ -309,9 +327,23 @@ func (l *lane) keepSoon(now time.Time) {
 	}
 }
 
-// wantsPage says that the rows run low and the store has more.
-func (l *lane) wantsPage() bool {
-	return l.reading == nil && compare(l.horizon, lastPlace) < 0 && len(l.rows) < min(lowWater, l.most())
+// wantsPage says that the rows run low and the store has more that is due soon. A lane without rows
+// always wants to know what is next.
+func (l *lane) wantsPage(now time.Time) bool {
+	return l.reading == nil && compare(l.horizon, lastPlace) < 0 && len(l.rows) < min(lowWater, l.most()) &&
+		(len(l.rows) == 0 || l.horizon.Due <= now.Add(soon).UnixMilli())
+}
+
+// beyond says what to do about the store's rows while none in memory may start: read on, because
+// lines block each other and there may be another behind them, or look again at a moment.
+func (l *lane) beyond(now time.Time) (read bool, wake time.Time) {
+	switch {
+	case l.reading != nil || compare(l.horizon, lastPlace) == 0:
+		return false, wake
+	case l.horizon.Due > now.UnixMilli():
+		return false, time.UnixMilli(l.horizon.Due)
+	}
+	return l.ordered() && len(l.rows) < l.most(), wake
 }
 
 // next takes the row whose turn it is. If there is none, wake says when to look again (zero: when
@@ -340,11 +372,11 @@ func (l *lane) nextDue(now int64, retries bool) (d *hark.Delivery, wake time.Tim
 	}
 	for i, row := range l.rows {
 		if row.Due > now {
-			wake = time.UnixMilli(row.Due)
+			wake = earlier(wake, row.Due)
 			break
 		}
 		if row.RetryAt > now { // it comes from a time when the endpoint was ordered
-			wake = time.UnixMilli(row.RetryAt)
+			wake = earlier(wake, row.RetryAt)
 			continue
 		}
 		if row.Attempts > 0 && !retries {
@@ -359,6 +391,14 @@ func (l *lane) nextDue(now int64, retries bool) (d *hark.Delivery, wake time.Tim
 		return d, wake, false
 	}
 	return nil, wake, parked
+}
+
+// earlier is the earlier of two moments, of which the first may be none.
+func earlier(t time.Time, ms int64) time.Time {
+	if at := time.UnixMilli(ms); t.IsZero() || at.Before(t) {
+		return at
+	}
+	return t
 }
 
 // nextInLine takes the first row whose line waits for nothing.
@@ -378,7 +418,9 @@ func (l *lane) nextInLine(now int64, retries bool) (d *hark.Delivery, wake time.
 			l.lines[row.Line] = until
 		}
 		if waits && until > now {
-			earliest = min(earliest, until)
+			if !parked || until > now+1 { // what is parked is not woken by time
+				earliest = min(earliest, until)
+			}
 			continue
 		}
 		if row.Attempts > 0 && !retries {
@@ -407,7 +449,7 @@ func (l *lane) remove(i int) {
 
 // release frees the line of an ordered delivery that is over.
 func (l *lane) release(j *job) {
-	if l.lines != nil && j.settlement.Retry == nil && j.delivery.Trigger == hark.Scheduled {
+	if l.lines != nil && j.settlement.Retry == nil && j.inLine() {
 		delete(l.lines, j.delivery.Line)
 	}
 }
@@ -415,6 +457,6 @@ func (l *lane) release(j *job) {
 // idle says that the lane can be dropped: the store has no row that it does not know of, and it
 // knows of none.
 func (l *lane) idle(now time.Time) bool {
-	return len(l.known) == 0 && l.inflight == 0 && l.reading == nil && !l.queued &&
+	return len(l.known) == 0 && l.inflight == 0 && l.reading == nil && !l.queued && !l.unread &&
 		compare(l.horizon, lastPlace) == 0 && l.health.Idle(now) && now.Sub(l.lastUsed) > 5*time.Minute
 }

@@ -75,7 +75,7 @@ func (m *laneMachine) accept(t *rapid.T) {
 		rows = append(rows, d)
 	}
 	for i := range rows {
-		m.lane.push(rows[i])
+		m.lane.push(rows[i], m.clock())
 	}
 }
 
@@ -110,7 +110,7 @@ func (m *laneMachine) take(t *rapid.T) {
 			t.Fatalf("message %d was taken before its time", d.MessageRef)
 		}
 		m.taken[d.MessageRef] = true
-		m.flying = append(m.flying, &job{lane: m.lane, delivery: d})
+		m.flying = append(m.flying, &job{lane: m.lane, endpoint: m.lane.ep, delivery: d})
 	}
 }
 
@@ -139,7 +139,7 @@ func (m *laneMachine) commit(*rapid.T) {
 	for _, j := range m.ended {
 		delete(m.taken, j.delivery.MessageRef)
 		m.lane.release(j)
-		m.lane.settle(j)
+		m.lane.settle(j, m.clock())
 	}
 	m.ended = nil
 }
@@ -168,7 +168,7 @@ func (m *laneMachine) finish(t *rapid.T) {
 			if m.taken[d.MessageRef] {
 				t.Fatalf("message %d was taken twice", d.MessageRef)
 			}
-			m.flying = append(m.flying, &job{lane: m.lane, delivery: d})
+			m.flying = append(m.flying, &job{lane: m.lane, endpoint: m.lane.ep, delivery: d})
 			m.taken[d.MessageRef] = true
 		}
 		for _, j := range m.flying {

@@ -17,8 +17,8 @@ type mailbox struct {
 // mail is what came in since the owner last looked. The owner reads it in the order of the fields.
 type mail struct {
 	ended   []*job              // attempts that have ended (not yet settled)
+	offered [][]hark.Delivery   // rows that were committed: the coming of a row is told before its end
 	settled []*job              // attempts whose end is committed
-	offered [][]hark.Delivery   // rows that were committed
 	pages   []page              // reads of the queue that have come back
 	changed []hark.Ref          // endpoints whose configuration changed
 	failing []hark.Ref          // endpoints that have failed for too long
@@ -26,7 +26,7 @@ type mail struct {
 }
 
 type loadedApplication struct {
-	ref hark.Ref               // of the endpoint that it was loaded for
+	ref hark.Ref
 	app *directory.Application // nil: it is gone
 	err error
 }
@@ -65,5 +65,5 @@ func (m mail) emptied() mail {
 	clear(m.offered)
 	clear(m.pages)
 	clear(m.loaded)
-	return mail{m.ended[:0], m.settled[:0], m.offered[:0], m.pages[:0], m.changed[:0], m.failing[:0], m.loaded[:0]}
+	return mail{m.ended[:0], m.offered[:0], m.settled[:0], m.pages[:0], m.changed[:0], m.failing[:0], m.loaded[:0]}
 }

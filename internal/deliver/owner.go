@@ -11,6 +11,7 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/directory"
+	"github.com/harkhq/hark/internal/health"
 	"github.com/harkhq/hark/internal/store"
 )
 
@@ -20,8 +21,12 @@ type owner struct {
 	lanes     map[hark.Ref]*lane
 	turns     turns
 	timers    timers
-	parked    []*lane // they have retries ready, and too many retries are in flight
-	limiters  map[hark.Ref]*rate.Limiter
+	limiters  map[hark.Ref]*rate.Limiter // of applications
+	parked    ring[*lane]                // they have retries ready, and too many retries are in flight
+	squeezed  ring[*lane]                // they use their share of the slots, which was small
+	unread    ring[*lane]                // they want to read, and too many reads are under way
+	loads     map[hark.Ref]*load         // applications that are being read
+	reads     int                        // under way, of queues and applications
 	memory    memory
 	inflight  int
 	retries   int // of those in flight
@@ -33,7 +38,18 @@ type owner struct {
 	background sync.WaitGroup
 }
 
-const sweepEvery = time.Minute
+const (
+	sweepEvery = time.Minute
+	// mostReads bounds the pages in memory that are not in a lane yet, and what the API has to wait
+	// for when very many endpoints have a backlog.
+	mostReads = 16
+)
+
+// load is an application being read, for the lanes that wait for it.
+type load struct {
+	lanes []*lane
+	stale bool // it changed meanwhile: read it again
+}
 
 func newOwner(e *Engine, backlogs []store.Backlog) *owner {
 	o := &owner{
@@ -41,6 +57,7 @@ func newOwner(e *Engine, backlogs []store.Backlog) *owner {
 		lanes:    make(map[hark.Ref]*lane, len(backlogs)),
 		turns:    turns{byApp: map[hark.Ref]*appTurn{}},
 		limiters: map[hark.Ref]*rate.Limiter{},
+		loads:    map[hark.Ref]*load{},
 		memory:   memory{mostRows: e.opt.RowsInMemory, mostBytes: e.opt.PayloadBytes},
 	}
 	for _, b := range backlogs {
@@ -52,14 +69,12 @@ func newOwner(e *Engine, backlogs []store.Backlog) *owner {
 	return o
 }
 
-// run is the loop. It returns when ctx has ended and nothing is in flight any more; attempts that
-// take longer than the drain timeout are cut off by abort.
-func (o *owner) run(ctx context.Context, abort func()) {
+// run is the loop. It returns when ctx has ended and nothing is in flight any more.
+func (o *owner) run(ctx context.Context) {
 	o.ctx = ctx
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	ending := ctx.Done()
-	var drained <-chan time.Time
 	for {
 		now := time.Now()
 		o.readMail(now)
@@ -72,15 +87,16 @@ func (o *owner) run(ctx context.Context, abort func()) {
 		if o.stopping && o.inflight == 0 {
 			return
 		}
-		timer.Reset(o.untilNext(now))
+		if o.stopping {
+			timer.Stop() // nothing is started any more: only what ends is waited for
+		} else {
+			timer.Reset(o.untilNext(now))
+		}
 		select {
 		case <-o.mailbox.wake:
 		case <-timer.C:
 		case <-ending:
 			o.stopping, ending = true, nil
-			drained = time.After(o.opt.DrainTimeout)
-		case <-drained:
-			abort()
 		}
 	}
 }
@@ -99,17 +115,18 @@ func (o *owner) readMail(now time.Time) {
 	for _, j := range in.ended {
 		o.ended(j, now)
 	}
-	for _, j := range in.settled {
-		o.settled(j)
-	}
 	for _, rows := range in.offered {
 		for i := range rows {
 			l := o.lane(&rows[i])
-			l.push(rows[i])
+			l.push(rows[i], now)
 			o.turns.add(l)
 		}
 	}
+	for _, j := range in.settled {
+		o.settled(j, now)
+	}
 	for _, p := range in.pages {
+		o.reads--
 		p.lane.read(p, now)
 		if p.err != nil {
 			o.opt.Log.LogAttrs(o.ctx, slog.LevelError, "queue not read", slog.Any("err", p.err))
@@ -121,7 +138,9 @@ func (o *owner) readMail(now time.Time) {
 	for _, ref := range in.changed {
 		if l := o.lanes[ref]; l != nil {
 			l.ep, l.disabling = nil, false
-			delete(o.limiters, l.app)
+			if under := o.loads[l.app]; under != nil {
+				under.stale = true
+			}
 			o.turns.add(l)
 		}
 	}
@@ -152,18 +171,24 @@ func (o *owner) ended(j *job, now time.Time) {
 	o.inflight--
 	if j.delivery.Attempts > 0 {
 		o.retries--
-		for _, l := range o.parked {
-			o.turns.add(l)
-		}
-		o.parked = o.parked[:0]
+	}
+	if o.squeezed.len() > 0 {
+		l := o.squeezed.pop()
+		l.squeezed = false
+		o.turns.add(l)
 	}
 	l := j.lane
 	l.inflight--
 	l.lastUsed = now
 	if j.unsent { // the attempt did not take place: the row is where it was
 		l.release(j)
-		l.dismiss(place(j.delivery))
-		l.forget()
+		l.health.Ended(now, health.Unasked, 0, 0)
+		if j.delivery.Trigger == hark.Manual && !l.gone { // an endpoint that is held reads no rows
+			l.manual = append(l.manual, j.delivery)
+		} else {
+			l.dismiss(place(j.delivery))
+			l.forget()
+		}
 		o.wakeLane(l, now.Add(time.Second))
 		return
 	}
@@ -172,7 +197,7 @@ func (o *owner) ended(j *job, now time.Time) {
 	switch {
 	case j.verdict.Disable != "":
 		o.disable(l, j.verdict.Disable)
-	case j.verdict.Status != hark.Succeeded:
+	case j.verdict.Status != hark.Succeeded && j.verdict.Class != health.Unasked:
 		o.considerDisabling(l, now)
 	}
 	o.turns.add(l)
@@ -180,7 +205,7 @@ func (o *owner) ended(j *job, now time.Time) {
 
 // settled notes that an attempt's end is recorded. Only now its line is free: after a crash nothing
 // is sent again out of order.
-func (o *owner) settled(j *job) {
+func (o *owner) settled(j *job, now time.Time) {
 	l := j.lane
 	l.unrecorded--
 	l.release(j)
@@ -188,13 +213,14 @@ func (o *owner) settled(j *job) {
 		l.dismiss(place(j.delivery))
 		return
 	}
-	l.settle(j)
+	l.settle(j, now)
 	o.turns.add(l)
 }
 
 // dispatch starts what may start, in turns, while there are slots.
 func (o *owner) dispatch(now time.Time) {
 	for o.inflight < o.opt.InFlight {
+		o.readmit()
 		l := o.turns.next()
 		if l == nil {
 			return
@@ -204,6 +230,35 @@ func (o *owner) dispatch(now time.Time) {
 			o.turns.add(l)
 		}
 	}
+}
+
+// readmit gives a turn to a lane that waits for what all lanes share, when there is some again.
+func (o *owner) readmit() {
+	if o.parked.len() > 0 && o.mayRetry() {
+		l := o.parked.pop()
+		l.parked = false
+		o.turns.add(l)
+	}
+	if o.unread.len() > 0 && o.reads < mostReads {
+		l := o.unread.pop()
+		l.unread = false
+		o.turns.add(l)
+	}
+}
+
+// mayRetry says that retries leave slots to what is sent for the first time.
+func (o *owner) mayRetry() bool { return o.retries < (o.opt.InFlight+1)/2 }
+
+// mayRead says that one more read may begin; if not, the lane gets another turn when one has ended.
+func (o *owner) mayRead(l *lane) bool {
+	if o.reads < mostReads {
+		return true
+	}
+	if !l.unread {
+		l.unread = true
+		o.unread.push(l)
+	}
+	return false
 }
 
 // claim takes the lane's next delivery if everything allows it: the endpoint, its health, its rate
@@ -216,12 +271,16 @@ func (o *owner) claim(l *lane, now time.Time) *hark.Delivery {
 		l.forget()
 		return nil
 	}
-	if l.wantsPage() {
+	if l.wantsPage(now) {
 		o.readPage(l)
 	}
 	share := o.share(l)
 	if ok, wake := l.health.Ready(now, l.inflight, share); !ok {
 		o.wakeLane(l, wake)
+		if share < l.ep.MostInFlight() && len(l.rows)+len(l.fresh)+len(l.manual) > 0 && !l.squeezed {
+			l.squeezed = true
+			o.squeezed.push(l)
+		}
 		return nil
 	}
 	// What is not recorded would be sent again after a crash. As much of it as in flight keeps the
@@ -233,14 +292,16 @@ func (o *owner) claim(l *lane, now time.Time) *hark.Delivery {
 		o.wakeLane(l, wake)
 		return nil
 	}
-	d, wake, parked := l.next(now, o.retries < o.opt.InFlight/2)
+	d, wake, parked := l.next(now, o.mayRetry())
 	if d == nil {
 		o.wakeLane(l, wake)
-		if parked {
-			o.parked = append(o.parked, l)
+		if parked && !l.parked {
+			l.parked = true
+			o.parked.push(l)
 		}
-		// Lines block each other and there is more behind them: look further.
-		if l.ordered() && l.reading == nil && compare(l.horizon, lastPlace) < 0 && len(l.rows) < l.most() {
+		read, wake := l.beyond(now)
+		o.wakeLane(l, wake)
+		if read {
 			o.readPage(l)
 		}
 		return nil
@@ -263,36 +324,61 @@ func (o *owner) configure(l *lane) bool {
 	if l.gone || l.loading {
 		return false
 	}
-	if app := o.opt.Directory.Cached(l.app); app != nil {
+	app := o.opt.Directory.Cached(l.app)
+	if app != nil && app.Endpoint(l.endpoint) != nil {
 		return o.use(l, app)
 	}
+	under := o.loads[l.app]
+	if under == nil && !o.mayRead(l) {
+		return false
+	}
+	if app != nil { // it may have been read before the endpoint was made: ask the store
+		o.opt.Directory.Forget(l.app)
+	}
 	l.loading = true
-	ref, endpoint := l.app, l.endpoint
+	if under != nil {
+		under.lanes, under.stale = append(under.lanes, l), under.stale || app != nil
+		return false
+	}
+	o.loads[l.app] = &load{lanes: []*lane{l}}
+	o.load(l.app)
+	return false
+}
+
+// load reads an application, once for all of its lanes.
+func (o *owner) load(ref hark.Ref) {
+	o.reads++
 	o.background.Go(func() {
 		app, err := o.opt.Directory.ByRef(o.ctx, ref)
 		if hark.CodeOf(err) == hark.NotFound {
 			app, err = nil, nil
 		}
 		o.mailbox.send(func(in *mail) {
-			in.loaded = append(in.loaded, loadedApplication{ref: endpoint, app: app, err: err})
+			in.loaded = append(in.loaded, loadedApplication{ref: ref, app: app, err: err})
 		})
 	})
-	return false
 }
 
 func (o *owner) loaded(in loadedApplication, now time.Time) {
-	l := o.lanes[in.ref]
-	if l == nil || !l.loading {
+	o.reads--
+	under := o.loads[in.ref]
+	if under.stale && in.err == nil {
+		under.stale = false
+		o.load(in.ref)
 		return
 	}
-	l.loading = false
+	delete(o.loads, in.ref)
 	if in.err != nil {
-		o.opt.Log.LogAttrs(o.ctx, slog.LevelError, "endpoint not loaded", slog.Any("err", in.err))
-		o.wakeLane(l, now.Add(time.Second))
-		return
+		o.opt.Log.LogAttrs(o.ctx, slog.LevelError, "endpoints not loaded", slog.Any("err", in.err))
 	}
-	o.use(l, in.app)
-	o.turns.add(l)
+	for _, l := range under.lanes {
+		l.loading = false
+		if in.err != nil {
+			o.wakeLane(l, now.Add(time.Second))
+		} else if o.use(l, in.app) {
+			o.turns.add(l)
+		}
+	}
 }
 
 // use takes the lane's endpoint from its application; if it is not there any more, the lane ends.
@@ -302,24 +388,28 @@ func (o *owner) use(l *lane, app *directory.Application) bool {
 		ep = app.Endpoint(l.endpoint)
 	}
 	if ep == nil {
-		l.gone = true
-		l.manual = nil
-		l.forget()
+		l.end()
 		delete(o.lanes, l.endpoint)
 		return false
 	}
-	l.ep = ep
-	l.limiter = newLimiter(ep.ThrottleRate)
-	if app.ThrottleRate > 0 && o.limiters[l.app] == nil {
-		o.limiters[l.app] = newLimiter(app.ThrottleRate)
+	l.use(ep)
+	l.limiter = limiter(l.limiter, ep.ThrottleRate)
+	if lim := limiter(o.limiters[l.app], app.ThrottleRate); lim != nil {
+		o.limiters[l.app] = lim
+	} else {
+		delete(o.limiters, l.app)
 	}
 	return true
 }
 
-// newLimiter lets n through a second, and a tenth of that at once.
-func newLimiter(n int) *rate.Limiter {
-	if n <= 0 {
+// limiter lets n through a second, and a tenth of that at once. One of that rate goes on as it is:
+// what was spent stays spent.
+func limiter(was *rate.Limiter, n int) *rate.Limiter {
+	switch {
+	case n <= 0:
 		return nil
+	case was != nil && was.Limit() == rate.Limit(n):
+		return was
 	}
 	return rate.NewLimiter(rate.Limit(n), max(1, n/10))
 }
@@ -361,9 +451,13 @@ func (o *owner) start(l *lane, d *hark.Delivery) {
 
 // readPage reads on in the lane's queue, with the messages of what is due.
 func (o *owner) readPage(l *lane) {
+	if !o.mayRead(l) {
+		return
+	}
+	o.reads++
 	after, limit := l.horizon, l.most()
 	l.reading = &reading{after: after, settled: map[store.Position]struct{}{}}
-	spare := o.memory.mostBytes - o.memory.bytes
+	spare := (o.memory.mostBytes - o.memory.bytes) / mostReads
 	o.background.Go(func() {
 		p := page{lane: l, after: after}
 		p.rows, p.err = o.opt.Store.ReadQueue(o.ctx, l.endpoint, after, min(limit, pageRows))
@@ -433,9 +527,10 @@ func (o *owner) considerDisabling(l *lane, now time.Time) {
 		return
 	}
 	l.checked = now
+	edited := l.ep.UpdatedAt // by someone who may have mended it, or has enabled it again: a new chance
 	o.background.Go(func() {
 		since, failing, err := o.opt.Store.FailingSince(o.ctx, l.endpoint, now.Add(-after-24*time.Hour))
-		if err == nil && failing && now.Sub(since) >= after {
+		if err == nil && failing && now.Sub(since) >= after && now.Sub(edited) >= after {
 			o.mailbox.send(func(in *mail) { in.failing = append(in.failing, l.endpoint) })
 		}
 	})
@@ -473,11 +568,15 @@ func (o *owner) sweep(now time.Time) {
 		return
 	}
 	o.nextSweep = now.Add(sweepEvery)
+	limited := make(map[hark.Ref]*rate.Limiter, len(o.limiters))
 	for ref, l := range o.lanes {
 		if l.timer < 0 && !l.loading && l.idle(now) {
 			delete(o.lanes, ref)
+		} else if lim := o.limiters[l.app]; lim != nil {
+			limited[l.app] = lim
 		}
 	}
+	o.limiters = limited // those of applications without lanes have filled up, and can be made again
 	o.metrics.lanes.Set(float64(len(o.lanes)))
 	o.metrics.rows.Set(float64(o.memory.rows))
 	o.metrics.bytes.Set(float64(o.memory.bytes))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/directory"
+	"github.com/harkhq/hark/internal/health"
 	"github.com/harkhq/hark/internal/outbound"
 	"github.com/harkhq/hark/internal/store"
 )
@@ -25,6 +26,11 @@ type job struct {
 	verdict    verdict
 	settlement store.Settlement
 	unsent     bool // the attempt did not take place and nothing is to be recorded
+}
+
+// inLine says that the attempt was made in the order of a line.
+func (j *job) inLine() bool {
+	return j.delivery.Trigger == hark.Scheduled && j.endpoint.Ordering != hark.Unordered
 }
 
 // workers are the goroutines that send: as many as attempts were ever in flight at once, kept
@@ -85,6 +91,11 @@ func (s *sender) attempt(e *Engine, ctx context.Context, j *job) {
 		j.unsent = true
 		return
 	}
+	if message == nil { // dropped: there is nothing to send, and nothing to tell of
+		j.verdict = verdict{Class: health.Unasked}
+		j.settlement = store.Settlement{Delivery: *j.delivery}
+		return
+	}
 	start := time.Now()
 	attempt := &hark.Attempt{
 		ID:             hark.NewAttemptID(start),
@@ -103,6 +114,7 @@ func (s *sender) attempt(e *Engine, ctx context.Context, j *job) {
 	if reason := unsendable(message, j.endpoint); reason != "" {
 		attempt.Error = reason
 		x.Schedule = nil // trying again cannot help
+		x.Expunged = message.Expunged
 	} else {
 		res, err := s.post(e, ctx, j.endpoint, message, start)
 		if canceled(ctx, err) {
@@ -120,7 +132,7 @@ func (s *sender) attempt(e *Engine, ctx context.Context, j *job) {
 	e.log(ctx, attempt, j)
 }
 
-// message is the delivery's message, read from the store where it is not at hand.
+// message is the delivery's message, read from the store where it is not at hand; nil if it is gone.
 func (e *Engine) message(ctx context.Context, d *hark.Delivery) (*hark.Message, error) {
 	if d.Message != nil {
 		return d.Message, nil
@@ -129,8 +141,8 @@ func (e *Engine) message(ctx context.Context, d *hark.Delivery) (*hark.Message, 
 	if err != nil {
 		return nil, err
 	}
-	if len(found) == 0 { // dropped: there is nothing to send any more
-		return &hark.Message{Ref: d.MessageRef, Expunged: true}, nil
+	if len(found) == 0 {
+		return nil, nil
 	}
 	return &found[0], nil
 }

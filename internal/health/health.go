@@ -23,6 +23,7 @@ const (
 	Refused               // answered, but refused this message (4xx): says nothing about its health
 	Bad                   // no connection, or a 5xx
 	Overload              // 429, 502, 503, 504 or a timeout: it is asked too much
+	Unasked               // nothing was sent: says nothing at all
 )
 
 // The numbers of the rule.
@@ -94,6 +95,8 @@ func (s *State) Ended(now time.Time, class Class, pause time.Duration, most int)
 		s.holdUntil(now.Add(min(pause, longestPause)))
 	}
 	switch class {
+	case Unasked:
+		s.probing = false
 	case Good:
 		s.good(most)
 	case Refused:
