@@ -540,3 +540,29 @@ func TestEngine_OneSlotIsEnoughForRetries(t *testing.T) {
 		}
 	})
 }
+
+func TestEngine_AResendThatWorksCancelsTheAttemptThatIsOut(t *testing.T) {
+	for _, ordering := range []hark.Ordering{hark.Unordered, hark.OrderByEndpoint} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, deliver.Options{})
+			defer func() { w.stop() }()
+			var j journal
+			ep := w.endpoint("slow", func(rw http.ResponseWriter, r *http.Request) {
+				if j.note(r); len(j.list()) == 1 {
+					time.Sleep(10 * time.Second)
+					rw.WriteHeader(500)
+				}
+			}, func(e *hark.Endpoint) { e.Ordering = ordering })
+			m := w.publish(`1`)
+			time.Sleep(time.Second)
+			w.resend(m, ep)
+			time.Sleep(time.Second)
+			w.publish(`2`)
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			if got := j.list(); len(got) != 3 || got[0] != `1` || got[1] != `1` || got[2] != `2` {
+				t.Errorf("ordering %q: %v, want no third attempt of a message that was delivered", ordering, got)
+			}
+		})
+	}
+}

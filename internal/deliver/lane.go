@@ -36,6 +36,8 @@ type lane struct {
 	memory  *memory  // shared by all lanes
 
 	lines map[uint64]int64 // ordered endpoints: lines that wait, and until when (ms)
+	// delivered are messages that were delivered by hand while another attempt of theirs was out.
+	delivered map[hark.Ref]struct{}
 
 	inflight   int
 	unrecorded int // answered, and not settled yet
@@ -258,7 +260,21 @@ func (l *lane) settle(j *job, now time.Time) {
 	if j.settlement.Succeeded {
 		l.dropMessage(j.delivery.MessageRef)
 	}
-	if j.settlement.Retry == nil {
+	if j.settlement.Retry != nil {
+		l.retry(j, now)
+	}
+	if l.inflight+l.unrecorded == 0 {
+		l.delivered = nil
+	}
+}
+
+// retry takes in the next state of a row whose attempt failed.
+func (l *lane) retry(j *job, now time.Time) {
+	if _, ok := l.delivered[j.delivery.MessageRef]; ok { // only the store knows whether it is still there
+		if l.lines != nil && j.inLine() {
+			delete(l.lines, j.delivery.Line)
+		}
+		l.forget()
 		return
 	}
 	if l.reading != nil {
@@ -277,6 +293,14 @@ func (l *lane) dropMessage(ref hark.Ref) {
 	same := func(d *hark.Delivery) bool { return d.MessageRef == ref }
 	if l.ordered() || slices.ContainsFunc(l.rows, same) || slices.ContainsFunc(l.fresh, same) {
 		l.forget()
+	}
+	for at := range l.known {
+		if at.MessageRef == ref {
+			if l.delivered == nil {
+				l.delivered = map[hark.Ref]struct{}{}
+			}
+			l.delivered[ref] = struct{}{}
+		}
 	}
 }
 
