@@ -39,8 +39,8 @@ func startSyncer(w *writer) (*syncer, error) {
 				d.lost = err
 				d.mu.Unlock()
 			}
+			d.free <- struct{}{} // the writer goes first: behind the callers it would wait for all of them
 			w.finish(group, d.broken())
-			d.free <- struct{}{}
 		}
 	})
 	return d, nil

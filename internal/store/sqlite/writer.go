@@ -16,7 +16,7 @@ import (
 // A group is bounded, so that those who come next do not wait long for it.
 const (
 	groupItems = 1024
-	smallGroup = 16
+	smallGroup = 64 // fewer are worth waiting for more
 	groupBytes = 16 << 20
 )
 
