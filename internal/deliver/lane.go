@@ -196,14 +196,14 @@ func (r *reading) remember(d hark.Delivery) {
 // insert puts a row at its place. Where memory is full the last row goes back to the store, and
 // the horizon with it.
 func (l *lane) insert(d hark.Delivery) {
-	at := place(&d)
+	at, most := place(&d), l.most()
 	i := len(l.rows)
 	if i > 0 && compare(place(l.rows[i-1]), at) > 0 {
 		i, _ = slices.BinarySearchFunc(l.rows, at, byPlace)
 	}
 	l.rows = slices.Insert(l.rows, i, l.admit(d))
-	if len(l.rows) > l.most() {
-		l.trim(l.most())
+	if len(l.rows) > most {
+		l.trim(max(most, len(l.rows)-1)) // no lower at once: it would be read again at once
 	}
 }
 
@@ -248,6 +248,20 @@ func (l *lane) use(ep *directory.Endpoint) {
 	if l.ordered() && len(l.fresh) > 0 {
 		l.forget()
 	}
+	if most := l.most(); len(l.rows) > most {
+		l.trim(most)
+	}
+}
+
+// unsent takes a row back whose attempt did not take place.
+func (l *lane) unsent(j *job) {
+	l.release(j)
+	if j.delivery.Trigger == hark.Manual && !l.gone { // kept: an endpoint that is held reads no rows
+		l.manual = append(l.manual, j.delivery)
+		return
+	}
+	l.dismiss(place(j.delivery))
+	l.forget()
 }
 
 // settle notes that a row's place is free, and takes in its next state if it has one.

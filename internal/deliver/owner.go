@@ -181,14 +181,8 @@ func (o *owner) ended(j *job, now time.Time) {
 	l.inflight--
 	l.lastUsed = now
 	if j.unsent { // the attempt did not take place: the row is where it was
-		l.release(j)
 		l.health.Ended(now, health.Unasked, 0, 0)
-		if j.delivery.Trigger == hark.Manual && !l.gone { // an endpoint that is held reads no rows
-			l.manual = append(l.manual, j.delivery)
-		} else {
-			l.dismiss(place(j.delivery))
-			l.forget()
-		}
+		l.unsent(j)
 		o.wakeLane(l, now.Add(time.Second))
 		return
 	}
