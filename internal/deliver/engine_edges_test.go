@@ -14,6 +14,7 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/deliver"
+	"github.com/harkhq/hark/internal/directory"
 	"github.com/harkhq/hark/internal/store"
 )
 
@@ -565,4 +566,38 @@ func TestEngine_AResendThatWorksCancelsTheAttemptThatIsOut(t *testing.T) {
 			}
 		})
 	}
+}
+
+// slowSource answers what it read a while ago.
+type slowSource struct {
+	directory.Source
+	delay atomic.Int64
+}
+
+func (s *slowSource) AllEndpoints(ctx context.Context, app hark.Ref) ([]hark.Endpoint, error) {
+	eps, err := s.Source.AllEndpoints(ctx, app)
+	time.Sleep(time.Duration(s.delay.Load()))
+	return eps, err
+}
+
+func TestEngine_AChangeDuringTheReadOfAnEndpointIsSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := &slowSource{}
+		w := newWorld(t, deliver.Options{})
+		w.stop()
+		w.slow = source
+		w.start()
+		defer func() { w.stop() }()
+		var j journal
+		ep := w.endpoint("fine", j.ok, nil)
+		source.delay.Store(int64(time.Second))
+		w.publishAt(`1`, time.Now().Add(2*time.Second), ep) // the engine begins to read the endpoint
+		time.Sleep(500 * time.Millisecond)
+		w.mustChange(ep.Ref, func(e *hark.Endpoint) { e.Paused = true })
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := j.list(); len(got) != 0 {
+			t.Errorf("%v was sent to a paused endpoint", got)
+		}
+	})
 }

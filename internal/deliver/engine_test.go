@@ -38,6 +38,7 @@ type world struct {
 	app   hark.Application
 	opt   deliver.Options
 	eng   *deliver.Engine
+	slow  *slowSource                       // what the directory reads; nil: the store
 	wrap  func(deliver.Store) deliver.Store // what the engine sees of the store; nil: all
 }
 
@@ -62,6 +63,10 @@ func (w *world) start() {
 		w.t.Fatal(err)
 	}
 	w.dir = directory.New(w.store, directory.Options{})
+	if w.slow != nil {
+		w.slow.Source = w.store
+		w.dir = directory.New(w.slow, directory.Options{})
+	}
 	client := outbound.New(outbound.Options{Dial: w.net.dial, Resolver: w.net})
 	opt := w.opt
 	opt.Store, opt.Directory, opt.Client = w.store, w.dir, client
