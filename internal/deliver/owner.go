@@ -10,7 +10,6 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/harkhq/hark"
-	"github.com/harkhq/hark/internal/directory"
 	"github.com/harkhq/hark/internal/health"
 	"github.com/harkhq/hark/internal/store"
 )
@@ -44,12 +43,6 @@ const (
 	// for when very many endpoints have a backlog.
 	mostReads = 16
 )
-
-// load is an application being read, for the lanes that wait for it.
-type load struct {
-	lanes []*lane
-	stale bool // it changed meanwhile: read it again
-}
 
 func newOwner(e *Engine, backlogs []store.Backlog) *owner {
 	o := &owner{
@@ -310,128 +303,6 @@ func (o *owner) share(l *lane) int {
 	return min(l.ep.MostInFlight(), max(1, (o.opt.InFlight-o.inflight)/4))
 }
 
-// configure finds the lane's endpoint; false while it is being loaded, or when it is gone.
-func (o *owner) configure(l *lane) bool {
-	if l.ep != nil {
-		return true
-	}
-	if l.gone || l.loading {
-		return false
-	}
-	app := o.opt.Directory.Cached(l.app)
-	if app != nil && app.Endpoint(l.endpoint) != nil {
-		return o.use(l, app)
-	}
-	under := o.loads[l.app]
-	if under == nil && !o.mayRead(l) {
-		return false
-	}
-	if app != nil { // it may have been read before the endpoint was made: ask the store
-		o.opt.Directory.Forget(l.app)
-	}
-	l.loading = true
-	if under != nil {
-		under.lanes, under.stale = append(under.lanes, l), under.stale || app != nil
-		return false
-	}
-	o.loads[l.app] = &load{lanes: []*lane{l}}
-	o.load(l.app)
-	return false
-}
-
-// load reads an application, once for all of its lanes.
-func (o *owner) load(ref hark.Ref) {
-	o.reads++
-	o.background.Go(func() {
-		app, err := o.opt.Directory.ByRef(o.ctx, ref)
-		if hark.CodeOf(err) == hark.NotFound {
-			app, err = nil, nil
-		}
-		o.mailbox.send(func(in *mail) {
-			in.loaded = append(in.loaded, loadedApplication{ref: ref, app: app, err: err})
-		})
-	})
-}
-
-func (o *owner) loaded(in loadedApplication, now time.Time) {
-	o.reads--
-	under := o.loads[in.ref]
-	if under.stale && in.err == nil {
-		under.stale = false
-		o.load(in.ref)
-		return
-	}
-	delete(o.loads, in.ref)
-	if in.err != nil {
-		o.opt.Log.LogAttrs(o.ctx, slog.LevelError, "endpoints not loaded", slog.Any("err", in.err))
-	}
-	for _, l := range under.lanes {
-		l.loading = false
-		if in.err != nil {
-			o.wakeLane(l, now.Add(time.Second))
-		} else if o.use(l, in.app) {
-			o.turns.add(l)
-		}
-	}
-}
-
-// use takes the lane's endpoint from its application; if it is not there any more, the lane ends.
-func (o *owner) use(l *lane, app *directory.Application) bool {
-	var ep *directory.Endpoint
-	if app != nil {
-		ep = app.Endpoint(l.endpoint)
-	}
-	if ep == nil {
-		l.end()
-		delete(o.lanes, l.endpoint)
-		return false
-	}
-	l.use(ep)
-	l.limiter = limiter(l.limiter, ep.ThrottleRate)
-	if lim := limiter(o.limiters[l.app], app.ThrottleRate); lim != nil {
-		o.limiters[l.app] = lim
-	} else {
-		delete(o.limiters, l.app)
-	}
-	return true
-}
-
-// limiter lets n through a second, and a tenth of that at once. One of that rate goes on as it is:
-// what was spent stays spent.
-func limiter(was *rate.Limiter, n int) *rate.Limiter {
-	switch {
-	case n <= 0:
-		return nil
-	case was != nil && was.Limit() == rate.Limit(n):
-		return was
-	}
-	return rate.NewLimiter(rate.Limit(n), max(1, n/10))
-}
-
-// throttled says when the lane's next attempt may start, or zero: now.
-func (o *owner) throttled(l *lane, now time.Time) (wake time.Time) {
-	for _, limiter := range [2]*rate.Limiter{l.limiter, o.limiters[l.app]} {
-		if limiter == nil {
-			continue
-		}
-		if missing := 1 - limiter.TokensAt(now); missing > 0 {
-			at := now.Add(time.Duration(missing / float64(limiter.Limit()) * float64(time.Second)))
-			if at.After(wake) {
-				wake = at
-			}
-		}
-	}
-	return wake
-}
-
-func (o *owner) spend(l *lane, now time.Time) {
-	for _, limiter := range [2]*rate.Limiter{l.limiter, o.limiters[l.app]} {
-		if limiter != nil {
-			limiter.AllowN(now, 1)
-		}
-	}
-}
-
 // start hands a delivery to a worker.
 func (o *owner) start(l *lane, d *hark.Delivery) {
 	o.inflight++
@@ -441,58 +312,6 @@ func (o *owner) start(l *lane, d *hark.Delivery) {
 	}
 	l.health.Started()
 	o.workers.send(&job{lane: l, endpoint: l.ep, delivery: d})
-}
-
-// readPage reads on in the lane's queue, with the messages of what is due.
-func (o *owner) readPage(l *lane) {
-	if !o.mayRead(l) {
-		return
-	}
-	o.reads++
-	after, limit := l.horizon, l.most()
-	l.reading = &reading{after: after, settled: map[store.Position]struct{}{}}
-	spare := (o.memory.mostBytes - o.memory.bytes) / mostReads
-	o.background.Go(func() {
-		p := page{lane: l, after: after}
-		p.rows, p.err = o.opt.Store.ReadQueue(o.ctx, l.endpoint, after, min(limit, pageRows))
-		p.full = len(p.rows) == min(limit, pageRows)
-		if p.err == nil {
-			o.attachMessages(p.rows, spare)
-		}
-		o.mailbox.send(func(in *mail) { in.pages = append(in.pages, p) })
-	})
-}
-
-// attachMessages reads the messages of rows that are due. A row left without one is no harm: its
-// worker reads it.
-func (o *owner) attachMessages(rows []hark.Delivery, spare int64) {
-	now := time.Now().UnixMilli()
-	refs := make([]hark.Ref, 0, len(rows))
-	for i := range rows {
-		if rows[i].Due <= now && spare > 0 {
-			refs = append(refs, rows[i].MessageRef)
-		}
-	}
-	if len(refs) == 0 {
-		return
-	}
-	// In parts, so that large payloads stop the reading before they fill the memory.
-	found := make(map[hark.Ref]*hark.Message, len(refs))
-	for len(refs) > 0 && spare > 0 {
-		part := refs[:min(16, len(refs))]
-		refs = refs[len(part):]
-		messages, err := o.opt.Store.MessagesByRef(o.ctx, part)
-		if err != nil {
-			return
-		}
-		for i := range messages {
-			found[messages[i].Ref] = &messages[i]
-			spare -= int64(len(messages[i].Body()))
-		}
-	}
-	for i := range rows {
-		rows[i].Message = found[rows[i].MessageRef]
-	}
 }
 
 // disable takes an endpoint out of service; its rows stay in the store.

@@ -147,3 +147,21 @@ func TestState_NeverShutsAnEndpointOut(t *testing.T) {
 		}
 	})
 }
+
+func TestState_AProbeThatDidNotTakePlaceMakesRoomForAnother(t *testing.T) {
+	var s health.State
+	now := time.Unix(1_000_000, 0)
+	for range 20 {
+		s.Started()
+		s.Ended(now, health.Bad, 0, 64)
+	}
+	now = now.Add(time.Minute)
+	s.Started()
+	if ok, _ := s.Ready(now, 1, 64); ok {
+		t.Fatal("two probes at once")
+	}
+	s.Ended(now, health.Unasked, 0, 64)
+	if ok, _ := s.Ready(now, 0, 64); !ok || !s.Open() || s.Failures() != 20 {
+		t.Errorf("ready %v, open %v, failures %d: want another probe and nothing else changed", ok, s.Open(), s.Failures())
+	}
+}
