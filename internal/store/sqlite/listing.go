@@ -42,9 +42,9 @@ const (
 
 	setListedSQL = `INSERT INTO counter (name, next) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET next = ?2`
 
-	listMessagesSQL = `UPDATE message SET listed = 1 WHERE ref >= ? AND ref < ? AND listed = 0`
+	listMessagesSQL = `UPDATE OR ROLLBACK message SET listed = 1 WHERE ref >= ? AND ref < ? AND listed = 0`
 
-	listAttemptsSQL = `UPDATE attempt SET listed = 1 WHERE ref >= ? AND ref < ? AND listed = 0`
+	listAttemptsSQL = `UPDATE OR ROLLBACK attempt SET listed = 1 WHERE ref >= ? AND ref < ? AND listed = 0`
 )
 
 func (w *writer) loadListing() (err error) {
