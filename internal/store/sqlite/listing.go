@@ -14,7 +14,7 @@ import (
 // read, so that nobody misses anything.
 
 // listEvery is how many rows may wait: some milliseconds of the writer's time.
-const listEvery = 2048
+const listEvery = 4096
 
 // listing is the writer's knowledge of what is not listed yet.
 type listing struct {
