@@ -30,7 +30,7 @@ type attemptsList struct {
 	Listing
 	Message  string  `short:"m" xor:"of" required:"" placeholder:"ID" help:"Attempts of this message."`
 	Endpoint string  `short:"e" xor:"of" required:"" placeholder:"ID" help:"Attempts at this endpoint."`
-	Status   string  `placeholder:"STATUS" help:"Only success, fail, sending (failed, to be tried again) or pending."`
+	Status   string  `placeholder:"STATUS" help:"Only success or fail."`
 	Since    moments `help:"Made after: 2h, 3d or a date."`
 	Until    moments `help:"Made before: 2h, 3d or a date."`
 }
@@ -54,11 +54,11 @@ func (c *attemptsList) Run(ctx context.Context, sh *shell) error {
 	if !c.JSON {
 		filter.Set("with_content", "false")
 	}
-	codes := map[string]int{"success": 0, "pending": 1, "fail": 2, "sending": 3}
+	codes := map[string]int{"success": 0, "fail": 2}
 	if c.Status != "" {
 		code, ok := codes[c.Status]
 		if !ok {
-			return usagef("hark attempts list --help", "--status %q is none of success, fail, sending and pending", c.Status)
+			return usagef("hark attempts list --help", "--status %q is neither success nor fail", c.Status)
 		}
 		filter.Set("status", strconv.Itoa(code))
 		filter.Set("expanded_statuses", "true")

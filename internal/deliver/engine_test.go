@@ -329,7 +329,7 @@ func TestEngine_RetriesForThreeDaysOnTheStandardSchedule(t *testing.T) {
 			}
 		}
 		list := w.attempts(m)
-		if len(list) != 10 || list[9].Status != hark.Failed || list[8].Status != hark.Sending || list[9].Number != 10 {
+		if len(list) != 10 || list[9].Status != hark.Failed || list[8].Status != hark.Failed || list[8].NextAttempt.IsZero() || list[9].Number != 10 {
 			t.Errorf("recorded attempts: %+v", list)
 		}
 		if n := w.queued(); n != 0 {

@@ -65,7 +65,7 @@ func judge(x exchange) verdict {
 	if hasAsked {
 		wait = max(wait, min(asked, max(longestRetryAfter, 2*wait)))
 	}
-	v.Status, v.Retry, v.Wait = hark.Sending, true, wait
+	v.Retry, v.Wait = true, wait
 	return v
 }
 

@@ -48,10 +48,10 @@ func (m *metrics) settled(a *hark.Attempt) {
 	if a == nil {
 		return
 	}
-	switch a.Status {
-	case hark.Succeeded:
+	switch {
+	case a.Status == hark.Succeeded:
 		m.attempts[0].Inc()
-	case hark.Sending:
+	case !a.NextAttempt.IsZero():
 		m.attempts[1].Inc()
 	default:
 		m.attempts[2].Inc()

@@ -220,7 +220,7 @@ func (j *job) settle(a *hark.Attempt, now time.Time) {
 // log writes one wide line per attempt: at debug level, but for those that end a delivery badly.
 func (e *Engine) log(ctx context.Context, a *hark.Attempt, j *job) {
 	level := slog.LevelDebug
-	if a.Status == hark.Failed {
+	if a.Status == hark.Failed && a.NextAttempt.IsZero() {
 		level = slog.LevelWarn
 	}
 	if !e.opt.Log.Enabled(ctx, level) {

@@ -235,7 +235,7 @@ await step("messageAttempt: lists and filters", async () => {
   const bad = attempts.find((a) => a.endpointId === failing.id);
   assert.equal(bad.responseStatusCode, 500);
   assert.equal(bad.response, "thank you");
-  assert.equal(bad.statusText, "sending"); // it will be tried again
+  assert.equal(bad.statusText, "fail"); // the delivery is what is "sending" now
   const byEndpoint = await svix.messageAttempt.listByEndpoint(appUid, endpoint.id, { status: 0, withMsg: true, limit: 250 });
   assert.ok(byEndpoint.data.some((a) => a.msgId === sent.id));
   assert.equal((await svix.messageAttempt.listByEndpoint(appUid, endpoint.id, { statusCodeClass: 500 })).data.length, 0);
