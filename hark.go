@@ -45,6 +45,9 @@ type Application struct {
 	UpdatedAt     time.Time
 
 	TokensNotBefore time.Time // customers' tokens that were issued until then are refused; zero when none is
+
+	// Version rises with every change of the application or of one of its endpoints. The store counts.
+	Version int64
 }
 
 // Endpoint is where messages go: a URL with its secrets, filters, schedule and limits.
@@ -195,13 +198,14 @@ type Delivery struct {
 // AttemptStatus is what became of one attempt, with the numbers of the wire format.
 type AttemptStatus int8
 
-// Attempt statuses. Canceled and Pending never stand in an attempt's row: they are what a
-// delivery is called while it has no attempt, or when it ended without one.
+// Attempt statuses. An attempt has Succeeded or Failed; the others are what its delivery is called:
+// Pending before the first attempt, Sending between a failed one and the next, Canceled when it
+// ended without.
 const (
 	Succeeded AttemptStatus = 0
 	Pending   AttemptStatus = 1
 	Failed    AttemptStatus = 2
-	Sending   AttemptStatus = 3 // failed, and will be tried again
+	Sending   AttemptStatus = 3
 	Canceled  AttemptStatus = 4
 )
 
@@ -234,7 +238,7 @@ type Attempt struct {
 	URL            string
 	Number         int // 1 for the first attempt of its delivery
 	Trigger        Trigger
-	Status         AttemptStatus // Succeeded, Failed or Sending
+	Status         AttemptStatus // Succeeded or Failed
 	StatusCode     int           // of the response; 0 when there was none
 	Response       []byte        // body, cut at the cap
 	Error          string        // why there was no response or why it was not accepted; "" when it was

@@ -42,15 +42,36 @@ func (m *Manager) Publish(ctx context.Context, c Caller, app string, in *Publish
 	}
 	now := moment()
 	p := new(parcel)
-	if err := m.pack(p, a, in, now); err != nil {
-		return Published{}, err
+	for range matchTries {
+		if err := m.pack(p, a, in, now); err != nil {
+			return Published{}, err
+		}
+		p.Key = key
+		p.list[0] = &p.Acceptance
+		if err := m.store.Accept(ctx, p.list[:]); err != nil {
+			return Published{}, err
+		}
+		if p.Outcome != store.Stale {
+			return m.published(ctx, a, p, in.WithEndpoints)
+		}
+		if a, err = m.reload(ctx, a); err != nil {
+			return Published{}, err
+		}
 	}
-	p.Key = key
-	p.list[0] = &p.Acceptance
-	if err := m.store.Accept(ctx, p.list[:]); err != nil {
-		return Published{}, err
-	}
-	return m.published(ctx, a, p, in.WithEndpoints)
+	return Published{}, errRestless
+}
+
+// matchTries is how often a message is matched before its sender is asked to come again. One more
+// than once is needed when another node, or a change at the same moment, was faster.
+const matchTries = 5
+
+var errRestless = &hark.Error{Code: hark.Unavailable, RetryAfter: time.Second,
+	Detail: "The application's endpoints are being changed faster than messages can be matched to them"}
+
+// reload reads an application again that is not what the directory knows.
+func (m *Manager) reload(ctx context.Context, app *directory.Application) (*directory.Application, error) {
+	m.directory.Forget(app.Ref)
+	return m.directory.ByRef(ctx, app.Ref)
 }
 
 // PublishBatch accepts up to MaxBatch messages in one transaction. A message that is wrong does not
@@ -64,28 +85,17 @@ func (m *Manager) PublishBatch(ctx context.Context, c Caller, app string, ins []
 	if len(ins) == 0 || len(ins) > MaxBatch {
 		return nil, hark.InvalidField(fmt.Sprintf("must have 1 to %d messages", MaxBatch), "body", "messages")
 	}
-	now := moment()
 	results := make([]BatchResult, len(ins))
 	parcels := make([]*parcel, len(ins))
-	accept := make([]*store.Acceptance, 0, len(ins))
+	ins = slices.Clone(ins)
 	for i := range ins {
 		// Each message gets memory of its own. The engine keeps a message while its endpoint is
 		// slow; it must not keep the whole batch with it.
-		in := ins[i]
-		in.Payload, in.RawBody = bytes.Clone(in.Payload), bytes.Clone(in.RawBody)
+		ins[i].Payload, ins[i].RawBody = bytes.Clone(ins[i].Payload), bytes.Clone(ins[i].RawBody)
 		parcels[i] = new(parcel)
-		if results[i].Err = m.pack(parcels[i], a, &in, now); results[i].Err != nil {
-			continue
-		}
-		if key != nil {
-			parcels[i].Key = itemKey(key, i)
-		}
-		accept = append(accept, &parcels[i].Acceptance)
 	}
-	if len(accept) > 0 {
-		if err := m.store.Accept(ctx, accept); err != nil {
-			return nil, err
-		}
+	if a, err = m.acceptBatch(ctx, a, ins, key, parcels, results); err != nil {
+		return nil, err
 	}
 	for i := range results {
 		if results[i].Err == nil {
@@ -93,6 +103,39 @@ func (m *Manager) PublishBatch(ctx context.Context, c Caller, app string, ins []
 		}
 	}
 	return results, nil
+}
+
+// acceptBatch packs and accepts the messages of a batch, again if the application has changed
+// meanwhile: then all of them are stale, or none.
+func (m *Manager) acceptBatch(ctx context.Context, a *directory.Application, ins []PublishIn, key *store.IdempotencyKey,
+	parcels []*parcel, results []BatchResult) (*directory.Application, error) {
+	now := moment()
+	for range matchTries {
+		accept := make([]*store.Acceptance, 0, len(ins))
+		for i := range ins {
+			if results[i].Err = m.pack(parcels[i], a, &ins[i], now); results[i].Err != nil {
+				continue
+			}
+			if key != nil {
+				parcels[i].Key = itemKey(key, i)
+			}
+			accept = append(accept, &parcels[i].Acceptance)
+		}
+		if len(accept) == 0 {
+			return a, nil
+		}
+		if err := m.store.Accept(ctx, accept); err != nil {
+			return nil, err
+		}
+		if accept[0].Outcome != store.Stale {
+			return a, nil
+		}
+		var err error
+		if a, err = m.reload(ctx, a); err != nil {
+			return nil, err
+		}
+	}
+	return nil, errRestless
 }
 
 // itemKey is the idempotency key of one message of a batch.
@@ -130,7 +173,7 @@ func (m *Manager) pack(p *parcel, app *directory.Application, in *PublishIn, now
 	if !deliverAt.IsZero() {
 		due = deliverAt.UnixMilli()
 	}
-	p.EnvironmentID = app.EnvironmentID
+	p.EnvironmentID, p.ConfigVersion = app.EnvironmentID, app.Version
 	p.Message = hark.Message{
 		ID:               hark.NewMessageID(now),
 		ApplicationRef:   app.Ref,

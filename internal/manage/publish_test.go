@@ -55,6 +55,44 @@ func TestPublish_QueuesADeliveryForEveryMatch(t *testing.T) {
 	}
 }
 
+// Another node's change is not announced to this one's directory: here the store is changed beside it.
+func TestPublish_MatchesAnEndpointThatAnotherNodeHasJustMade(t *testing.T) {
+	r := newRig(t)
+	app := r.application(t, "acme")
+	r.publish(t, "acme", PublishIn{Payload: []byte(`{}`)}) // the application is in memory now
+	elsewhere := func() hark.EndpointID {
+		at := time.Now()
+		ep := must[hark.Endpoint](t)(r.store.InsertEndpoint(t.Context(), hark.Endpoint{
+			ID: hark.NewEndpointID(at), ApplicationRef: app.Ref, URL: "https://example.com/hook", CreatedAt: at}))
+		return ep.ID
+	}
+	first := elsewhere()
+	got := r.publish(t, "acme", PublishIn{Payload: []byte(`{}`)})
+	if diff := cmp.Diff([]hark.EndpointID{first}, got.Endpoints); diff != "" {
+		t.Error(diff)
+	}
+	elsewhere()
+	in := PublishIn{EventType: "a.b", Payload: []byte(`{}`), WithEndpoints: true}
+	results := must[[]BatchResult](t)(r.PublishBatch(t.Context(), r.admin, "acme", []PublishIn{in, {}, in}, nil))
+	if results[1].Err == nil || len(results[0].Published.Endpoints) != 2 || len(results[2].Published.Endpoints) != 2 {
+		t.Errorf("batch: %+v", results)
+	}
+	// One that was deleted elsewhere gets nothing any more, and then the application is gone.
+	if err := r.store.DeleteEndpoint(t.Context(), app.Ref, string(first), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.publish(t, "acme", PublishIn{Payload: []byte(`{}`)}); len(got.Endpoints) != 1 || got.Endpoints[0] == first {
+		t.Errorf("after the deletion: %v", got.Endpoints)
+	}
+	if err := r.store.DeleteApplication(t.Context(), r.env.ID, "acme", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	in.Payload = []byte(`{}`)
+	if _, err := r.Publish(t.Context(), r.admin, "acme", &in, nil); hark.CodeOf(err) != hark.NotFound {
+		t.Errorf("to a deleted application: %v, want NotFound", err)
+	}
+}
+
 func TestPublish_ReportsAllThatIsWrongAtOnce(t *testing.T) {
 	r := newRig(t)
 	r.application(t, "acme")

@@ -1,5 +1,5 @@
 // Package store is the contract between Hark and whatever keeps its data. Two stores implement
-// it (sqlite, and PostgreSQL later); the suite in storetest says what both must do.
+// it (sqlite and postgres); the suite in storetest says what both must do.
 //
 // Rules for every method:
 //
@@ -125,6 +125,9 @@ type Acceptance struct {
 	Deliveries    []hark.Delivery // MessageRef not set; Accept sets it
 	// Key, when not nil, is the idempotency key of the request that carries the message.
 	Key *IdempotencyKey
+	// ConfigVersion is the version of the application by which the message was matched; when it is
+	// not the application's version any more, the outcome is Stale. Zero is not compared.
+	ConfigVersion int64
 
 	// Outcome is set by Accept.
 	Outcome Outcome
@@ -148,6 +151,7 @@ const (
 	Repeated                      // the same idempotency key and request came before: Existing is its message
 	KeyReused                     // the same idempotency key came with another request: nothing kept
 	DuplicateEvent                // the application has a message with this event id: Existing; nothing kept
+	Stale                         // the application was changed since ConfigVersion: nothing kept, match it again
 )
 
 // Messages are append only, and dropped by retention.
@@ -209,6 +213,13 @@ type Settlement struct {
 	// Succeeded makes every other queued row of the same message and endpoint go as well: a
 	// resend that worked cancels the retry that was planned.
 	Succeeded bool
+	// Epoch is that of the lease under which the attempt was made (Leases.Held); zero where the
+	// store is one process's own.
+	Epoch int64
+
+	// Fenced is set by Settle when another node delivers for the endpoint now: nothing of the
+	// settlement was kept.
+	Fenced bool
 }
 
 // Queue holds due deliveries: small and hot. A row leaves when its delivery is settled.
@@ -226,7 +237,7 @@ type Queue interface {
 
 // AttemptFilter narrows attempt lists. Zero fields do not.
 type AttemptFilter struct {
-	Status          *hark.AttemptStatus // Sending: failed attempts that will be followed by another
+	Status          *hark.AttemptStatus // of the attempt; in lists of messages, of the delivery
 	StatusCodeClass *int                // 0: no response; 100 … 500
 	EventTypes      []string
 	Channel         string

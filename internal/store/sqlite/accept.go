@@ -90,6 +90,9 @@ ON CONFLICT (hash) DO UPDATE SET fingerprint = excluded.fingerprint, message = e
 func (w *writer) accept(a *acceptance) error {
 	m := &a.Message
 	a.Outcome, a.Existing = store.Accepted, ""
+	if stale, err := w.stale(a); err != nil || stale {
+		return err
+	}
 	ref := w.nextMessage
 	if guarded, err := w.guard(a, ref); err != nil || guarded {
 		return err
@@ -130,6 +133,29 @@ func (w *writer) accept(a *acceptance) error {
 		}
 	}
 	return nil
+}
+
+const versionSQL = `SELECT version FROM application WHERE ref = ? AND deleted_at = 0`
+
+// stale says whether the application was changed since the message was matched.
+func (w *writer) stale(a *acceptance) (bool, error) {
+	if a.ConfigVersion == 0 {
+		return false, nil
+	}
+	app := a.Message.ApplicationRef
+	version, ok := w.versions[app]
+	if !ok {
+		var err error
+		if version, err = w.c.int(versionSQL, app); err != nil {
+			return false, err
+		}
+		w.versions[app] = version
+	}
+	if version == a.ConfigVersion {
+		return false, nil
+	}
+	a.Outcome = store.Stale
+	return true, nil
 }
 
 // guard says whether an idempotency key or an event id stands against a message; if none does,

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	applicationColumns = `SELECT ref, environment, id, uid, name, throttle_rate, metadata, created_at, updated_at, tokens_not_before FROM application `
+	applicationColumns = `SELECT ref, environment, id, uid, name, throttle_rate, metadata, created_at, updated_at, tokens_not_before, version FROM application `
 
 	applicationByIDSQL = applicationColumns + `WHERE environment = ? AND id = ? AND deleted_at = 0`
 
@@ -21,9 +21,11 @@ const (
 	insertApplicationSQL = `INSERT INTO application (environment, id, uid, name, throttle_rate, metadata, created_at, updated_at, tokens_not_before, deleted_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0) RETURNING ref`
 
-	updateApplicationSQL = `UPDATE application SET uid = ?, name = ?, throttle_rate = ?, metadata = ?, updated_at = ?, tokens_not_before = ? WHERE ref = ?`
+	updateApplicationSQL = `UPDATE application SET uid = ?, name = ?, throttle_rate = ?, metadata = ?, updated_at = ?, tokens_not_before = ?, version = version + 1 WHERE ref = ?`
 
-	deleteApplicationSQL = `UPDATE application SET uid = NULL, deleted_at = ? WHERE ref = ?`
+	deleteApplicationSQL = `UPDATE application SET uid = NULL, deleted_at = ?, version = version + 1 WHERE ref = ?`
+
+	bumpApplicationSQL = `UPDATE application SET version = version + 1 WHERE ref = ?`
 
 	deleteApplicationEndpointsSQL = `UPDATE endpoint SET uid = NULL, deleted_at = ? WHERE application = ? AND deleted_at = 0`
 
@@ -39,7 +41,7 @@ WHERE environment = ?1 AND id > ?2 AND id < ?3 AND deleted_at = 0
 func scanApplication(r row) (hark.Application, error) {
 	app := hark.Application{
 		Ref: r.int(0), EnvironmentID: hark.EnvironmentID(r.text(1)), ID: hark.ApplicationID(r.text(2)), UID: r.text(3),
-		Name: r.text(4), ThrottleRate: int(r.int(5)), CreatedAt: r.time(7), UpdatedAt: r.time(8), TokensNotBefore: r.time(9),
+		Name: r.text(4), ThrottleRate: int(r.int(5)), CreatedAt: r.time(7), UpdatedAt: r.time(8), TokensNotBefore: r.time(9), Version: r.int(10),
 	}
 	return app, r.decode(6, &app.Metadata)
 }

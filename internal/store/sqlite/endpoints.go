@@ -75,6 +75,9 @@ func (s *Store) InsertEndpoint(ctx context.Context, ep hark.Endpoint) (hark.Endp
 		if err != nil {
 			return err
 		}
+		if _, err := c.exec(bumpApplicationSQL, ep.ApplicationRef); err != nil {
+			return err
+		}
 		added, err = tryFind(c, s.scanEndpoint, endpointByRefSQL, ref)
 		return err
 	})
@@ -118,6 +121,9 @@ func (s *Store) UpdateEndpoint(ctx context.Context, app hark.Ref, idOrUID string
 			encode(ep.RetrySchedule), string(ep.Ordering), ep.SkipTLSVerify, ep.UpdatedAt, ref); err != nil {
 			return err
 		}
+		if _, err := c.exec(bumpApplicationSQL, app); err != nil {
+			return err
+		}
 		ep, err = tryFind(c, s.scanEndpoint, endpointByRefSQL, ref)
 		return err
 	})
@@ -131,7 +137,10 @@ func (s *Store) DeleteEndpoint(ctx context.Context, app hark.Ref, idOrUID string
 		if err != nil {
 			return err
 		}
-		_, err = c.exec(deleteEndpointSQL, now, ep.Ref)
+		if _, err := c.exec(deleteEndpointSQL, now, ep.Ref); err != nil {
+			return err
+		}
+		_, err = c.exec(bumpApplicationSQL, app)
 		return err
 	})
 	if err == nil {

@@ -29,7 +29,7 @@ CREATE TABLE application (
   created_at    INTEGER NOT NULL,
   updated_at    INTEGER NOT NULL,
   deleted_at    INTEGER NOT NULL
-, tokens_not_before INTEGER NOT NULL DEFAULT 0);
+, tokens_not_before INTEGER NOT NULL DEFAULT 0, version INTEGER NOT NULL DEFAULT 1);
 CREATE UNIQUE INDEX application_id ON application (environment, id);
 CREATE UNIQUE INDEX application_uid ON application (environment, uid) WHERE uid IS NOT NULL;
 

@@ -59,8 +59,9 @@ type writer struct {
 	nextMessage hark.Ref
 	nextAttempt hark.Ref
 	listing
-	firstMessage hark.Ref      // of the transaction
-	accepted     []*acceptance // in the transaction, in the order of their refs
+	firstMessage hark.Ref           // of the transaction
+	accepted     []*acceptance      // in the transaction, in the order of their refs
+	versions     map[hark.Ref]int64 // of applications; forgotten with every change
 	terms        map[string]int64
 	newTerms     []string // of the transaction
 	strays       bool     // there may be rows in stray
@@ -74,6 +75,7 @@ func startWriter(s *Store, c *conn, options Options) (*writer, error) {
 		maxBytes: cmp.Or(options.MaxWaitingBytes, DefaultMaxWaitingBytes),
 		wake:     make(chan struct{}, 1),
 		finished: make(chan struct{}),
+		versions: make(map[hark.Ref]int64),
 		terms:    make(map[string]int64),
 		messages: newBulk(insertMessageSQL, 13, ""),
 		payloads: newBulk(insertPayloadSQL, 3, ""),
@@ -338,6 +340,7 @@ func (w *writer) transact(group []*write) (err error) {
 func (w *writer) rollback(to marks) {
 	w.nextMessage, w.nextAttempt, w.listing.listed = to.nextMessage, to.nextAttempt, to.listed
 	w.strays = true // at worst a look in vain
+	clear(w.versions)
 	for _, text := range w.newTerms {
 		delete(w.terms, text)
 	}
@@ -382,6 +385,7 @@ func (w *writer) isolate(op *write) error {
 		return err
 	}
 	before := w.listing.listed
+	clear(w.versions)
 	if err := op.change(w.c); err != nil {
 		if passing(err) {
 			return err

@@ -42,7 +42,7 @@ func testApplications(t *testing.T, f *fixture) {
 	app, err := f.InsertApplication(f.ctx, given)
 	f.ok(err)
 	want := given
-	want.Ref = app.Ref
+	want.Ref, want.Version = app.Ref, app.Version
 	want.CreatedAt = at.Truncate(time.Millisecond).UTC()
 	want.UpdatedAt = want.CreatedAt
 	f.same("inserted", app, want)
@@ -66,6 +66,7 @@ func testApplications(t *testing.T, f *fixture) {
 	want.TokensNotBefore = at.Add(time.Hour).Truncate(time.Millisecond).UTC()
 	got, err = f.UpdateApplication(f.ctx, f.env, "customer-1", func(a *hark.Application) error { a.TokensNotBefore = want.TokensNotBefore; return nil })
 	f.ok(err)
+	want.Version = got.Version
 	f.same("updated", got, want)
 	_, err = f.UpdateApplication(f.ctx, f.env, "customer-1", func(a *hark.Application) error { a.Name = "lost"; return errAbort })
 	f.same("abort", err, errAbort)

@@ -144,6 +144,72 @@ func testAcceptConcurrently(t *testing.T, f *fixture) {
 	f.same("queued", len(f.queue(ep)), 2)
 }
 
+func testAcceptStale(t *testing.T, f *fixture) {
+	ep := f.newEndpoint(f.app, "e")
+	version := func() int64 {
+		t.Helper()
+		app, err := f.ApplicationByRef(f.ctx, f.app.Ref)
+		f.ok(err)
+		return app.Version
+	}
+	publish := func(what string, version int64, want store.Outcome) {
+		t.Helper()
+		a := f.message("t", ep)
+		a.ConfigVersion = version
+		f.ok(f.Accept(f.ctx, []*store.Acceptance{a}))
+		if a.Outcome != want {
+			t.Errorf("%s: outcome %d, want %d", what, a.Outcome, want)
+		}
+		_, err := f.Message(f.ctx, f.app.Ref, string(a.Message.ID), false)
+		if kept := err == nil; kept != (want == store.Accepted) {
+			t.Errorf("%s: kept: %v", what, err)
+		}
+	}
+	at := version()
+	publish("with the version", at, store.Accepted)
+	publish("without a version", 0, store.Accepted)
+	f.newEndpoint(f.app, "less")
+	at = version()
+	for _, c := range []struct {
+		what   string
+		change func() error
+	}{
+		{"an endpoint more", func() error {
+			_, err := f.InsertEndpoint(f.ctx, hark.Endpoint{ID: hark.NewEndpointID(f.tick()), ApplicationRef: f.app.Ref})
+			return err
+		}},
+		{"an endpoint changed", func() error {
+			_, err := f.UpdateEndpoint(f.ctx, f.app.Ref, "e", func(e *hark.Endpoint) error { e.Paused = true; return nil })
+			return err
+		}},
+		{"an endpoint less", func() error { return f.DeleteEndpoint(f.ctx, f.app.Ref, "less", f.tick()) }},
+		{"the application changed", func() error {
+			_, err := f.UpdateApplication(f.ctx, f.env, "app", func(a *hark.Application) error { a.ThrottleRate++; return nil })
+			return err
+		}},
+	} {
+		f.ok(c.change())
+		publish("after "+c.what, at, store.Stale)
+		if now := version(); now <= at {
+			t.Errorf("after %s: version %d came after %d", c.what, now, at)
+		}
+		at = version()
+		publish("matched again after "+c.what, at, store.Accepted)
+	}
+	_, err := f.UpdateEndpoint(f.ctx, f.app.Ref, "e", func(*hark.Endpoint) error { return errAbort })
+	f.same("abort", err, errAbort)
+	publish("after a change that was aborted", at, store.Accepted)
+
+	// In one call only those are left out, and a guard of theirs is not used up.
+	stale, fresh := f.message("t", ep), f.message("t", ep)
+	stale.ConfigVersion, stale.Message.EventID = at-1, "ev"
+	fresh.ConfigVersion, fresh.Message.EventID = at, "ev"
+	f.ok(f.Accept(f.ctx, []*store.Acceptance{stale, fresh}))
+	f.same("outcomes", []store.Outcome{stale.Outcome, fresh.Outcome}, []store.Outcome{store.Stale, store.Accepted})
+	f.ok(f.DeleteApplication(f.ctx, f.env, "app", f.tick()))
+	publish("to a deleted application", at, store.Stale)
+}
+
 func testOnQueued(t *testing.T, f *fixture) {
 	f.Store = f.open(t, t.TempDir())
 	f.env = f.newEnvironment("live")

@@ -39,6 +39,7 @@ func Run(t *testing.T, open Open) {
 		{"Accept", testAccept},
 		{"AcceptGuards", testAcceptGuards},
 		{"AcceptConcurrently", testAcceptConcurrently},
+		{"AcceptStale", testAcceptStale},
 		{"OnQueued", testOnQueued},
 		{"MessageIsolation", testMessageIsolation},
 		{"ListMessages", testListMessages},

@@ -182,7 +182,11 @@ func testUpkeep(t *testing.T, f *fixture) {
 	}
 	dir := t.TempDir()
 	path := filepath.Join(dir, "hark.db")
-	f.ok(f.Backup(f.ctx, path))
+	err = f.Backup(f.ctx, path)
+	if hark.CodeOf(err) == hark.NotImplemented {
+		return // the database has tools of its own for that
+	}
+	f.ok(err)
 	if err := f.Backup(f.ctx, path); err == nil {
 		t.Error("a backup overwrote a file")
 	}
