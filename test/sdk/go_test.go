@@ -292,7 +292,7 @@ func goAttempts(t *testing.T, c *goClient) {
 		}
 		return nil
 	})
-	if bad == nil || bad.ResponseStatusCode != 500 || bad.Response != "thank you" || bad.StatusText != models.MESSAGESTATUSTEXT_SENDING {
+	if bad == nil || bad.ResponseStatusCode != 500 || bad.Response != "thank you" || bad.StatusText != models.MESSAGESTATUSTEXT_FAIL {
 		t.Fatalf("the failed attempt is %+v", bad)
 	}
 	if page := must(c.MessageAttempt.ListByEndpoint(ctx, "shop", "one", &svix.MessageAttemptListByEndpointOptions{Status: ptr(models.MESSAGESTATUS_SUCCESS)}))(t); len(page.Data) < 2 {
