@@ -73,10 +73,16 @@ func (s *Store) Attempt(ctx context.Context, app, message hark.Ref, id hark.Atte
 // AttemptsByEndpoint lists an endpoint's attempts, newest first.
 func (s *Store) AttemptsByEndpoint(ctx context.Context, endpoint hark.Ref, filter store.AttemptFilter, page store.Page) ([]hark.Attempt, error) {
 	up, down := endpointAttemptsUpSQL, endpointAttemptsDnSQL
-	if filter.Status != nil && *filter.Status != hark.Succeeded {
+	if onlyFailures(&filter) {
 		up, down = endpointFailuresUpSQL, endpointFailuresDnSQL // few among millions of successes
 	}
 	return s.listAttempts(ctx, endpoint, filter, page, up, down)
+}
+
+// onlyFailures says that no success can pass the filter: only a 2xx is one.
+func onlyFailures(filter *store.AttemptFilter) bool {
+	return filter.Status != nil && *filter.Status != hark.Succeeded ||
+		filter.StatusCodeClass != nil && *filter.StatusCodeClass != 200
 }
 
 // AttemptsByMessage lists a message's attempts, newest first.
