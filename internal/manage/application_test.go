@@ -50,7 +50,7 @@ func TestPatchApplication_ChangesWhatIsSet(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := must[hark.Application](t)(r.PatchApplication(ctx, r.admin, "u", ApplicationPatch{UID: Null[string](), Metadata: Null[map[string]string]()}))
-	app.UID, app.Metadata, app.UpdatedAt = "", map[string]string{}, got.UpdatedAt
+	app.UID, app.Metadata, app.UpdatedAt, app.Version = "", map[string]string{}, got.UpdatedAt, app.Version+1
 	app.CreatedAt = got.CreatedAt
 	if diff := cmp.Diff(app, got); diff != "" {
 		t.Error(diff)
