@@ -1,0 +1,134 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/store"
+)
+
+// acceptance is a store.Acceptance made ready for a writer.
+type acceptance struct {
+	*store.Acceptance
+	ref            hark.Ref
+	id             hark.KSUID
+	day            int64
+	channels, tags string // JSON, or ""
+	matched        []byte
+}
+
+// Accept keeps messages and queues their deliveries.
+func (s *Store) Accept(ctx context.Context, accept []*store.Acceptance) error {
+	if len(accept) == 0 {
+		return nil
+	}
+	op := &write{accept: make([]acceptance, len(accept)), items: len(accept)}
+	for i, a := range accept {
+		p, err := prepareAcceptance(a)
+		if err != nil {
+			return err
+		}
+		op.accept[i] = p
+		op.bytes += len(a.Message.Payload) + len(a.Message.RawBody) + 512
+	}
+	return s.writers.submit(ctx, op)
+}
+
+func prepareAcceptance(a *store.Acceptance) (acceptance, error) {
+	m := &a.Message
+	id, err := hark.ParseID(string(m.ID), hark.MessagePrefix)
+	if err != nil {
+		return acceptance{}, fmt.Errorf("accept message %q: %w", m.ID, err)
+	}
+	p := acceptance{Acceptance: a, id: id, day: dayOf(id), matched: encodeRefs(m.Matched)}
+	if m.Channels != nil {
+		p.channels = mustJSON(m.Channels)
+	}
+	if m.Tags != nil {
+		p.tags = mustJSON(m.Tags)
+	}
+	return p, nil
+}
+
+const (
+	insertMessagesSQL = `INSERT INTO message (ref, application, created_at, deliver_at, payload_expires_at, expunged, id, event_type, event_id, channels, tags, matched)
+SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[], $7::bytea[], $8::text[], $9::text[],
+  $10::text[], $11::text[], $12::bytea[])`
+
+	insertPayloadsSQL = `INSERT INTO payload (message, body, raw)
+SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[])`
+
+	insertExpiriesSQL = `INSERT INTO payload_expiry (expires_at, message)
+SELECT * FROM unnest($1::bigint[], $2::bigint[])`
+
+	insertQueueSQL = `INSERT INTO queue (shard, manual, attempts, endpoint, due, message, retry_at, line)
+SELECT * FROM unnest($1::smallint[], $2::smallint[], $3::integer[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
+ON CONFLICT DO NOTHING`
+
+	enqueueSQL = insertQueueSQL + ` RETURNING endpoint, due, message`
+)
+
+// accept adds a message's rows.
+func (t *tables) accept(a *acceptance) {
+	m := &a.Message
+	m.Ref = a.ref
+	expunged := m.Payload == nil && m.RawBody == nil
+	c := t.messages.columns
+	c[0].int8(a.ref)
+	c[1].int8(m.ApplicationRef)
+	c[2].int8(millis(m.CreatedAt))
+	c[3].int8(millis(m.DeliverAt))
+	c[4].int8(millis(m.PayloadExpiresAt))
+	c[5].bool(expunged)
+	c[6].bytes(a.id[:])
+	c[7].text(m.EventType)
+	c[8].word(m.EventID)
+	c[9].word(a.channels)
+	c[10].word(a.tags)
+	c[11].bytes(a.matched)
+	if !expunged {
+		c := t.payloads.columns
+		c[0].int8(a.ref)
+		c[1].bytes(m.Payload)
+		c[2].bytes(m.RawBody)
+		if !m.PayloadExpiresAt.IsZero() {
+			t.expiries.columns[0].int8(millis(m.PayloadExpiresAt))
+			t.expiries.columns[1].int8(a.ref)
+		}
+	}
+	for i := range a.Deliveries {
+		d := &a.Deliveries[i]
+		d.MessageRef, d.ApplicationRef = a.ref, m.ApplicationRef
+		t.queue.queue(d)
+	}
+}
+
+// queue adds a queue row to a table of them.
+func (t *table) queue(d *hark.Delivery) {
+	c := t.columns
+	c[0].int2(int64(store.ShardOf(d.EndpointRef)))
+	c[1].int2(int64(d.Trigger))
+	c[2].int4(int64(min(d.Attempts, math.MaxInt32)))
+	c[3].int8(d.EndpointRef)
+	c[4].int8(d.Due)
+	c[5].int8(d.MessageRef)
+	c[6].int8(d.RetryAt)
+	c[7].int8(int64(d.Line))
+}
+
+// appendQueued adds the deliveries of an accepted message, as the hook gets them.
+func (a *acceptance) appendQueued(queued []hark.Delivery) []hark.Delivery {
+	if a.Outcome != store.Accepted || len(a.Deliveries) == 0 {
+		return queued
+	}
+	message := a.Message // a copy: the acceptance is the caller's to reuse
+	for _, d := range a.Deliveries {
+		if d.Message == nil || d.Message == &a.Message {
+			d.Message = &message
+		}
+		queued = append(queued, d)
+	}
+	return queued
+}

@@ -1,0 +1,355 @@
+package postgres
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/store"
+)
+
+// state is what became of a message at an endpoint.
+type state struct {
+	status   hark.AttemptStatus
+	next     time.Time // of the queue row; zero without one
+	attempts int64
+	queued   bool
+}
+
+const deliveryStatesSQL = `SELECT d.message, d.endpoint,
+  (SELECT count(*) FROM attempt a WHERE a.message = d.message AND a.endpoint = d.endpoint),
+  EXISTS (SELECT 1 FROM attempt a WHERE a.message = d.message AND a.endpoint = d.endpoint AND a.status = 0),
+  (SELECT a.next_attempt FROM attempt a WHERE a.message = d.message AND a.endpoint = d.endpoint ORDER BY a.id DESC LIMIT 1),
+  (SELECT min(greatest(q.due, q.retry_at)) FROM queue q WHERE q.message = d.message AND q.endpoint = d.endpoint
+     AND EXISTS (SELECT 1 FROM endpoint e WHERE e.ref = d.endpoint AND e.deleted_at = 0))
+FROM unnest($1::bigint[], $2::bigint[]) AS d (message, endpoint)`
+
+// delivery names a delivery: a message at an endpoint.
+type delivery struct{ message, endpoint hark.Ref }
+
+// deliveryStates derives deliveries' states from their attempts and their queue rows.
+func deliveryStates(c *conn, deliveries []delivery) (map[delivery]state, error) {
+	states := make(map[delivery]state, len(deliveries))
+	if len(deliveries) == 0 {
+		return states, nil
+	}
+	messages, endpoints := make([]hark.Ref, len(deliveries)), make([]hark.Ref, len(deliveries))
+	for i, d := range deliveries {
+		messages[i], endpoints[i] = d.message, d.endpoint
+	}
+	err := c.query(func(r row) error {
+		st := state{attempts: r.int(2), queued: !r.null(5), next: r.time(5)}
+		succeeded, planned := r.bool(3), r.int(4) != 0
+		switch {
+		case succeeded:
+			st.status = hark.Succeeded
+		case st.queued && st.attempts == 0:
+			st.status = hark.Pending
+		case st.queued:
+			st.status = hark.Sending
+		case st.attempts == 0 || planned:
+			st.status = hark.Canceled
+		default:
+			st.status = hark.Failed
+		}
+		states[delivery{r.int(0), r.int(1)}] = st
+		return nil
+	}, deliveryStatesSQL, messages, endpoints)
+	return states, err
+}
+
+// statesAt is deliveryStates of many messages at one endpoint, by message.
+func statesAt(c *conn, endpoint hark.Ref, messages []hark.Ref) (map[hark.Ref]state, error) {
+	deliveries := make([]delivery, len(messages))
+	for i, ref := range messages {
+		deliveries[i] = delivery{ref, endpoint}
+	}
+	found, err := deliveryStates(c, deliveries)
+	states := make(map[hark.Ref]state, len(found))
+	for d, st := range found {
+		states[d.message] = st
+	}
+	return states, err
+}
+
+const (
+	// Of an endpoint with few attempts: all of them, through the index alone.
+	attemptedFew = `SELECT m.ref
+FROM (SELECT DISTINCT message FROM attempt WHERE endpoint = $1) d
+JOIN message m ON m.ref = d.message
+WHERE m.id > $2 AND m.id < $3` + attemptedFilter
+
+	// Of an endpoint with many: the application's messages in order, of which many are wanted.
+	attemptedMany = `SELECT m.ref
+FROM message m
+WHERE m.application = (SELECT application FROM endpoint WHERE ref = $1) AND m.id > $2 AND m.id < $3` + attemptedFilter
+
+	// Of deliveries that are no success, all have a failure.
+	attemptedFailed = `SELECT m.ref
+FROM (SELECT DISTINCT message FROM attempt WHERE endpoint = $1 AND status <> 0) d
+JOIN message m ON m.ref = d.message
+WHERE m.id > $2 AND m.id < $3` + attemptedFilter
+
+	attemptedFilter = `
+  AND EXISTS (SELECT 1 FROM attempt a
+    WHERE a.message = m.ref AND a.endpoint = $1` + attemptFilter + `)
+  AND m.created_at >= $10 AND m.created_at < $11 AND m.ref >= $12 AND m.ref < $13
+ORDER BY m.id `
+
+	attemptedFewUpSQL      = attemptedFew + `ASC LIMIT $4`
+	attemptedFewDownSQL    = attemptedFew + `DESC LIMIT $4`
+	attemptedManyUpSQL     = attemptedMany + `ASC LIMIT $4`
+	attemptedManyDownSQL   = attemptedMany + `DESC LIMIT $4`
+	attemptedFailedUpSQL   = attemptedFailed + `ASC LIMIT $4`
+	attemptedFailedDownSQL = attemptedFailed + `DESC LIMIT $4`
+
+	countAttemptsSQL = `SELECT count(*) FROM (SELECT 1 FROM attempt WHERE endpoint = $1 LIMIT $2) AS a`
+
+	countFailuresSQL = `SELECT count(*) FROM (SELECT 1 FROM attempt
+WHERE endpoint = $1 AND status <> 0 LIMIT $2) AS a`
+)
+
+// fewAttempts are read and sorted as a whole, in some 20 ms.
+const fewAttempts = 8_000
+
+// refRange is a part of the messages that an endpoint has attempts of, in the order of their ids.
+type refRange struct {
+	low, high []byte // exclusive
+	down      bool
+	from, to  int64 // created in [from, to), milliseconds
+}
+
+// attempted reads the refs of messages that an endpoint has attempts of. The filter's status is
+// not looked at here, it is the delivery's.
+func attempted(c *conn, endpoint hark.Ref, filter *store.AttemptFilter, r refRange, limit int) ([]hark.Ref, error) {
+	args := append([]any{endpoint, r.low, r.high, limit}, filterArgs(filter)...)
+	args[4] = nil
+	first, end := refsBetween(r.low, r.high)
+	args = append(args, r.from, r.to, first, end)
+	if filter.Status != nil && *filter.Status != hark.Succeeded {
+		n, err := c.int(countFailuresSQL, endpoint, fewAttempts)
+		if err != nil {
+			return nil, err
+		}
+		if n < fewAttempts {
+			return collect(c, scanRef, pick(r.down, attemptedFailedUpSQL, attemptedFailedDownSQL), args...)
+		}
+	}
+	n, err := c.int(countAttemptsSQL, endpoint, fewAttempts)
+	if err != nil {
+		return nil, err
+	}
+	if n < fewAttempts {
+		return collect(c, scanRef, pick(r.down, attemptedFewUpSQL, attemptedFewDownSQL), args...)
+	}
+	return collect(c, scanRef, pick(r.down, attemptedManyUpSQL, attemptedManyDownSQL), args...)
+}
+
+// newRange is everything of the span, behind the message with the ref after.
+func newRange(c *conn, after hark.Ref, from, to int64) (refRange, error) {
+	r := refRange{low: []byte{}, high: lastID(), from: from, to: to}
+	if after == 0 {
+		return r, nil
+	}
+	return r, r.goOn(c, after)
+}
+
+// goOn narrows the range to what is behind a message.
+func (r *refRange) goOn(c *conn, ref hark.Ref) error {
+	id, err := idOfMessage(c, ref)
+	r.startAt(id)
+	return err
+}
+
+func (r *refRange) startAt(id []byte) {
+	if r.down {
+		r.high = id
+	} else {
+		r.low = id
+	}
+}
+
+// exclusive are the bounds of filter's times, which are exclusive both.
+func exclusive(filter *store.AttemptFilter) (from, to int64) {
+	return lowerBound(filter.After) + 1, upperBound(filter.Before)
+}
+
+// AttemptedMessages lists the messages that an endpoint has attempts of, newest first.
+func (s *Store) AttemptedMessages(ctx context.Context, endpoint hark.Ref, filter store.AttemptFilter, withPayload bool, page store.Page) (all []store.EndpointMessage, err error) {
+	from, to := exclusive(&filter)
+	r := refRange{low: []byte{}, high: lastID(), down: !page.Backward && (!filter.OldestFirst || page.From != ""), from: from, to: to}
+	if page.From != "" {
+		id, err := hark.ParseID(page.From, hark.MessagePrefix)
+		if err != nil {
+			return nil, badIterator()
+		}
+		r.startAt(id[:])
+	}
+	err = s.view(ctx, func(c *conn) error {
+		all = nil
+		for len(all) < page.Limit {
+			refs, err := attempted(c, endpoint, &filter, r, page.Limit)
+			if err != nil {
+				return err
+			}
+			if all, err = appendAttempted(c, all, endpoint, refs, &filter, withPayload, page.Limit); err != nil {
+				return err
+			}
+			if len(refs) < page.Limit {
+				return nil
+			}
+			if err := r.goOn(c, refs[len(refs)-1]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return turned(all, !r.down), err
+}
+
+func appendAttempted(c *conn, all []store.EndpointMessage, endpoint hark.Ref, refs []hark.Ref, filter *store.AttemptFilter, withPayload bool, limit int) ([]store.EndpointMessage, error) {
+	states, err := statesAt(c, endpoint, refs)
+	if err != nil {
+		return nil, err
+	}
+	wanted := make([]hark.Ref, 0, len(refs))
+	for _, ref := range refs {
+		if len(all)+len(wanted) < limit && (filter.Status == nil || *filter.Status == states[ref].status) {
+			wanted = append(wanted, ref)
+		}
+	}
+	messages, err := collect(c, scanMessage, messagesByRefSQL, wanted)
+	if err != nil {
+		return nil, err
+	}
+	if withPayload {
+		if err := loadPayloads(c, messages, itself); err != nil {
+			return nil, err
+		}
+	}
+	for _, m := range inOrder(messages, wanted, func(m *hark.Message) hark.Ref { return m.Ref }) {
+		st := states[m.Ref]
+		all = append(all, store.EndpointMessage{Message: m, Status: st.status, NextAttempt: st.next})
+	}
+	return all, nil
+}
+
+const (
+	attemptedEndpoints = endpointColumns + `
+WHERE endpoint.ref IN (SELECT endpoint FROM attempt WHERE message = $1) AND endpoint.id > $2 AND endpoint.id < $3
+`
+	attemptedEndpointsUpSQL   = attemptedEndpoints + `ORDER BY endpoint.id ASC LIMIT $4`
+	attemptedEndpointsDownSQL = attemptedEndpoints + `ORDER BY endpoint.id DESC LIMIT $4`
+)
+
+// AttemptedEndpoints lists the endpoints that a message has attempts at.
+func (s *Store) AttemptedEndpoints(ctx context.Context, message hark.Ref, page store.Page) (all []store.MessageEndpoint, err error) {
+	p := pageOfText(page)
+	err = s.view(ctx, func(c *conn) error {
+		all = nil
+		eps, err := collect(c, s.scanEndpoint, pick(p.down, attemptedEndpointsUpSQL, attemptedEndpointsDownSQL), message, p.low, p.high, p.limit)
+		if err != nil {
+			return err
+		}
+		deliveries := make([]delivery, len(eps))
+		for i, ep := range eps {
+			deliveries[i] = delivery{message, ep.Ref}
+		}
+		states, err := deliveryStates(c, deliveries)
+		if err != nil {
+			return err
+		}
+		for i, ep := range eps {
+			st := states[deliveries[i]]
+			all = append(all, store.MessageEndpoint{Endpoint: ep, Status: st.status, NextAttempt: st.next})
+		}
+		return nil
+	})
+	return turned(all, p.turn), err
+}
+
+const matchedSQL = `SELECT matched FROM message WHERE ref = $1`
+
+// DeliveryStates says what became of a message at each of the endpoints. Those that it was
+// neither sent to nor queued for are left out.
+func (s *Store) DeliveryStates(ctx context.Context, message hark.Ref, endpoints []hark.Ref) (states map[hark.Ref]store.MessageEndpoint, err error) {
+	err = s.view(ctx, func(c *conn) error {
+		states = make(map[hark.Ref]store.MessageEndpoint, len(endpoints))
+		var matched []hark.Ref
+		if _, err := c.one(func(r row) error { matched = decodeRefs(r.blob(0)); return nil }, matchedSQL, message); err != nil {
+			return err
+		}
+		deliveries := make([]delivery, len(endpoints))
+		for i, ref := range endpoints {
+			deliveries[i] = delivery{message, ref}
+		}
+		found, err := deliveryStates(c, deliveries)
+		if err != nil {
+			return err
+		}
+		eps, err := collect(c, s.scanEndpoint, endpointsByRefSQL, endpoints)
+		if err != nil {
+			return err
+		}
+		for _, ep := range eps {
+			st := found[delivery{message, ep.Ref}]
+			if st.attempts > 0 || st.queued || slices.Contains(matched, ep.Ref) {
+				states[ep.Ref] = store.MessageEndpoint{Endpoint: ep, Status: st.status, NextAttempt: st.next}
+			}
+		}
+		return nil
+	})
+	return states, err
+}
+
+// The pages for replays. Each call looks at no more than limit messages.
+
+// Failed pages through messages whose delivery to the endpoint failed for good or was canceled.
+func (s *Store) Failed(ctx context.Context, endpoint hark.Ref, since, until time.Time, after hark.Ref, limit int) (refs []hark.Ref, next hark.Ref, err error) {
+	failed := hark.Failed
+	return s.selectRefs(ctx, endpoint, limit, func(c *conn) ([]hark.Ref, error) {
+		r, err := newRange(c, after, lowerBound(since), upperBound(until))
+		if err != nil {
+			return nil, err
+		}
+		return attempted(c, endpoint, &store.AttemptFilter{Status: &failed}, r, limit)
+	}, func(st state) bool { return st.status == hark.Failed || st.status == hark.Canceled })
+}
+
+// Missing pages through messages that were never attempted or queued at the endpoint.
+func (s *Store) Missing(ctx context.Context, app, endpoint hark.Ref, since, until time.Time, after hark.Ref, limit int) (refs []hark.Ref, next hark.Ref, err error) {
+	return s.selectRefs(ctx, endpoint, limit, func(c *conn) ([]hark.Ref, error) {
+		return walkMessages(c, app, after, span{since, until}, limit)
+	}, func(st state) bool { return st.attempts == 0 && !st.queued })
+}
+
+// Attempted pages through messages that the endpoint has attempts of.
+func (s *Store) Attempted(ctx context.Context, endpoint hark.Ref, filter store.AttemptFilter, after hark.Ref, limit int) (refs []hark.Ref, next hark.Ref, err error) {
+	from, to := exclusive(&filter)
+	return s.selectRefs(ctx, endpoint, limit, func(c *conn) ([]hark.Ref, error) {
+		r, err := newRange(c, after, from, to)
+		if err != nil {
+			return nil, err
+		}
+		return attempted(c, endpoint, &filter, r, limit)
+	}, func(st state) bool { return filter.Status == nil || st.status == *filter.Status })
+}
+
+func (s *Store) selectRefs(ctx context.Context, endpoint hark.Ref, limit int, candidates func(*conn) ([]hark.Ref, error), wanted func(state) bool) (refs []hark.Ref, next hark.Ref, err error) {
+	err = s.view(ctx, func(c *conn) error {
+		some, err := candidates(c)
+		if err != nil {
+			return err
+		}
+		states, err := statesAt(c, endpoint, some)
+		if err != nil {
+			return err
+		}
+		refs = slices.DeleteFunc(slices.Clone(some), func(ref hark.Ref) bool { return !wanted(states[ref]) })
+		next = goOn(some, limit)
+		return nil
+	})
+	slices.Sort(refs)
+	return refs, next, err
+}

@@ -1,0 +1,74 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/harkhq/hark"
+)
+
+const (
+	insertEnvironmentSQL = `INSERT INTO environment (id, name, created_at, retention) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`
+
+	updateEnvironmentSQL = `UPDATE environment SET name = $1, retention = $2 WHERE id = $3`
+
+	environmentSQL = `SELECT id, name, created_at, retention FROM environment WHERE id = $1`
+
+	listEnvironmentsSQL = `SELECT id, name, created_at, retention FROM environment ORDER BY created_at, id`
+)
+
+func scanEnvironment(r row) hark.Environment {
+	return hark.Environment{ID: hark.EnvironmentID(r.text(0)), Name: r.text(1), CreatedAt: r.time(2), Retention: duration(r.int(3))}
+}
+
+// InsertEnvironment adds an environment.
+func (s *Store) InsertEnvironment(ctx context.Context, env hark.Environment) error {
+	return s.configure(ctx, func(c *conn) (hark.Ref, error) {
+		n, err := c.exec(insertEnvironmentSQL, string(env.ID), env.Name, env.CreatedAt, int64(env.Retention))
+		if err == nil && n == 0 {
+			err = conflict("An environment with this id already exists", string(env.ID))
+		}
+		return 0, err
+	})
+}
+
+// UpdateEnvironment changes an environment.
+func (s *Store) UpdateEnvironment(ctx context.Context, id hark.EnvironmentID, change func(*hark.Environment) error) (hark.Environment, error) {
+	var env hark.Environment
+	err := s.configure(ctx, func(c *conn) (_ hark.Ref, err error) {
+		if env, err = findEnvironment(c, id); err != nil {
+			return 0, err
+		}
+		if err := change(&env); err != nil {
+			return 0, err
+		}
+		if _, err := c.exec(updateEnvironmentSQL, env.Name, int64(env.Retention), string(id)); err != nil {
+			return 0, err
+		}
+		env, err = findEnvironment(c, id)
+		return 0, err
+	})
+	return env, err
+}
+
+// Environment finds an environment.
+func (s *Store) Environment(ctx context.Context, id hark.EnvironmentID) (hark.Environment, error) {
+	var env hark.Environment
+	err := s.read(ctx, func(c *conn) (err error) {
+		env, err = findEnvironment(c, id)
+		return err
+	})
+	return env, err
+}
+
+func findEnvironment(c *conn, id hark.EnvironmentID) (env hark.Environment, err error) {
+	return find(c, scanEnvironment, environmentSQL, string(id))
+}
+
+// ListEnvironments lists all environments, oldest first.
+func (s *Store) ListEnvironments(ctx context.Context) (envs []hark.Environment, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		envs = nil
+		return c.query(func(r row) error { envs = append(envs, scanEnvironment(r)); return nil }, listEnvironmentsSQL)
+	})
+	return envs, err
+}

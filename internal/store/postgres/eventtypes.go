@@ -1,0 +1,103 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/store"
+)
+
+const (
+	eventTypeColumns = `SELECT environment, name, description, group_name, archived, deprecated, schemas, feature_flags, created_at, updated_at
+FROM event_type `
+
+	eventTypeSQL = eventTypeColumns + `WHERE environment = $1 AND name = $2`
+
+	insertEventTypeSQL = `INSERT INTO event_type (environment, name, description, group_name, archived, deprecated, schemas, feature_flags, created_at, updated_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING`
+
+	updateEventTypeSQL = `UPDATE event_type SET description = $1, group_name = $2, archived = $3, deprecated = $4, schemas = $5, feature_flags = $6, updated_at = $7
+WHERE environment = $8 AND name = $9`
+
+	deleteEventTypeSQL = `DELETE FROM event_type WHERE environment = $1 AND name = $2`
+
+	listEventTypes = eventTypeColumns + `
+WHERE environment = $1 AND name > $2 AND name < $3
+  AND ($4::boolean OR NOT archived)
+  AND ($5::text IS NULL OR feature_flags IS NULL OR feature_flags = '[]'
+    OR EXISTS (SELECT 1 FROM jsonb_array_elements_text(feature_flags::jsonb) AS f (flag) WHERE $5::jsonb @> to_jsonb(f.flag)))
+`
+	listEventTypesUpSQL   = listEventTypes + `ORDER BY name ASC LIMIT $6`
+	listEventTypesDownSQL = listEventTypes + `ORDER BY name DESC LIMIT $6`
+)
+
+func scanEventType(r row) (hark.EventType, error) {
+	et := hark.EventType{
+		EnvironmentID: hark.EnvironmentID(r.text(0)), Name: r.text(1), Description: r.text(2), GroupName: r.text(3),
+		Archived: r.bool(4), Deprecated: r.bool(5), Schemas: r.raw(6), CreatedAt: r.time(8), UpdatedAt: r.time(9),
+	}
+	return et, r.decode(7, &et.FeatureFlags)
+}
+
+// InsertEventType adds an event type.
+func (s *Store) InsertEventType(ctx context.Context, et hark.EventType) error {
+	return s.configure(ctx, func(c *conn) (hark.Ref, error) {
+		n, err := c.exec(insertEventTypeSQL, string(et.EnvironmentID), et.Name, et.Description, et.GroupName, et.Archived, et.Deprecated,
+			encodeRaw(et.Schemas), encode(et.FeatureFlags), et.CreatedAt, et.UpdatedAt)
+		if err == nil && n == 0 {
+			err = &hark.Error{Code: hark.EventTypeExists, Detail: "An event type with this name already exists", Existing: et.Name}
+		}
+		return 0, err
+	})
+}
+
+// UpdateEventType changes an event type.
+func (s *Store) UpdateEventType(ctx context.Context, env hark.EnvironmentID, name string, change func(*hark.EventType) error) (hark.EventType, error) {
+	var et hark.EventType
+	err := s.configure(ctx, func(c *conn) (_ hark.Ref, err error) {
+		if et, err = tryFind(c, scanEventType, eventTypeSQL, string(env), name); err != nil {
+			return 0, err
+		}
+		if err := change(&et); err != nil {
+			return 0, err
+		}
+		if _, err := c.exec(updateEventTypeSQL, et.Description, et.GroupName, et.Archived, et.Deprecated,
+			encodeRaw(et.Schemas), encode(et.FeatureFlags), et.UpdatedAt, string(env), name); err != nil {
+			return 0, err
+		}
+		et, err = tryFind(c, scanEventType, eventTypeSQL, string(env), name)
+		return 0, err
+	})
+	return et, err
+}
+
+// DeleteEventType removes an event type for good.
+func (s *Store) DeleteEventType(ctx context.Context, env hark.EnvironmentID, name string) error {
+	return s.configure(ctx, func(c *conn) (hark.Ref, error) {
+		n, err := c.exec(deleteEventTypeSQL, string(env), name)
+		if err == nil && n == 0 {
+			err = hark.ErrNotFound
+		}
+		return 0, err
+	})
+}
+
+// EventType finds an event type.
+func (s *Store) EventType(ctx context.Context, env hark.EnvironmentID, name string) (et hark.EventType, err error) {
+	err = s.read(ctx, func(c *conn) (err error) {
+		et, err = tryFind(c, scanEventType, eventTypeSQL, string(env), name)
+		return err
+	})
+	return et, err
+}
+
+// ListEventTypes lists the event types of an environment by name.
+func (s *Store) ListEventTypes(ctx context.Context, env hark.EnvironmentID, filter store.EventTypeFilter, page store.Page) (ets []hark.EventType, err error) {
+	p := pageOfText(page)
+	err = s.read(ctx, func(c *conn) (err error) {
+		ets, err = collect(c, scanEventType, pick(p.down, listEventTypesUpSQL, listEventTypesDownSQL),
+			string(env), p.low, p.high, filter.IncludeArchived, encode(filter.Flags), p.limit)
+		return err
+	})
+	return turned(ets, p.turn), err
+}

@@ -1,0 +1,209 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/store"
+)
+
+const (
+	attemptColumns = `SELECT a.id, e.application, a.message, a.endpoint, m.id, e.id, m.event_type, a.url, a.number, a.manual, a.status,
+  a.status_code, a.error, a.started_at, a.duration, a.dns, a.connect, a.tls, a.first_byte, a.next_attempt, a.response
+`
+	attemptJoins = `
+JOIN endpoint e ON e.ref = a.endpoint
+LEFT JOIN message m ON m.ref = a.message
+`
+	attemptSQL = attemptColumns + `FROM attempt a` + attemptJoins + `WHERE a.message = $1 AND e.application = $2 AND a.id = $3`
+
+	// Parameters of the attempts' filter are $5 and up; $4 is the limit.
+	attemptFilter = `
+  AND ($5::smallint IS NULL OR a.status = $5)
+  AND ($6::integer IS NULL OR a.status_code / 100 * 100 = $6)
+  AND ($7::text[] IS NULL OR m.event_type = ANY ($7))
+  AND ($8::text = '' OR m.channels::jsonb @> to_jsonb($8::text))
+  AND ($9::text = '' OR m.tags::jsonb @> to_jsonb($9::text))
+`
+	attemptTimes = `
+  AND a.started_at > $10 AND a.started_at < $11 AND ($12::bigint = 0 OR a.endpoint = $12)
+`
+	attemptRange = `AND a.id > $2 AND a.id < $3` + attemptFilter + attemptTimes
+
+	// An attempt is never older than its message: the days behind need not be read.
+	ofEndpoint             = attemptColumns + `FROM attempt a` + attemptJoins + `WHERE a.endpoint = $1 AND a.message < $13 ` + attemptRange
+	endpointAttemptsUpSQL  = ofEndpoint + `ORDER BY a.id ASC LIMIT $4`
+	endpointAttemptsDnSQL  = ofEndpoint + `ORDER BY a.id DESC LIMIT $4`
+	failuresOfEndpoint     = attemptColumns + `FROM attempt a` + attemptJoins + `WHERE a.endpoint = $1 AND a.status <> 0 AND a.message < $13 ` + attemptRange
+	endpointFailuresUpSQL  = failuresOfEndpoint + `ORDER BY a.id ASC LIMIT $4`
+	endpointFailuresDnSQL  = failuresOfEndpoint + `ORDER BY a.id DESC LIMIT $4`
+	ofMessage              = attemptColumns + `FROM attempt a` + attemptJoins + `WHERE a.message = $1 AND a.message < $13 ` + attemptRange
+	messageAttemptsUpSQL   = ofMessage + `ORDER BY a.id ASC LIMIT $4`
+	messageAttemptsDownSQL = ofMessage + `ORDER BY a.id DESC LIMIT $4`
+)
+
+func scanAttempt(r row) (hark.Attempt, error) {
+	return hark.Attempt{
+		ID: hark.AttemptID(r.id(0, hark.AttemptPrefix)), ApplicationRef: r.int(1), MessageRef: r.int(2), EndpointRef: r.int(3),
+		MessageID: hark.MessageID(r.id(4, hark.MessagePrefix)), EndpointID: hark.EndpointID(r.text(5)), EventType: r.text(6), URL: r.text(7),
+		Number: int(r.int(8)), Trigger: hark.Trigger(r.int(9)), Status: hark.AttemptStatus(r.int(10)), StatusCode: int(r.int(11)),
+		Error: r.text(12), StartedAt: r.time(13), Duration: micros(r.int(14)),
+		Phases:      hark.Phases{DNS: micros(r.int(15)), Connect: micros(r.int(16)), TLS: micros(r.int(17)), FirstByte: micros(r.int(18))},
+		NextAttempt: r.time(19), Response: r.blob(20),
+	}, nil
+}
+
+func micros(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
+
+// Attempt finds one attempt of a message.
+func (s *Store) Attempt(ctx context.Context, app, message hark.Ref, id hark.AttemptID) (a hark.Attempt, err error) {
+	k, err := hark.ParseID(string(id), hark.AttemptPrefix)
+	if err != nil {
+		return a, hark.ErrNotFound
+	}
+	err = s.read(ctx, func(c *conn) (err error) {
+		a, err = tryFind(c, scanAttempt, attemptSQL, message, app, k[:])
+		return err
+	})
+	return a, err
+}
+
+// AttemptsByEndpoint lists an endpoint's attempts, newest first.
+func (s *Store) AttemptsByEndpoint(ctx context.Context, endpoint hark.Ref, filter store.AttemptFilter, page store.Page) ([]hark.Attempt, error) {
+	up, down := endpointAttemptsUpSQL, endpointAttemptsDnSQL
+	if onlyFailures(&filter) {
+		up, down = endpointFailuresUpSQL, endpointFailuresDnSQL // few among millions of successes
+	}
+	return s.listAttempts(ctx, endpoint, filter, page, up, down)
+}
+
+// onlyFailures says that no success can pass the filter: only a 2xx is one.
+func onlyFailures(filter *store.AttemptFilter) bool {
+	return filter.Status != nil && *filter.Status != hark.Succeeded ||
+		filter.StatusCodeClass != nil && *filter.StatusCodeClass != 200
+}
+
+// AttemptsByMessage lists a message's attempts, newest first.
+func (s *Store) AttemptsByMessage(ctx context.Context, message hark.Ref, filter store.AttemptFilter, page store.Page) ([]hark.Attempt, error) {
+	return s.listAttempts(ctx, message, filter, page, messageAttemptsUpSQL, messageAttemptsDownSQL)
+}
+
+func (s *Store) listAttempts(ctx context.Context, ref hark.Ref, filter store.AttemptFilter, page store.Page, up, down string) (all []hark.Attempt, err error) {
+	p, err := pageOfIDs(page, hark.AttemptPrefix, filter.After, filter.Before, filter.OldestFirst)
+	if err != nil {
+		return nil, err
+	}
+	_, end := refsBetween(p.low, p.high)
+	args := append([]any{ref, p.low, p.high, p.limit}, filterArgs(&filter)...)
+	args = append(args, lowerBound(filter.After), upperBound(filter.Before), filter.EndpointRef, end)
+	err = s.view(ctx, func(c *conn) (err error) {
+		all, err = collect(c, scanAttempt, pick(p.down, up, down), args...)
+		return err
+	})
+	if !filter.WithResponse {
+		for i := range all {
+			all[i].Response = nil
+		}
+	}
+	return turned(all, p.turn), err
+}
+
+// filterArgs are ?5 to ?9 of attemptFilter.
+func filterArgs(filter *store.AttemptFilter) []any {
+	var status, class any
+	if filter.Status != nil {
+		status = int16(*filter.Status)
+	}
+	if filter.StatusCodeClass != nil {
+		class = *filter.StatusCodeClass
+	}
+	var types []string
+	if len(filter.EventTypes) > 0 {
+		types = filter.EventTypes
+	}
+	return []any{status, class, types, filter.Channel, filter.Tag}
+}
+
+const expungeResponseSQL = `UPDATE attempt SET response = 'EXPUNGED'::bytea
+WHERE message = $1 AND id = $2 AND (SELECT application FROM endpoint WHERE ref = attempt.endpoint) = $3`
+
+// ExpungeResponse replaces an attempt's response body.
+func (s *Store) ExpungeResponse(ctx context.Context, app, message hark.Ref, id hark.AttemptID) error {
+	k, err := hark.ParseID(string(id), hark.AttemptPrefix)
+	if err != nil {
+		return hark.ErrNotFound
+	}
+	return s.change(ctx, func(c *conn) error {
+		n, err := c.exec(expungeResponseSQL, message, k[:], app)
+		if err == nil && n == 0 {
+			return hark.ErrNotFound
+		}
+		return err
+	})
+}
+
+const (
+	// Answered by the index alone.
+	attemptStatsSQL = `SELECT status, count(*) FROM attempt
+WHERE endpoint = $1 AND id >= $2 AND id < $3 GROUP BY status`
+
+	pendingSQL = `SELECT count(*) FROM queue
+WHERE shard = $4 AND endpoint = $1 AND due >= $2 AND due < $3 AND attempts = 0 AND (SELECT deleted_at FROM endpoint WHERE ref = $1) = 0`
+)
+
+// AttemptStats counts an endpoint's attempts in [since, until); Pending are the deliveries that
+// are due in it and were not attempted yet.
+func (s *Store) AttemptStats(ctx context.Context, endpoint hark.Ref, since, until time.Time) (stats store.AttemptStats, err error) {
+	low, high := hark.KSUIDFloor(since), hark.KSUIDFloor(until)
+	err = s.view(ctx, func(c *conn) (err error) {
+		stats = store.AttemptStats{}
+		if err := c.query(func(r row) error {
+			switch hark.AttemptStatus(r.int(0)) {
+			case hark.Succeeded:
+				stats.Succeeded = r.int(1)
+			case hark.Failed:
+				stats.Failed = r.int(1)
+			case hark.Sending:
+				stats.Sending = r.int(1)
+			}
+			return nil
+		}, attemptStatsSQL, endpoint, low[:], high[:]); err != nil {
+			return err
+		}
+		stats.Pending, err = c.int(pendingSQL, endpoint, lowerBound(since), upperBound(until), store.ShardOf(endpoint))
+		return err
+	})
+	return stats, err
+}
+
+const (
+	lastAttemptSQL = `SELECT status FROM attempt
+WHERE endpoint = $1 AND id >= $2 ORDER BY id DESC LIMIT 1`
+
+	lastSuccessSQL = `SELECT id FROM attempt
+WHERE endpoint = $1 AND id >= $2 AND status = 0 ORDER BY id DESC LIMIT 1`
+
+	firstFailureSQL = `SELECT started_at FROM attempt
+WHERE endpoint = $1 AND id >= $2 AND status <> 0 ORDER BY id LIMIT 1`
+)
+
+// FailingSince says since when an endpoint has had nothing but failed attempts.
+func (s *Store) FailingSince(ctx context.Context, endpoint hark.Ref, floor time.Time) (since time.Time, ok bool, err error) {
+	err = s.view(ctx, func(c *conn) error {
+		since, ok = time.Time{}, false
+		k := hark.KSUIDFloor(floor)
+		from := k[:]
+		failed := false
+		found, err := c.one(func(r row) error { failed = r.int(0) != 0; return nil }, lastAttemptSQL, endpoint, from)
+		if err != nil || !found || !failed {
+			return err
+		}
+		if _, err := c.one(func(r row) error { from = r.blob(0); return nil }, lastSuccessSQL, endpoint, from); err != nil {
+			return err
+		}
+		ok, err = c.one(func(r row) error { since = r.time(0); return nil }, firstFailureSQL, endpoint, from)
+		return err
+	})
+	return since, ok, err
+}

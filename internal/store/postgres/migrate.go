@@ -1,0 +1,223 @@
+package postgres
+
+import (
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Migrations go forward only, one transaction each. A migration that was applied must never
+// change again; its checksum is kept to notice.
+//
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+const (
+	createMigrationSQL = `CREATE TABLE IF NOT EXISTS migration (
+  name   text COLLATE "C" PRIMARY KEY,
+  sha256 text NOT NULL
+)`
+
+	migrationsSQL = `SELECT name, sha256 FROM migration`
+
+	insertMigrationSQL = `INSERT INTO migration (name, sha256) VALUES ($1, $2)`
+
+	// Any number that nobody else uses. The migration table's primary key is what keeps two nodes
+	// apart; the lock only makes the second one wait instead of fail.
+	lockMigrationsSQL = `SELECT pg_advisory_xact_lock(4847250914)`
+
+	markPartitionedSQL = `INSERT INTO counter (name, next) VALUES ('partitioned', 1) ON CONFLICT DO NOTHING`
+)
+
+// MigrationStatus says how a database's schema compares with this version's.
+type MigrationStatus struct {
+	Applied []string
+	Pending []string
+	Newer   []string // applied by a newer version of hark
+	Changed []string // applied in another wording
+}
+
+// migration is one step of the schema.
+type migration struct{ name, text, sum string }
+
+func allMigrations() ([]migration, error) {
+	paths, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return nil, err
+	}
+	all := make([]migration, len(paths))
+	for i, path := range paths {
+		text, err := migrations.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		hash := sha256.Sum256(text)
+		name := strings.TrimSuffix(strings.TrimPrefix(path, "migrations/"), ".sql")
+		all[i] = migration{name, string(text), hex.EncodeToString(hash[:])}
+	}
+	return all, nil
+}
+
+// Migrations says which migrations a database has and lacks.
+func Migrations(ctx context.Context, url string) (status MigrationStatus, err error) {
+	err = apart(ctx, url, func(c *conn) error {
+		status, err = statusOf(c)
+		return err
+	})
+	return status, err
+}
+
+// Migrate brings a database's schema up to date; of the options it looks at NoPartitions.
+func Migrate(ctx context.Context, url string, options Options) error {
+	config, err := parse(url)
+	if err != nil {
+		return err
+	}
+	options.Migrate = true
+	return translate(checkSchema(ctx, config.ConnConfig, options))
+}
+
+// apart lends a connection of its own.
+func apart(ctx context.Context, url string, f func(*conn) error) error {
+	config, err := parse(url)
+	if err != nil {
+		return err
+	}
+	return translate(onConnection(ctx, config.ConnConfig, f))
+}
+
+func onConnection(ctx context.Context, config *pgx.ConnConfig, f func(*conn) error) error {
+	raw, err := pgx.ConnectConfig(ctx, config.Copy())
+	if err != nil {
+		return err
+	}
+	err = f(&conn{ctx: ctx, raw: raw})
+	_ = raw.Close(context.WithoutCancel(ctx)) // what matters was said by f
+	return err
+}
+
+// checkSchema refuses a schema that this version cannot work with, or brings it up to date if asked to.
+func checkSchema(ctx context.Context, config *pgx.ConnConfig, options Options) error {
+	return onConnection(ctx, config, func(c *conn) error {
+		status, err := statusOf(c)
+		switch {
+		case err != nil:
+			return err
+		case len(status.Newer) > 0:
+			return fmt.Errorf("the database has migration %s, which this version of hark does not know: use a newer one", status.Newer[0])
+		case len(status.Changed) > 0:
+			return fmt.Errorf("migration %s was applied in another wording: this database belongs to another version of hark", status.Changed[0])
+		case len(status.Pending) > 0 && !options.Migrate:
+			return errNotMigrated
+		case len(status.Pending) > 0:
+			return migrate(ctx, c, config, options)
+		}
+		return nil
+	})
+}
+
+func statusOf(c *conn) (status MigrationStatus, err error) {
+	applied := make(map[string]string)
+	err = c.query(func(r row) error { applied[r.text(0)] = r.text(1); return nil }, migrationsSQL)
+	if code := codeOf(err); err != nil && code != codeNoTable && code != codeNoSchema {
+		return status, err
+	}
+	all, err := allMigrations()
+	if err != nil {
+		return status, err
+	}
+	for _, m := range all {
+		switch sum, ok := applied[m.name]; {
+		case !ok:
+			status.Pending = append(status.Pending, m.name)
+		case sum != m.sum:
+			status.Changed = append(status.Changed, m.name)
+		default:
+			status.Applied = append(status.Applied, m.name)
+		}
+		delete(applied, m.name)
+	}
+	status.Newer = slices.Sorted(maps.Keys(applied))
+	return status, nil
+}
+
+// migrate applies what is missing, in one transaction for all: a schema is never between versions.
+func migrate(ctx context.Context, c *conn, config *pgx.ConnConfig, options Options) error {
+	raw, ok := c.raw.(*pgx.Conn)
+	if !ok {
+		return errors.New("migrations need a connection of their own")
+	}
+	return pgx.BeginFunc(ctx, raw, func(tx pgx.Tx) error {
+		c := &conn{ctx: ctx, raw: tx}
+		if _, err := c.exec(lockMigrationsSQL); err != nil {
+			return err
+		}
+		schema := pgx.Identifier{firstSchema(config)}.Sanitize()
+		if _, err := c.exec(`CREATE SCHEMA IF NOT EXISTS ` + schema); err != nil {
+			return err
+		}
+		if _, err := c.exec(createMigrationSQL); err != nil {
+			return err
+		}
+		status, err := statusOf(c) // another node may have been faster
+		if err != nil {
+			return err
+		}
+		all, err := allMigrations()
+		if err != nil {
+			return err
+		}
+		fresh := len(status.Applied) == 0
+		partitioned := fresh && !options.NoPartitions
+		if !fresh {
+			n, err := c.int(partitionedSQL)
+			if err != nil {
+				return err
+			}
+			partitioned = n > 0
+		}
+		for _, m := range all {
+			if !slices.Contains(status.Pending, m.name) {
+				continue
+			}
+			if err := apply(tx, c, m, partitioned); err != nil {
+				return fmt.Errorf("migration %s: %w", m.name, translate(err))
+			}
+		}
+		if !partitioned {
+			return nil
+		}
+		_, err = c.exec(markPartitionedSQL)
+		return err
+	})
+}
+
+var partitionClause = regexp.MustCompile(` PARTITION BY RANGE \(\w+\)`)
+
+func apply(tx pgx.Tx, c *conn, m migration, partitioned bool) error {
+	text := m.text
+	if !partitioned {
+		text = partitionClause.ReplaceAllString(text, "")
+	}
+	if _, err := tx.Conn().PgConn().Exec(c.ctx, text).ReadAll(); err != nil {
+		return err
+	}
+	_, err := c.exec(insertMigrationSQL, m.name, m.sum)
+	return err
+}
+
+// firstSchema is where tables are made.
+func firstSchema(config *pgx.ConnConfig) string {
+	first, _, _ := strings.Cut(config.RuntimeParams["search_path"], ",")
+	return strings.Trim(strings.TrimSpace(first), `"`)
+}

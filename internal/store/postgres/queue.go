@@ -1,0 +1,97 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/store"
+)
+
+const (
+	// A skip scan: in each shard, from each endpoint one seek to the next.
+	backlogsSQL = `WITH RECURSIVE heads (shard, endpoint, due, message) AS (
+  SELECT s.shard, q.endpoint, q.due, q.message
+  FROM unnest($1::smallint[]) AS s (shard) CROSS JOIN LATERAL (
+    SELECT endpoint, due, message FROM queue WHERE shard = s.shard
+    ORDER BY endpoint, due, message LIMIT 1) AS q
+  UNION ALL
+  SELECT h.shard, q.endpoint, q.due, q.message
+  FROM heads AS h CROSS JOIN LATERAL (
+    SELECT endpoint, due, message FROM queue WHERE shard = h.shard AND endpoint > h.endpoint
+    ORDER BY endpoint, due, message LIMIT 1) AS q
+)
+SELECT h.endpoint, h.due, h.message, e.application, e.deleted_at
+FROM heads AS h LEFT JOIN endpoint AS e ON e.ref = h.endpoint`
+
+	readQueueSQL = `SELECT q.due, q.message, q.retry_at, q.attempts, q.line, q.manual, e.application
+FROM endpoint AS e JOIN queue AS q ON q.endpoint = e.ref
+WHERE e.ref = $2 AND e.deleted_at = 0 AND q.shard = $1 AND q.endpoint = $2 AND (q.due, q.message) > ($3, $4)
+ORDER BY q.due, q.message LIMIT $5`
+)
+
+// backlog is a store.Backlog, of a deleted endpoint maybe.
+type backlog struct {
+	store.Backlog
+	deleted bool
+}
+
+func scanBacklog(r row) (backlog, error) {
+	return backlog{
+		Backlog: store.Backlog{
+			EndpointRef: r.int(0), ApplicationRef: r.int(3),
+			First: store.Position{Due: r.int(1), MessageRef: r.int(2)},
+		},
+		deleted: r.int(4) != 0 || r.null(3),
+	}, nil
+}
+
+// backlogs lists the endpoints of some shards that have queue rows.
+func (s *Store) backlogs(ctx context.Context, shards []int) (all []backlog, err error) {
+	err = s.read(ctx, func(c *conn) (err error) {
+		all, err = collect(c, scanBacklog, backlogsSQL, shards)
+		return err
+	})
+	slices.SortFunc(all, func(a, b backlog) int { return cmp.Compare(a.EndpointRef, b.EndpointRef) })
+	return all, err
+}
+
+func allShards() []int {
+	shards := make([]int, store.Shards)
+	for i := range shards {
+		shards[i] = i
+	}
+	return shards
+}
+
+// Backlogs lists the endpoints that have queued deliveries.
+func (s *Store) Backlogs(ctx context.Context) ([]store.Backlog, error) {
+	return s.BacklogsOf(ctx, allShards())
+}
+
+// BacklogsOf lists those of some shards.
+func (s *Store) BacklogsOf(ctx context.Context, shards []int) ([]store.Backlog, error) {
+	found, err := s.backlogs(ctx, shards)
+	var all []store.Backlog
+	for _, b := range found {
+		if !b.deleted {
+			all = append(all, b.Backlog)
+		}
+	}
+	return all, err
+}
+
+// ReadQueue reads an endpoint's rows behind a position, in order.
+func (s *Store) ReadQueue(ctx context.Context, endpoint hark.Ref, after store.Position, limit int) (all []hark.Delivery, err error) {
+	err = s.read(ctx, func(c *conn) (err error) {
+		all, err = collect(c, func(r row) (hark.Delivery, error) {
+			return hark.Delivery{
+				EndpointRef: endpoint, Due: r.int(0), MessageRef: r.int(1), RetryAt: r.int(2), Attempts: int(r.int(3)),
+				Line: uint64(r.int(4)), Trigger: hark.Trigger(r.int(5)), ApplicationRef: r.int(6),
+			}, nil
+		}, readQueueSQL, store.ShardOf(endpoint), endpoint, after.Due, after.MessageRef, limit)
+		return err
+	})
+	return all, err
+}

@@ -1,0 +1,264 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/harkhq/hark"
+)
+
+// reclaimer is where retention is in its walk over the applications. It starts at the beginning
+// after a restart; that costs one seek per application.
+type reclaimer struct {
+	mu  sync.Mutex
+	app hark.Ref // done up to here
+	id  []byte   // of the application behind it, done up to here
+}
+
+// Bounds of one piece of retention.
+const (
+	reclaimChunk = 500  // messages removed in one transaction
+	reclaimApps  = 1000 // applications looked at in one call
+	housekeeping = 10_000
+	daysAhead    = 2 // whose tables are made before they are needed
+)
+
+const (
+	expireMessageKeysSQL = `DELETE FROM message_key WHERE hash IN (SELECT hash FROM message_key WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)`
+
+	expireAnswersSQL = `DELETE FROM answer WHERE hash IN (SELECT hash FROM answer WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)`
+
+	expireOutcomesSQL = `DELETE FROM outcome WHERE token IN (SELECT token FROM outcome WHERE at <= $1 ORDER BY at LIMIT $2)`
+
+	expireChangesSQL = `DELETE FROM change WHERE seq IN (SELECT seq FROM change WHERE at <= $1 ORDER BY seq LIMIT $2)`
+
+	expireWritersSQL = `DELETE FROM writer WHERE at <= $1`
+
+	expiredPayloadsSQL = `SELECT message FROM payload_expiry WHERE expires_at <= $1 ORDER BY expires_at, message LIMIT $2`
+)
+
+// How long what only nodes look at is kept. A change is read within a second by every node that is
+// alive; one that was away for longer than changeLife reads everything again.
+const (
+	changeLife = time.Hour
+	writerLife = 7 * 24 * time.Hour
+)
+
+// Reclaim does one bounded piece of retention. One node at a time is enough.
+func (s *Store) Reclaim(ctx context.Context, now time.Time, limit int) (more bool, err error) {
+	s.reclaim.mu.Lock()
+	defer s.reclaim.mu.Unlock()
+	s.sweeper.nudge()
+	for day := range int64(daysAhead + 1) {
+		if err := s.ensureDay(ctx, now.Unix()/secondsOfDay+day); err != nil {
+			return false, err
+		}
+	}
+	steps := []func(context.Context, time.Time, int) (int, error){s.expireGuards, s.expirePayloads, s.expireDays}
+	for _, step := range steps {
+		n, err := step(ctx, now, limit)
+		if err != nil {
+			return false, err
+		}
+		if limit -= n; limit <= 0 {
+			return true, nil
+		}
+	}
+	return s.expireMessages(ctx, now, limit)
+}
+
+func (s *Store) expireGuards(ctx context.Context, now time.Time, limit int) (n int, err error) {
+	err = s.change(ctx, func(c *conn) error {
+		n = 0
+		for _, query := range [...]string{expireMessageKeysSQL, expireAnswersSQL} {
+			gone, err := c.exec(query, now, limit)
+			if err != nil {
+				return err
+			}
+			n += int(gone)
+		}
+		// These do not count: every change, this one too, leaves one.
+		for _, query := range [...]string{expireOutcomesSQL, expireChangesSQL} {
+			if _, err := c.exec(query, now.Add(-changeLife), housekeeping); err != nil {
+				return err
+			}
+		}
+		_, err := c.exec(expireWritersSQL, now.Add(-writerLife))
+		return err
+	})
+	return n, err
+}
+
+func (s *Store) expirePayloads(ctx context.Context, now time.Time, limit int) (n int, err error) {
+	for n < limit {
+		chunk := min(limit-n, reclaimChunk)
+		expired := 0
+		if err := s.change(ctx, func(c *conn) error {
+			refs, err := collect(c, scanRef, expiredPayloadsSQL, now, chunk)
+			if err != nil {
+				return err
+			}
+			expired = len(refs)
+			_, err = expunge(c, refs)
+			return err
+		}); err != nil {
+			return n, err
+		}
+		if n += expired; expired < chunk {
+			break
+		}
+	}
+	return n, nil
+}
+
+const longestRetentionSQL = `SELECT coalesce(max(CASE retention WHEN 0 THEN $1 ELSE retention END), $1)::bigint FROM environment`
+
+// expireDays drops the days that are over for every environment.
+func (s *Store) expireDays(ctx context.Context, now time.Time, _ int) (n int, err error) {
+	if !s.byDay {
+		return 0, nil
+	}
+	var days []int64
+	var longest time.Duration
+	if err := s.read(ctx, func(c *conn) error {
+		kept, err := c.int(longestRetentionSQL, int64(hark.DefaultRetention))
+		if err != nil {
+			return err
+		}
+		longest = time.Duration(kept)
+		days, err = collect(c, scanRef, daysSQL)
+		return err
+	}); err != nil {
+		return 0, err
+	}
+	// An id says its time to 4 ms; a day more is no matter.
+	edge := now.Add(-longest).Unix()/secondsOfDay - 1
+	for _, day := range days {
+		if day > edge {
+			break
+		}
+		if _, err := s.dropDay(ctx, day); err != nil {
+			return 0, err
+		}
+	}
+	return 0, nil
+}
+
+const (
+	retentionsSQL = `SELECT a.ref, e.retention, a.deleted_at
+FROM application a LEFT JOIN environment e ON e.id = a.environment
+WHERE a.ref > $1 ORDER BY a.ref LIMIT $2`
+
+	oldMessagesSQL = `SELECT ref, id FROM message
+WHERE application = $1 AND id > $2 AND id < $3 AND ref >= $4 AND ref < $5 ORDER BY id LIMIT $6`
+)
+
+// retention says before which id an application's messages go.
+type retention struct {
+	app hark.Ref
+	end []byte
+}
+
+// expireMessages goes on with the walk until limit messages were looked at or the walk ends.
+func (s *Store) expireMessages(ctx context.Context, now time.Time, limit int) (more bool, err error) {
+	at := &s.reclaim
+	var apps []retention
+	if err := s.read(ctx, func(c *conn) (err error) {
+		apps, err = collect(c, func(r row) (retention, error) {
+			end := lastID()
+			if r.int(2) == 0 { // a deleted application's messages all go
+				kept := cmp.Or(time.Duration(r.int(1)), hark.DefaultRetention)
+				k := hark.KSUIDFloor(now.Add(-kept))
+				end = k[:]
+			}
+			return retention{r.int(0), end}, nil
+		}, retentionsSQL, at.app, reclaimApps)
+		return err
+	}); err != nil {
+		return false, err
+	}
+	for _, app := range apps {
+		for {
+			if limit <= 0 {
+				return true, nil
+			}
+			n, last, err := s.expireSome(ctx, app, at.id, min(limit, reclaimChunk))
+			if err != nil {
+				return false, err
+			}
+			limit -= n
+			if last == nil {
+				break
+			}
+			at.id = last
+		}
+		at.app, at.id = app.app, nil
+	}
+	if len(apps) < reclaimApps {
+		at.app = 0
+		return false, nil
+	}
+	return true, nil
+}
+
+type oldMessage struct {
+	ref hark.Ref
+	id  []byte
+}
+
+// expireSome removes up to limit messages of an application behind an id; it answers how many it
+// looked at, and the last id when there may be more.
+func (s *Store) expireSome(ctx context.Context, app retention, after []byte, limit int) (n int, last []byte, err error) {
+	var old []oldMessage
+	if after == nil {
+		after = []byte{}
+	}
+	first, end := refsBetween(after, app.end)
+	if err := s.read(ctx, func(c *conn) (err error) {
+		old, err = collect(c, func(r row) (oldMessage, error) { return oldMessage{r.int(0), r.blob(1)}, nil },
+			oldMessagesSQL, app.app, after, app.end, first, end, limit)
+		return err
+	}); err != nil || len(old) == 0 {
+		return 0, nil, err
+	}
+	refs := make([]hark.Ref, len(old))
+	for i, m := range old {
+		refs[i] = m.ref
+	}
+	if err := s.change(ctx, func(c *conn) error { return removeMessages(c, refs) }); err != nil {
+		return 0, nil, err
+	}
+	if len(old) == limit {
+		last = old[len(old)-1].id
+	}
+	return len(old), last, nil
+}
+
+const (
+	queuedMessagesSQL = `SELECT DISTINCT message FROM queue WHERE message = ANY ($1)`
+
+	deleteEventIDsOfSQL = `DELETE FROM event_id WHERE message = ANY ($1)`
+	deleteAttemptsSQL   = `DELETE FROM attempt WHERE message = ANY ($1)`
+	deleteMessagesSQL   = `DELETE FROM message WHERE ref = ANY ($1)`
+)
+
+// removeMessages deletes messages with all that belongs to them, but those that are still queued.
+func removeMessages(c *conn, refs []hark.Ref) error {
+	queued, err := collect(c, scanRef, queuedMessagesSQL, refs)
+	if err != nil {
+		return err
+	}
+	refs = slices.DeleteFunc(slices.Clone(refs), func(ref hark.Ref) bool { return slices.Contains(queued, ref) })
+	if len(refs) == 0 {
+		return nil
+	}
+	for _, query := range [...]string{deleteEventIDsOfSQL, deletePayloadExpiriesSQL, deleteAttemptsSQL, deletePayloadsSQL, deleteMessagesSQL} {
+		if _, err := c.exec(query, refs); err != nil {
+			return err
+		}
+	}
+	return nil
+}

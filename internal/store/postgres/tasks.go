@@ -1,0 +1,97 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/store"
+)
+
+const (
+	taskColumns = `SELECT environment, id, kind, status, data, created_at, updated_at FROM task `
+
+	taskSQL = taskColumns + `WHERE environment = $1 AND id = $2`
+
+	taskByIDSQL = taskColumns + `WHERE id = $1`
+
+	lockTaskSQL = taskByIDSQL + ` FOR UPDATE`
+
+	insertTaskSQL = `INSERT INTO task (environment, id, kind, status, data, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT DO NOTHING`
+
+	updateTaskSQL = `UPDATE task SET status = $1, data = $2, updated_at = $3 WHERE id = $4`
+
+	runningTasksSQL = taskColumns + `WHERE status = 'running' ORDER BY id`
+
+	listTasks = taskColumns + `
+WHERE environment = $1 AND id > $2 AND id < $3 AND ($4::text = '' OR status = $4) AND ($5::text = '' OR kind = $5)
+`
+	listTasksUpSQL   = listTasks + `ORDER BY id ASC LIMIT $6`
+	listTasksDownSQL = listTasks + `ORDER BY id DESC LIMIT $6`
+)
+
+func scanTask(r row) (hark.Task, error) {
+	return hark.Task{
+		EnvironmentID: hark.EnvironmentID(r.text(0)), ID: hark.TaskID(r.text(1)), Kind: r.text(2), Status: r.text(3),
+		Data: r.raw(4), CreatedAt: r.time(5), UpdatedAt: r.time(6),
+	}, nil
+}
+
+// InsertTask adds a task.
+func (s *Store) InsertTask(ctx context.Context, task hark.Task) error {
+	return s.change(ctx, func(c *conn) error {
+		n, err := c.exec(insertTaskSQL, string(task.EnvironmentID), string(task.ID), task.Kind, task.Status,
+			encodeRaw(task.Data), task.CreatedAt, task.UpdatedAt)
+		if err == nil && n == 0 {
+			return conflict("A task with this id already exists", string(task.ID))
+		}
+		return err
+	})
+}
+
+// UpdateTask changes a task.
+func (s *Store) UpdateTask(ctx context.Context, id hark.TaskID, change func(*hark.Task) error) (hark.Task, error) {
+	var task hark.Task
+	err := s.change(ctx, func(c *conn) (err error) {
+		if task, err = tryFind(c, scanTask, lockTaskSQL, string(id)); err != nil {
+			return err
+		}
+		if err := change(&task); err != nil {
+			return err
+		}
+		if _, err := c.exec(updateTaskSQL, task.Status, encodeRaw(task.Data), task.UpdatedAt, string(id)); err != nil {
+			return err
+		}
+		task, err = tryFind(c, scanTask, taskByIDSQL, string(id))
+		return err
+	})
+	return task, err
+}
+
+// Task finds a task.
+func (s *Store) Task(ctx context.Context, env hark.EnvironmentID, id hark.TaskID) (task hark.Task, err error) {
+	err = s.read(ctx, func(c *conn) (err error) {
+		task, err = tryFind(c, scanTask, taskSQL, string(env), string(id))
+		return err
+	})
+	return task, err
+}
+
+// ListTasks lists the tasks of an environment; status and kind narrow it unless empty.
+func (s *Store) ListTasks(ctx context.Context, env hark.EnvironmentID, status, kind string, page store.Page) (tasks []hark.Task, err error) {
+	p := pageOfText(page)
+	err = s.read(ctx, func(c *conn) (err error) {
+		tasks, err = collect(c, scanTask, pick(p.down, listTasksUpSQL, listTasksDownSQL), string(env), p.low, p.high, status, kind, p.limit)
+		return err
+	})
+	return turned(tasks, p.turn), err
+}
+
+// RunningTasks lists the unfinished tasks of all environments.
+func (s *Store) RunningTasks(ctx context.Context) (tasks []hark.Task, err error) {
+	err = s.read(ctx, func(c *conn) (err error) {
+		tasks, err = collect(c, scanTask, runningTasksSQL)
+		return err
+	})
+	return tasks, err
+}

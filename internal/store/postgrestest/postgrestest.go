@@ -1,0 +1,341 @@
+// Package postgrestest runs a throwaway PostgreSQL for tests, from the binaries that the system has
+// installed. It skips a test, in one line, where there are none. It talks to nobody but its own
+// server, which listens on loopback and in a folder of its own, and ends with the test binary.
+package postgrestest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Options say how a server runs. The zero value is fast, and loses data when the machine does.
+type Options struct {
+	Fsync    bool     // commits wait for the disk
+	Settings []string // more of them: "max_wal_size=4GB"
+}
+
+// Server is a PostgreSQL of its own.
+type Server struct {
+	dir      string
+	binaries string
+	port     int
+	options  Options
+	owner    *syscall.Credential // nil: the user who runs the tests
+
+	mu        sync.Mutex
+	process   *exec.Cmd
+	done      chan struct{} // closed when the process has ended
+	templates map[string]error
+	databases int
+}
+
+// errMissing says that there is no PostgreSQL here.
+var errMissing = errors.New("no PostgreSQL here (try: apt-get install postgresql)")
+
+// Start makes a server and waits until it answers. Stop it.
+func Start(options Options) (*Server, error) {
+	binaries, err := find()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{binaries: binaries, options: options, templates: make(map[string]error)}
+	if s.dir, err = os.MkdirTemp("", "hark-postgres-"); err != nil {
+		return nil, err
+	}
+	if err := s.setUp(); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(s.dir))
+	}
+	return s, nil
+}
+
+func (s *Server) setUp() (err error) {
+	if err := s.lendToOwner(); err != nil {
+		return err
+	}
+	if s.port, err = freePort(); err != nil {
+		return err
+	}
+	initdb := s.command("initdb", "-D", s.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions")
+	if out, err := initdb.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w\n%s", err, out)
+	}
+	return s.Start()
+}
+
+// find looks for the newest installed binaries.
+func find() (string, error) {
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
+	if err != nil {
+		return "", err
+	}
+	slices.SortFunc(found, func(a, b string) int { return version(a) - version(b) })
+	if len(found) > 0 {
+		return filepath.Dir(found[len(found)-1]), nil
+	}
+	if path, err := exec.LookPath("postgres"); err == nil {
+		return filepath.Dir(path), nil
+	}
+	return "", errMissing
+}
+
+func version(path string) int {
+	n, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(path)))) // a folder of another name sorts first
+	return n
+}
+
+// lendToOwner gives the folder to the user postgres where the tests run as root: the server
+// refuses to.
+func (s *Server) lendToOwner() error {
+	if os.Getuid() != 0 {
+		return nil
+	}
+	u, err := user.Lookup("postgres")
+	if err != nil {
+		return errMissing
+	}
+	uid, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		return err
+	}
+	gid, err := strconv.ParseUint(u.Gid, 10, 32)
+	if err != nil {
+		return err
+	}
+	s.owner = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	return os.Chown(s.dir, int(uid), int(gid))
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	return port, l.Close()
+}
+
+func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+
+func (s *Server) command(name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(filepath.Join(s.binaries, name), args...)
+	cmd.Dir = s.dir
+	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "TZ=UTC")
+	// The server ends with the test binary, however that ends.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.owner, Pdeathsig: syscall.SIGQUIT}
+	return cmd
+}
+
+// Start starts a server that was stopped, and waits until it answers.
+func (s *Server) Start() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	settings := append([]string{
+		"listen_addresses=127.0.0.1", "port=" + strconv.Itoa(s.port), "unix_socket_directories=" + s.dir,
+		"max_connections=300", "shared_buffers=128MB", "log_min_messages=error", "timezone=UTC",
+	}, s.options.Settings...)
+	if !s.options.Fsync {
+		settings = append(settings, "fsync=off", "full_page_writes=off")
+	}
+	args := []string{"-D", s.data()}
+	for _, setting := range settings {
+		args = append(args, "-c", setting)
+	}
+	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close() // the server has its own
+	cmd := s.command("postgres", args...)
+	cmd.Stdout, cmd.Stderr = log, log
+	started, done := make(chan error), make(chan struct{})
+	go func() {
+		// The kernel sends the signal when the thread ends that started the process: so keep it.
+		runtime.LockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // how it ended is in its log
+		}
+		close(done)
+	}()
+	if err := <-started; err != nil {
+		return err
+	}
+	s.process, s.done = cmd, done
+	return s.awaitAnswer()
+}
+
+func (s *Server) awaitAnswer() error {
+	var err error
+	for range 400 {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		var c *pgx.Conn
+		if c, err = pgx.Connect(ctx, s.URL("postgres")); err == nil {
+			err = c.Close(ctx)
+			cancel()
+			return err
+		}
+		cancel()
+		select {
+		case <-s.done:
+			log, _ := os.ReadFile(filepath.Join(s.dir, "log")) // better than nothing
+			return fmt.Errorf("the server ended: %s", log)
+		case <-time.After(25 * time.Millisecond):
+		}
+	}
+	return fmt.Errorf("the server does not answer: %w", err)
+}
+
+// Stop ends the server in order; its data stay until Remove.
+func (s *Server) Stop() { s.end(syscall.SIGINT) }
+
+// Crash ends the server at once, as "pg_ctl stop -m immediate" does: it recovers when it is started.
+func (s *Server) Crash() { s.end(syscall.SIGQUIT) }
+
+func (s *Server) end(signal os.Signal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process == nil {
+		return
+	}
+	_ = s.process.Process.Signal(signal) // it may have ended by itself
+	<-s.done
+	s.process = nil
+}
+
+// Remove stops the server and deletes its data.
+func (s *Server) Remove() error {
+	s.Crash()
+	return os.RemoveAll(s.dir)
+}
+
+// URL names one of the server's databases, over its socket.
+func (s *Server) URL(database string) string {
+	return fmt.Sprintf("postgres:///%s?host=%s&port=%d&user=postgres", database, url.QueryEscape(s.dir), s.port)
+}
+
+// TCPURL is URL over loopback; Port is where it listens: for what stands in between.
+func (s *Server) TCPURL(database string) string {
+	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/%s", s.port, database)
+}
+
+// Port is where the server listens on loopback.
+func (s *Server) Port() int { return s.port }
+
+// Exec runs a statement in one of the server's databases.
+func (s *Server) Exec(ctx context.Context, database, statement string, args ...any) error {
+	c, err := pgx.Connect(ctx, s.URL(database))
+	if err != nil {
+		return err
+	}
+	_, err = c.Exec(ctx, statement, args...)
+	return errors.Join(err, c.Close(ctx))
+}
+
+// Database makes a database for one test and drops it when that ends. Its content is a copy of a
+// template, which prepare fills the first time.
+func (s *Server) Database(t testing.TB, template string, prepare func(url string) error) (url string) {
+	t.Helper()
+	ctx := context.Background() // the test's own has ended when the database is dropped
+	s.mu.Lock()
+	err, ok := s.templates[template]
+	if !ok {
+		if err = s.Exec(ctx, "postgres", "CREATE DATABASE "+template); err == nil {
+			err = prepare(s.URL(template))
+		}
+		s.templates[template] = err
+	}
+	s.databases++
+	name := fmt.Sprintf("test_%d", s.databases)
+	s.mu.Unlock()
+	if err == nil {
+		err = s.Exec(ctx, "postgres", "CREATE DATABASE "+name+" TEMPLATE "+template)
+	}
+	if err != nil {
+		t.Fatalf("make a database from %s: %v", template, err)
+	}
+	t.Cleanup(func() {
+		if err := s.Exec(ctx, "postgres", "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"); err != nil && s.isRunning() {
+			t.Errorf("drop %s: %v", name, err)
+		}
+	})
+	return s.URL(name)
+}
+
+func (s *Server) isRunning() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.process != nil
+}
+
+// Name is the database in a URL.
+func Name(databaseURL string) string {
+	name, _, _ := strings.Cut(databaseURL[strings.LastIndex(databaseURL, "/"+"test_")+1:], "?")
+	return name
+}
+
+// shared is the server that all tests of a test binary share, started by the first that needs it.
+var shared struct {
+	once   sync.Once
+	server *Server
+	err    error
+}
+
+// Shared is the test binary's server. The package's TestMain calls Main.
+func Shared(t testing.TB) *Server {
+	t.Helper()
+	shared.once.Do(func() { shared.server, shared.err = Start(Options{}) })
+	if errors.Is(shared.err, errMissing) {
+		t.Skip(shared.err)
+	}
+	if shared.err != nil {
+		t.Fatal(shared.err)
+	}
+	return shared.server
+}
+
+// New is a server for one test.
+func New(t testing.TB, options Options) *Server {
+	t.Helper()
+	s, err := Start(options)
+	if errors.Is(err, errMissing) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Remove(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// Main runs the tests and takes the shared server away.
+func Main(m *testing.M) {
+	code := m.Run()
+	if shared.server != nil {
+		if err := shared.server.Remove(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}
+	os.Exit(code)
+}
