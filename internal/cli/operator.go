@@ -61,6 +61,8 @@ type restoreCmd struct {
 // Help is shown by hark restore --help.
 func (restoreCmd) Help() string {
 	return `Refuses a folder that has a database. Put the master key beside it before you start the server.
+What was queued when the backup was made is queued again: a server on the restored folder sends it,
+also what was delivered since.
 
 Example:
 
