@@ -64,10 +64,13 @@ SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[])`
 SELECT * FROM unnest($1::bigint[], $2::bigint[])`
 
 	insertQueueSQL = `INSERT INTO queue (shard, manual, attempts, endpoint, due, message, retry_at, line)
-SELECT * FROM unnest($1::smallint[], $2::smallint[], $3::integer[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
-ON CONFLICT DO NOTHING`
+SELECT * FROM unnest($1::smallint[], $2::smallint[], $3::integer[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])`
 
-	enqueueSQL = insertQueueSQL + ` RETURNING endpoint, due, message`
+	// Looking whether a row is there already costs as much as writing it. The key of a fresh message's
+	// row is nobody else's, unless a caller gives it twice: so this is for groups that have failed by it.
+	insertNewQueueSQL = insertQueueSQL + ` ON CONFLICT DO NOTHING`
+
+	enqueueSQL = insertQueueSQL + ` ON CONFLICT DO NOTHING RETURNING endpoint, due, message`
 )
 
 // accept adds a message's rows.

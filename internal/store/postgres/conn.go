@@ -150,7 +150,11 @@ func (s *Store) patiently(ctx context.Context, f func(context.Context) error) er
 	}
 	end := time.Now().Add(patience)
 	for try := 1; ; try++ {
-		err := guarded(func() error { return f(ctx) })
+		err := guarded(func() error {
+			ctx, cancel := context.WithTimeout(ctx, callTimeout)
+			defer cancel()
+			return f(ctx)
+		})
 		if err == nil || ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 			return err
 		}

@@ -82,12 +82,12 @@ func isAway(err error) bool {
 }
 
 // inDoubt says whether a transaction whose COMMIT was sent may have been committed although err was
-// all that came back. What the server refuses while it lives was not.
+// all that came back. What the server refuses while it lives was not. The driver's own opinion
+// (pgconn.SafeToRetry) is of no use here: for a connection that broke while the answer was awaited it
+// may say that nothing was sent.
 func inDoubt(err error) bool {
-	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return e.Severity == "FATAL" || e.Severity == "PANIC"
-	}
-	return !pgconn.SafeToRetry(err)
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return !ok || e.SeverityUnlocalized == "FATAL" || e.SeverityUnlocalized == "PANIC"
 }
 
 // translate turns the driver's errors into words that may leave the store.

@@ -73,7 +73,7 @@ func (w *writer) attempt(ops []*write) error {
 		if w.isPlain() {
 			err = w.swiftly(ctx)
 		}
-		if errors.Is(err, errNeedsAnswers) || codeOf(err) == codeDivision {
+		if errors.Is(err, errNeedsAnswers) || codeOf(err) == codeDivision || isUnique(err) {
 			err = w.carefully(ctx)
 		}
 		if codeOf(err) == codeDivision {
@@ -203,7 +203,9 @@ func (w *writer) carefully(ctx context.Context) error {
 	}
 	b := w.batch()
 	w.fill()
+	w.tables.queue.statement, w.tables.attempts.statement = "insert new queue", "insert new attempts"
 	added := w.addTables(b)
+	w.tables.queue.statement, w.tables.attempts.statement = "insert queue", "insert attempts"
 	b.add("mark", []byte(w.id), wireParam(w.seq), wireParam(w.version))
 	b.add("commit")
 	results, err := b.send(ctx)

@@ -34,7 +34,8 @@ var hotStatements = map[string]string{
 	"find event ids": findEventIDsSQL, "delete event ids": deleteEventIDsSQL,
 	"insert messages": insertMessagesSQL, "insert payloads": insertPayloadsSQL, "insert expiries": insertExpiriesSQL,
 	"insert queue": insertQueueSQL, "enqueue": enqueueSQL, "remove": removeSQL, "remove all": removeAllSQL,
-	"make room": makeRoomSQL, "move": moveSQL, "insert attempts": insertAttemptsSQL,
+	"make room": makeRoomSQL, "move": moveSQL, "insert attempts": insertAttemptsSQL, "insert new attempts": insertNewAttemptsSQL,
+	"insert new queue": insertNewQueueSQL,
 }
 
 // connect makes the writer's connection, if it has none.
@@ -164,6 +165,6 @@ func (w *writer) ask(seq int64) (committed bool, err error) {
 	if len(results[0].Rows) == 0 {
 		return false, errors.New("a writer's row is missing")
 	}
-	w.version = wireInt(results[0].Rows[0][1])
+	w.version, w.held = wireInt(results[0].Rows[0][1]), nil // who else has raised it, and why, is not known
 	return wireInt(results[0].Rows[0][0]) == seq, nil
 }

@@ -146,7 +146,7 @@ const schemaName = "hark"
 // last bounds how long a stopped node keeps others from taking its shards.
 const (
 	connectTimeout = 2 * time.Second
-	callTimeout    = 10 * time.Second
+	callTimeout    = 8 * time.Second
 	idleTimeout    = "3s"
 )
 

@@ -64,12 +64,13 @@ FROM unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint
   AS d (shard, endpoint, due, message, new_due, retry_at, attempts)
 WHERE q.shard = d.shard AND q.endpoint = d.endpoint AND q.due = d.due AND q.message = d.message`
 
-	// An attempt that is there already was settled before by a call that could not be told so.
 	insertAttemptsSQL = `INSERT INTO attempt (message, endpoint, started_at, next_attempt, duration, dns, connect, tls, first_byte, number,
   status_code, status, manual, id, url, error, response)
 SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[], $6::integer[], $7::integer[], $8::integer[],
-  $9::integer[], $10::integer[], $11::smallint[], $12::smallint[], $13::smallint[], $14::bytea[], $15::text[], $16::text[], $17::bytea[])
-ON CONFLICT DO NOTHING`
+  $9::integer[], $10::integer[], $11::smallint[], $12::smallint[], $13::smallint[], $14::bytea[], $15::text[], $16::text[], $17::bytea[])`
+
+	// An attempt that is there already was settled before by a call that could not be told so.
+	insertNewAttemptsSQL = insertAttemptsSQL + ` ON CONFLICT DO NOTHING`
 )
 
 // settle adds a settlement's rows.

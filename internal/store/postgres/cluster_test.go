@@ -1,0 +1,426 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/store"
+)
+
+// town is a database with an application, an endpoint and some nodes.
+type town struct {
+	*testing.T
+	url   string
+	nodes []*Store
+	app   hark.Application
+	eps   []hark.Endpoint
+	now   time.Time // of the leases
+}
+
+func newTown(t *testing.T, nodes, endpoints int, options Options) *town {
+	t.Helper()
+	c := &town{T: t, url: newDatabase(t, options), now: time.Now()}
+	for range nodes {
+		c.nodes = append(c.nodes, openTest(t, c.url, options))
+	}
+	at := time.Now()
+	env := hark.NewEnvironmentID(at)
+	c.ok(c.nodes[0].InsertEnvironment(t.Context(), hark.Environment{ID: env, CreatedAt: at}))
+	var err error
+	c.app, err = c.nodes[0].InsertApplication(t.Context(), hark.Application{ID: hark.NewApplicationID(at), EnvironmentID: env})
+	c.ok(err)
+	for range endpoints {
+		ep, err := c.nodes[0].InsertEndpoint(t.Context(), hark.Endpoint{ID: hark.NewEndpointID(at), ApplicationRef: c.app.Ref})
+		c.ok(err)
+		c.eps = append(c.eps, ep)
+	}
+	return c
+}
+
+func (c *town) ok(err error) {
+	c.Helper()
+	if err != nil {
+		c.Fatal(err)
+	}
+}
+
+const ttl = 10 * time.Second
+
+func (c *town) beat(node int, release ...int) store.Leases {
+	c.Helper()
+	leases, err := c.nodes[node].Beat(c.Context(), store.Node{ID: fmt.Sprint("node", node)}, c.now, ttl, release)
+	c.ok(err)
+	return leases
+}
+
+// settleIn beats until everybody has a fair share.
+func (c *town) settleIn() {
+	c.Helper()
+	for range 2 * store.Shards / drainAtOnce {
+		for i := range c.nodes {
+			if surplus := c.beat(i).Surplus; len(surplus) > 0 {
+				c.beat(i, surplus...)
+			}
+		}
+	}
+}
+
+func (c *town) accept(node int, ep hark.Endpoint) *store.Acceptance {
+	c.Helper()
+	at := time.Now()
+	a := &store.Acceptance{Message: hark.Message{ID: hark.NewMessageID(at), ApplicationRef: c.app.Ref, EventType: "t", Payload: []byte(`{}`),
+		CreatedAt: at, Matched: []hark.Ref{ep.Ref}}, Deliveries: []hark.Delivery{{EndpointRef: ep.Ref, Due: at.UnixMilli()}}}
+	c.ok(c.nodes[node].Accept(c.Context(), []*store.Acceptance{a}))
+	return a
+}
+
+func success(d hark.Delivery, epoch int64) store.Settlement {
+	at := time.Now()
+	return store.Settlement{Delivery: d, Succeeded: true, Epoch: epoch,
+		Attempt: &hark.Attempt{ID: hark.NewAttemptID(at), URL: "u", Number: 1, StatusCode: 200, StartedAt: at}}
+}
+
+func (c *town) attempts(message hark.Ref) int {
+	c.Helper()
+	all, err := c.nodes[0].AttemptsByMessage(c.Context(), message, store.AttemptFilter{}, store.Page{Limit: 100})
+	c.ok(err)
+	return len(all)
+}
+
+func TestBeat_SharesTheShardsFairly(t *testing.T) {
+	c := newTown(t, 3, 0, Options{})
+	if n := len(c.beat(0).Held); n != store.Shards {
+		t.Errorf("alone: %d shards", n)
+	}
+	if leases := c.beat(1); len(leases.Held) != 0 {
+		t.Errorf("a newcomer took %d shards that another node holds", len(leases.Held))
+	}
+	if n := len(c.beat(0).Surplus); n != drainAtOnce {
+		t.Errorf("surplus %d, want %d", n, drainAtOnce)
+	}
+	c.settleIn()
+	owner := make(map[int]int)
+	for i := range c.nodes {
+		leases := c.beat(i)
+		if n := len(leases.Held); n < store.Shards/3 || n > store.Shards/3+1 || len(leases.Surplus) != 0 {
+			t.Errorf("node %d holds %d, surplus %d", i, n, len(leases.Surplus))
+		}
+		for shard := range leases.Held {
+			owner[shard]++
+		}
+	}
+	for shard := range store.Shards {
+		if owner[shard] != 1 {
+			t.Errorf("shard %d has %d owners", shard, owner[shard])
+		}
+	}
+	// One goes silent: the others have all of its shards when its time is up, and not before.
+	c.now = c.now.Add(ttl - time.Second)
+	c.beat(0)
+	before := c.beat(1)
+	c.now = c.now.Add(2 * time.Second)
+	after := c.beat(1)
+	if len(after.Held) != store.Shards/2 || len(c.beat(0).Held) != store.Shards/2 {
+		t.Errorf("after one was lost: %d", len(after.Held))
+	}
+	for shard, epoch := range before.Held {
+		if after.Held[shard] != epoch {
+			t.Errorf("shard %d: epoch %d became %d although it stayed", shard, epoch, after.Held[shard])
+		}
+	}
+	// One leaves in order: nobody waits.
+	c.ok(c.nodes[1].Leave(t.Context(), "node1"))
+	if n := len(c.beat(0).Held); n != store.Shards {
+		t.Errorf("after one left: %d", n)
+	}
+	all, err := c.nodes[0].Nodes(t.Context(), c.now)
+	c.ok(err)
+	if len(all) != 2 || !all[0].Alive || len(all[0].Shards) != store.Shards || all[1].Alive || len(all[1].Shards) != 0 {
+		t.Errorf("nodes: %+v", all)
+	}
+}
+
+func TestSettle_IsFencedForALostLease(t *testing.T) {
+	c := newTown(t, 2, 2, Options{})
+	held := c.beat(0).Held
+	epoch := func(ep hark.Endpoint) int64 { return held[store.ShardOf(ep.Ref)] }
+	mine, lost, again := c.accept(0, c.eps[0]), c.accept(1, c.eps[1]), c.accept(1, c.eps[1])
+	batch := []store.Settlement{success(mine.Deliveries[0], epoch(c.eps[0]))}
+	c.ok(c.nodes[0].Settle(t.Context(), batch))
+	if batch[0].Fenced || c.attempts(mine.Message.Ref) != 1 {
+		t.Errorf("own shard: %+v", batch[0])
+	}
+	// The other node takes everything over, while this one sleeps.
+	c.now = c.now.Add(2 * ttl)
+	if n := len(c.beat(1).Held); n != store.Shards {
+		t.Fatalf("took over %d", n)
+	}
+	batch = []store.Settlement{success(lost.Deliveries[0], epoch(c.eps[1])), success(again.Deliveries[0], 0)}
+	c.ok(c.nodes[0].Settle(t.Context(), batch))
+	rows, err := c.nodes[0].ReadQueue(t.Context(), c.eps[1].Ref, store.Position{}, 10)
+	c.ok(err)
+	if !batch[0].Fenced || !batch[1].Fenced || len(rows) != 2 || c.attempts(lost.Message.Ref) != 0 {
+		t.Errorf("a lost shard: %v, %v; %d rows, %d attempts", batch[0].Fenced, batch[1].Fenced, len(rows), c.attempts(lost.Message.Ref))
+	}
+	batch = []store.Settlement{success(lost.Deliveries[0], 0)}
+	c.ok(c.nodes[1].Settle(t.Context(), batch))
+	if batch[0].Fenced || c.attempts(lost.Message.Ref) != 1 {
+		t.Error("the new owner was fenced")
+	}
+	// Back again, under a new epoch: what was sent under the old one does not count.
+	c.ok(c.nodes[1].Leave(t.Context(), "node1"))
+	now := c.beat(0).Held[store.ShardOf(c.eps[1].Ref)]
+	batch = []store.Settlement{success(again.Deliveries[0], epoch(c.eps[1]))}
+	c.ok(c.nodes[0].Settle(t.Context(), batch))
+	if !batch[0].Fenced || now <= epoch(c.eps[1]) {
+		t.Errorf("under epoch %d, now %d: %v", epoch(c.eps[1]), now, batch[0].Fenced)
+	}
+	batch[0].Epoch = now
+	c.ok(c.nodes[0].Settle(t.Context(), batch))
+	if batch[0].Fenced || c.attempts(again.Message.Ref) != 1 {
+		t.Error("fenced under the new epoch")
+	}
+}
+
+// Two nodes take the shards from each other again and again, and both try to settle everything. Each
+// delivery is settled by one of them.
+func TestSettle_IsDoneByOneOwnerOnly(t *testing.T) {
+	c := newTown(t, 2, 20, Options{})
+	c.beat(0)
+	const messages = 400
+	var deliveries []hark.Delivery
+	for i := range messages {
+		deliveries = append(deliveries, c.accept(i%2, c.eps[i%len(c.eps)]).Deliveries[0])
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var stealing, settling sync.WaitGroup
+	stealing.Go(func() {
+		for i := 1; ctx.Err() == nil; i++ {
+			c.now = c.now.Add(2 * ttl)
+			if _, err := c.nodes[i%2].Beat(ctx, store.Node{ID: fmt.Sprint("node", i%2)}, c.now, ttl, nil); err != nil && ctx.Err() == nil {
+				t.Error(err)
+			}
+			time.Sleep(60 * time.Millisecond) // they lose their connections each time
+		}
+	})
+	settled := make([]int, messages)
+	var mu sync.Mutex
+	for i := range deliveries {
+		for node := range c.nodes {
+			if i%8 != 0 && node != i/8%2 { // an eighth by both
+				continue
+			}
+			settling.Go(func() {
+				for range 300 {
+					s := []store.Settlement{success(deliveries[i], 0)}
+					if err := c.nodes[node].Settle(ctx, s); err != nil {
+						t.Error(err)
+						return
+					}
+					if !s[0].Fenced {
+						mu.Lock()
+						settled[i]++
+						mu.Unlock()
+						return
+					}
+					time.Sleep(time.Millisecond)
+				}
+			})
+		}
+	}
+	settling.Wait()
+	cancel()
+	stealing.Wait()
+	fenced := 0
+	for i, d := range deliveries {
+		if n := c.attempts(d.MessageRef); n != settled[i] {
+			t.Fatalf("message %d: %d attempts are kept, %d settlements were not fenced", i, n, settled[i])
+		}
+		if settled[i] == 0 {
+			fenced++
+		}
+	}
+	t.Logf("%d were never settled", fenced)
+}
+
+func TestWatch_WakesTheOwner(t *testing.T) {
+	c := newTown(t, 2, 40, Options{})
+	c.settleIn()
+	var own, woken [2][]hark.Ref
+	var mu sync.Mutex
+	c.nodes[0].OnQueued(func(ds []hark.Delivery) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, d := range ds {
+			own[0] = append(own[0], d.EndpointRef)
+		}
+	})
+	var watching sync.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	defer watching.Wait()
+	defer cancel()
+	for i, s := range c.nodes {
+		s.OnWake(func(refs []hark.Ref) {
+			mu.Lock()
+			defer mu.Unlock()
+			woken[i] = append(woken[i], refs...)
+		})
+		watching.Go(func() {
+			if err := s.Watch(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	c.listening(2)
+	start := time.Now()
+	for _, ep := range c.eps {
+		c.accept(0, ep)
+	}
+	soon(t, func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		slices.Sort(woken[1])
+		woken[1] = slices.Compact(woken[1])
+		return len(own[0])+len(woken[1]) == len(c.eps)
+	})
+	t.Logf("%d by hand, %d woken, %v", len(own[0]), len(woken[1]), time.Since(start))
+	if len(own[0]) == 0 || len(woken[1]) == 0 || len(woken[0]) != 0 {
+		t.Errorf("own %d, woken %d, woken itself %d", len(own[0]), len(woken[1]), len(woken[0]))
+	}
+	for _, ref := range own[0] {
+		if !c.nodes[0].owns(ref) {
+			t.Errorf("told of endpoint %d, which is another node's", ref)
+		}
+	}
+	// What the hooks miss stands in the backlog of the owner's shards.
+	leases := c.beat(1)
+	var shards []int
+	for shard := range leases.Held {
+		shards = append(shards, shard)
+	}
+	all, err := c.nodes[1].BacklogsOf(t.Context(), shards)
+	c.ok(err)
+	if len(all) != len(woken[1]) {
+		t.Errorf("%d backlogs, want %d", len(all), len(woken[1]))
+	}
+	nodes, err := c.nodes[0].Nodes(t.Context(), time.Now().Add(time.Second))
+	c.ok(err)
+	if got := nodes[0].Queued + nodes[1].Queued; got != int64(len(c.eps)) || nodes[1].Oldest.IsZero() {
+		t.Errorf("nodes: %+v", nodes)
+	}
+}
+
+// listening waits until n connections listen.
+func (c *town) listening(n int64) {
+	c.Helper()
+	soon(c.T, func() bool {
+		var listeners int64
+		c.ok(c.nodes[0].read(c.Context(), func(x *conn) (err error) {
+			listeners, err = x.int(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'`)
+			return err
+		}))
+		return listeners == n
+	})
+}
+
+func soon(t *testing.T, done func() bool) {
+	t.Helper()
+	for range 2000 {
+		if done() {
+			return
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	t.Fatal("it does not happen")
+}
+
+func TestWatch_TellsOfEveryChange(t *testing.T) {
+	for name, options := range map[string]Options{"Notify": {}, "Poll": {NoNotify: true}} {
+		t.Run(name, func(t *testing.T) {
+			c := newTown(t, 2, 1, options)
+			var mu sync.Mutex
+			told := make(map[hark.Ref]int)
+			leases := 0
+			c.nodes[1].OnChange(func(refs []hark.Ref) {
+				mu.Lock()
+				defer mu.Unlock()
+				for _, ref := range refs {
+					told[ref]++
+				}
+			})
+			c.nodes[1].OnLeases(func() { mu.Lock(); defer mu.Unlock(); leases++ })
+			var watching sync.WaitGroup
+			ctx, cancel := context.WithCancel(t.Context())
+			defer watching.Wait()
+			defer cancel()
+			watching.Go(func() { _ = c.nodes[1].Watch(ctx) })
+			if !options.NoNotify {
+				c.listening(1)
+			}
+			time.Sleep(20 * time.Millisecond) // it has read where to begin
+			heard := func(ref hark.Ref) func() bool {
+				return func() bool { mu.Lock(); defer mu.Unlock(); return told[ref] > 0 }
+			}
+			start := time.Now()
+			_, err := c.nodes[0].UpdateEndpoint(t.Context(), c.app.Ref, string(c.eps[0].ID), func(ep *hark.Endpoint) error { ep.Paused = true; return nil })
+			c.ok(err)
+			soon(t, heard(c.app.Ref))
+			t.Logf("told after %v", time.Since(start))
+			c.ok(c.nodes[0].InsertKey(t.Context(), hark.Key{ID: hark.NewKeyID(start), EnvironmentID: c.app.EnvironmentID, Scope: hark.ScopeRead}))
+			soon(t, heard(0))
+			c.beat(0)
+			c.beat(1)
+			c.beat(0, c.beat(0).Surplus...)
+			soon(t, func() bool { mu.Lock(); defer mu.Unlock(); return leases > 0 })
+		})
+	}
+}
+
+// Guards hold between nodes: of the same event sent to all of them at once one is kept.
+func TestAccept_IsGuardedAcrossNodes(t *testing.T) {
+	c := newTown(t, 3, 1, Options{})
+	for round := range 20 {
+		outcomes := make([]*store.Acceptance, 12)
+		var sending sync.WaitGroup
+		for i := range outcomes {
+			at := time.Now()
+			a := &store.Acceptance{Message: hark.Message{ID: hark.NewMessageID(at), ApplicationRef: c.app.Ref, EventType: "t", Payload: []byte(`{}`), CreatedAt: at}}
+			if i%2 == 0 {
+				a.Message.EventID = fmt.Sprint("event", round)
+			}
+			if i%3 == 0 {
+				a.Key = &store.IdempotencyKey{Hash: [32]byte{byte(round)}, ExpiresAt: at.Add(time.Hour)}
+			}
+			outcomes[i] = a
+			sending.Go(func() {
+				if err := c.nodes[i%3].Accept(t.Context(), []*store.Acceptance{a}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		sending.Wait()
+		byEvent, byKey := 0, 0
+		for _, a := range outcomes {
+			if a.Outcome == store.Accepted && a.Message.EventID != "" {
+				byEvent++
+			}
+			if a.Outcome == store.Accepted && a.Key != nil {
+				byKey++
+			}
+			if a.Outcome != store.Accepted && a.Existing == "" {
+				t.Errorf("outcome %d of nothing", a.Outcome)
+			}
+		}
+		if byEvent > 1 || byKey > 1 || byEvent+byKey == 0 {
+			t.Fatalf("round %d: %d were accepted with the event id, %d with the key", round, byEvent, byKey)
+		}
+	}
+	if wrong, err := c.nodes[0].Check(t.Context()); err != nil || len(wrong) > 0 {
+		t.Errorf("check: %q, %v", wrong, err)
+	}
+}

@@ -1,0 +1,251 @@
+package postgres
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/harkhq/hark/internal/store/postgrestest"
+)
+
+const (
+	dumpTablesSQL = `SELECT c.oid::bigint, c.relname::text, coalesce(pg_get_partkeydef(c.oid), ''), coalesce(array_to_string(c.reloptions, ', '), '')
+FROM pg_class c WHERE c.relnamespace = 'hark'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY c.relname`
+
+	dumpColumnsSQL = `SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull, coalesce(l.collname::text, '')
+FROM pg_attribute a LEFT JOIN pg_collation l ON l.oid = a.attcollation AND l.collname <> 'default'
+WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`
+
+	dumpIndexesSQL = `SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = $1::oid ORDER BY NOT indisprimary, pg_get_indexdef(indexrelid)`
+)
+
+// dumpSchema describes all tables, from the catalog.
+func dumpSchema(c *conn) (string, error) {
+	var b strings.Builder
+	b.WriteString("-- The schema after all migrations, written by TestSchema_IsTheGoldenFile. To change it, add a migration.\n")
+	type table struct {
+		oid                      int64
+		name, partition, options string
+	}
+	tables, err := collect(c, func(r row) (table, error) { return table{r.int(0), r.text(1), r.text(2), r.text(3)}, nil }, dumpTablesSQL)
+	if err != nil {
+		return "", err
+	}
+	for _, t := range tables {
+		columns, err := collect(c, func(r row) (string, error) {
+			text := r.text(0) + " " + r.text(1)
+			if r.text(3) != "" {
+				text += ` COLLATE "` + r.text(3) + `"`
+			}
+			if r.bool(2) {
+				text += " NOT NULL"
+			}
+			return text, nil
+		}, dumpColumnsSQL, t.oid)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(&b, "\nCREATE TABLE %s (\n  %s\n)", t.name, strings.Join(columns, ",\n  "))
+		if t.partition != "" {
+			b.WriteString(" PARTITION BY " + t.partition)
+		}
+		if t.options != "" {
+			b.WriteString(" WITH (" + t.options + ")")
+		}
+		b.WriteString(";\n")
+		if err := c.query(func(r row) error { b.WriteString(strings.ReplaceAll(r.text(0), "hark.", "") + ";\n"); return nil }, dumpIndexesSQL, t.oid); err != nil {
+			return "", err
+		}
+	}
+	return b.String(), nil
+}
+
+// UPDATE_GOLDEN=1 rewrites schema.sql.
+func TestSchema_IsTheGoldenFile(t *testing.T) {
+	s := openTest(t, newDatabase(t, Options{}), Options{})
+	var got string
+	if err := s.read(t.Context(), func(c *conn) (err error) { got, err = dumpSchema(c); return err }); err != nil {
+		t.Fatal(err)
+	}
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		if err := os.WriteFile("schema.sql", []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile("schema.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("schema.sql is not what the migrations make (-file +migrations):\n%s", diff)
+	}
+}
+
+// queries evaluates this package's string constants whose names end in SQL.
+func queries(t *testing.T) map[string]string {
+	t.Helper()
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := make(map[string]ast.Expr)
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range file.Decls {
+			if g, ok := d.(*ast.GenDecl); ok && g.Tok == token.CONST {
+				for _, spec := range g.Specs {
+					for i, v := range spec.(*ast.ValueSpec).Values {
+						values[spec.(*ast.ValueSpec).Names[i].Name] = v
+					}
+				}
+			}
+		}
+	}
+	var eval func(e ast.Expr) string
+	eval = func(e ast.Expr) string {
+		switch e := e.(type) {
+		case *ast.BasicLit:
+			s, _ := strconv.Unquote(e.Value)
+			return s
+		case *ast.BinaryExpr:
+			return eval(e.X) + eval(e.Y)
+		case *ast.Ident:
+			return eval(values[e.Name])
+		}
+		return ""
+	}
+	found := make(map[string]string)
+	for name, v := range values {
+		if strings.HasSuffix(name, "SQL") {
+			found[name] = eval(v)
+		}
+	}
+	return found
+}
+
+func TestQueries_ArePreparedAgainstTheSchema(t *testing.T) {
+	for _, options := range []Options{{}, {NoPartitions: true}} {
+		s := openTest(t, newDatabase(t, options), options)
+		all := queries(t)
+		if len(all) < 80 {
+			t.Fatalf("found only %d queries", len(all))
+		}
+		if err := onConnection(t.Context(), s.config, func(c *conn) error {
+			for name, text := range all {
+				if name == "hotSettingsSQL" { // a script, run by every writer
+					continue
+				}
+				if _, err := c.raw.(*pgx.Conn).Prepare(t.Context(), name, text); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Every look at one message goes to its day's tables alone, however many days there are.
+func TestQueries_ReadOneDayOnly(t *testing.T) {
+	s := openTest(t, newDatabase(t, Options{}), Options{})
+	for day := range int64(30) {
+		if err := s.ensureDay(t.Context(), 20_000+day); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ref := int64(20_007) << dayShift
+	plan := func(query string, args ...any) string {
+		var b strings.Builder
+		if err := s.read(t.Context(), func(c *conn) error {
+			return c.query(func(r row) error { b.WriteString(r.text(0) + "\n"); return nil }, "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) "+query, args...)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	for what, text := range map[string]string{
+		"a message by id":   plan(messageByIDSQL, int64(1), make([]byte, 20), ref, ref+(1<<dayShift)),
+		"messages by ref":   plan(messagesByRefSQL, []int64{ref + 5}),
+		"payloads":          plan(payloadsSQL, []int64{ref + 5}),
+		"states":            plan(deliveryStatesSQL, []int64{ref + 5}, []int64{1}),
+		"removing messages": plan(deleteMessagesSQL, []int64{ref + 5}),
+	} {
+		for line := range strings.Lines(text) {
+			if strings.Contains(line, " on ") && strings.Contains(line, "_2024") && !strings.Contains(line, partitionOf("", 20_007)) && !strings.Contains(line, "never executed") {
+				t.Errorf("%s reads %s", what, strings.TrimSpace(line))
+			}
+		}
+	}
+}
+
+func TestOpen_RefusesASchemaThatIsNotItsOwn(t *testing.T) {
+	url := newDatabase(t, Options{})
+	openTest(t, url, Options{})
+	alter := func(statement string) {
+		t.Helper()
+		if err := apart(t.Context(), url, func(c *conn) error { _, err := c.exec(statement); return err }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refuses := func(why, want string) {
+		t.Helper()
+		if s, err := Open(t.Context(), url, Options{Migrate: true}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", why, err)
+			if err == nil {
+				_ = s.Close()
+			}
+		}
+	}
+	alter(`INSERT INTO migration (name, sha256) VALUES ('9999_future', 'x')`)
+	refuses("a newer schema", "9999_future")
+	alter(`DELETE FROM migration WHERE name = '9999_future'`)
+	alter(`UPDATE migration SET sha256 = 'x' WHERE name = '0001_first'`)
+	refuses("a changed migration", "another wording")
+}
+
+func TestOpen_MigratesOnlyWhenAskedTo(t *testing.T) {
+	url := postgrestest.Shared(t).Database(t, "empty", func(string) error { return nil })
+	if _, err := Open(t.Context(), url, Options{}); err == nil || !strings.Contains(err.Error(), "hark migrate") {
+		t.Errorf("an empty database: %v", err)
+	}
+	status, err := Migrations(t.Context(), url)
+	if err != nil || len(status.Applied) != 0 || len(status.Pending) == 0 {
+		t.Errorf("before: %+v, %v", status, err)
+	}
+	// Two nodes that start at once do not get into each other's way.
+	errs := make(chan error)
+	for range 3 {
+		go func() {
+			s, err := Open(t.Context(), url, Options{Migrate: true})
+			if err == nil {
+				err = s.Close()
+			}
+			errs <- err
+		}()
+	}
+	for range 3 {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	status, err = Migrations(t.Context(), url)
+	if err != nil || len(status.Applied) == 0 || len(status.Pending)+len(status.Newer)+len(status.Changed) != 0 {
+		t.Errorf("after: %+v, %v", status, err)
+	}
+}
