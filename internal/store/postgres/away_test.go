@@ -239,12 +239,19 @@ func TestStore_SaysThatTheDatabaseIsAway(t *testing.T) {
 func TestStore_KeepsWhatItAcknowledgedThroughCrashes(t *testing.T) {
 	server := postgrestest.New(t, postgrestest.Options{Fsync: true})
 	s, _ := openAway(t, server, Options{})
+	const workers = 16
+	for range workers { // their refs are 1 to 16
+		at := time.Now()
+		if _, err := s.InsertEndpoint(t.Context(), hark.Endpoint{ID: hark.NewEndpointID(at), ApplicationRef: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	accepted, settled := make(map[hark.MessageID]hark.Ref), make(map[hark.Ref]bool)
 	var mu sync.Mutex
 	var working sync.WaitGroup
 	var refused atomic.Int32
-	for worker := range 16 {
+	for worker := range workers {
 		working.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
 				a := fresh(hark.Ref(worker + 1))

@@ -203,7 +203,7 @@ func (s *Server) awaitAnswer() error {
 	return fmt.Errorf("the server does not answer: %w", err)
 }
 
-// Stop ends the server in order; its data stay until Remove.
+// Stop ends the server in order, as "pg_ctl stop -m fast" does; Start starts it again.
 func (s *Server) Stop() { s.end(syscall.SIGINT) }
 
 // Crash ends the server at once, as "pg_ctl stop -m immediate" does: it recovers when it is started.
