@@ -36,6 +36,8 @@ const (
 	// apart; the lock only makes the second one wait instead of fail.
 	lockMigrationsSQL = `SELECT pg_advisory_xact_lock(4847250914)`
 
+	hasSchemaSQL = `SELECT count(*) FROM pg_namespace WHERE nspname = $1`
+
 	markPartitionedSQL = `INSERT INTO counter (name, next) VALUES ('partitioned', 1) ON CONFLICT DO NOTHING`
 )
 
@@ -84,7 +86,7 @@ func Migrate(ctx context.Context, url string, options Options) error {
 		return err
 	}
 	options.Migrate = true
-	return translate(checkSchema(ctx, config.ConnConfig, options))
+	return explain(checkSchema(ctx, config.ConnConfig, options), config.ConnConfig)
 }
 
 // apart lends a connection of its own.
@@ -93,7 +95,7 @@ func apart(ctx context.Context, url string, f func(*conn) error) error {
 	if err != nil {
 		return err
 	}
-	return translate(onConnection(ctx, config.ConnConfig, f))
+	return explain(onConnection(ctx, config.ConnConfig, f), config.ConnConfig)
 }
 
 func onConnection(ctx context.Context, config *pgx.ConnConfig, f func(*conn) error) error {
@@ -162,9 +164,13 @@ func migrate(ctx context.Context, c *conn, config *pgx.ConnConfig, options Optio
 		if _, err := c.exec(lockMigrationsSQL); err != nil {
 			return err
 		}
-		schema := pgx.Identifier{firstSchema(config)}.Sanitize()
-		if _, err := c.exec(`CREATE SCHEMA IF NOT EXISTS ` + schema); err != nil {
+		// Whoever has made the schema for Hark beforehand need not let it make schemas.
+		if n, err := c.int(hasSchemaSQL, firstSchema(config)); err != nil {
 			return err
+		} else if n == 0 {
+			if _, err := c.exec(`CREATE SCHEMA ` + pgx.Identifier{firstSchema(config)}.Sanitize()); err != nil {
+				return err
+			}
 		}
 		if _, err := c.exec(createMigrationSQL); err != nil {
 			return err

@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/harkhq/hark"
@@ -111,11 +112,17 @@ func Open(ctx context.Context, url string, options Options) (_ *Store, err error
 	defer func() {
 		if err != nil {
 			s.release()
-			err = fmt.Errorf("open store: %w", translate(err))
+			err = fmt.Errorf("open store: %w", explain(err, s.config))
 		}
 	}()
 	if err := checkSchema(ctx, s.config, options); err != nil {
 		return nil, err
+	}
+	config.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {
+		// Compiling a query takes longer than any of these run. A database that does not know the
+		// setting has no such trouble.
+		_, _ = c.Exec(ctx, `SET jit = off`)
+		return nil
 	}
 	config.MaxConns = int32(cmp.Or(options.Readers, DefaultReaders))
 	if s.pool, err = pgxpool.NewWithConfig(context.WithoutCancel(ctx), config); err != nil {
@@ -134,6 +141,15 @@ func Open(ctx context.Context, url string, options Options) (_ *Store, err error
 	}
 	s.sweeper = startSweeper(s)
 	return s, nil
+}
+
+// explain is translate for people who have just given a URL: they want to know what it led to.
+func explain(err error, config *pgx.ConnConfig) error {
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok && isAway(err) {
+		return &hark.Error{Code: hark.Unavailable, RetryAfter: retryAfter, Detail: fmt.Sprintf(
+			"The database %q cannot be reached at %s, port %d", config.Database, config.Host, config.Port)}
+	}
+	return translate(err)
 }
 
 const partitionedSQL = `SELECT count(*) FROM counter WHERE name = 'partitioned'`

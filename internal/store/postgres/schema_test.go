@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store/postgrestest"
 )
 
@@ -217,6 +218,16 @@ func TestOpen_RefusesASchemaThatIsNotItsOwn(t *testing.T) {
 	alter(`DELETE FROM migration WHERE name = '9999_future'`)
 	alter(`UPDATE migration SET sha256 = 'x' WHERE name = '0001_first'`)
 	refuses("a changed migration", "another wording")
+}
+
+func TestOpen_SaysWhatCannotBeReached(t *testing.T) {
+	_, err := Open(t.Context(), "postgres://somebody:secret@127.0.0.1:1/hark", Options{})
+	if hark.CodeOf(err) != hark.Unavailable || !strings.Contains(err.Error(), "127.0.0.1, port 1") || strings.Contains(err.Error(), "secret") {
+		t.Errorf("got %v", err)
+	}
+	if _, err = Open(t.Context(), "postgres://somebody:secret@:x/hark", Options{}); hark.CodeOf(err) != hark.Invalid || strings.Contains(err.Error(), "secret") {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestOpen_MigratesOnlyWhenAskedTo(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 // A group is bounded, so that those who come next do not wait long for it.
 const (
 	groupItems = 1024
-	smallGroup = 64 // fewer are not worth a second writer: they wait, and grow meanwhile
+	smallGroup = 128 // fewer are not worth a second writer: they wait, and grow meanwhile
 	groupBytes = 16 << 20
 )
 
