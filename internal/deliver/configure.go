@@ -24,6 +24,12 @@ func (o *owner) configure(l *lane) bool {
 	if l.gone || l.loading {
 		return false
 	}
+	if l.app == 0 { // another node made its rows: they say whose it is
+		if l.reading == nil && compare(l.horizon, lastPlace) < 0 {
+			o.readPage(l)
+		}
+		return false
+	}
 	app := o.opt.Directory.Cached(l.app)
 	if app != nil && app.Endpoint(l.endpoint) != nil {
 		return o.use(l, app)

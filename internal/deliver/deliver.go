@@ -72,6 +72,12 @@ type Options struct {
 	RowsInMemory int           // most queue rows in memory, about; 0 means 50,000
 	PayloadBytes int64         // most payload bytes in memory, about; 0 means 32 MiB
 	DrainTimeout time.Duration // how long attempts in flight may go on at the end; 0 means 10 s
+
+	// Cluster is set where several nodes share the store; then Node says who this one is, and Lease
+	// how long its leases last: the pause of what it delivers for when it is lost. 0 means 15 s.
+	Cluster store.Cluster
+	Node    store.Node
+	Lease   time.Duration
 	// HeaderPrefixes name the signature headers: "webhook-" of Standard Webhooks, "svix-" of Svix's
 	// receivers. Nil means both.
 	HeaderPrefixes []string
@@ -102,6 +108,9 @@ func (o Options) withDefaults() Options {
 	if o.DrainTimeout <= 0 {
 		o.DrainTimeout = 10 * time.Second
 	}
+	if o.Lease <= 0 {
+		o.Lease = defaultLease
+	}
 	if o.HeaderPrefixes == nil {
 		o.HeaderPrefixes = []string{"webhook-", "svix-"}
 	}
@@ -115,6 +124,7 @@ type Engine struct {
 	mailbox mailbox
 	settler settler
 	workers workers
+	tenure  *tenure // nil: the store is this process's own
 }
 
 // New makes an engine that does nothing until Run.
@@ -124,6 +134,7 @@ func New(opt Options) *Engine {
 	e.mailbox.wake = make(chan struct{}, 1)
 	e.settler.init(e)
 	e.workers.init(e)
+	e.tenure = newTenure(e)
 	return e
 }
 
@@ -134,15 +145,38 @@ func (e *Engine) Offer(rows []hark.Delivery) { e.mailbox.offer(rows) }
 // Call it after directory.Forget.
 func (e *Engine) EndpointChanged(endpoint hark.Ref) { e.mailbox.change(endpoint) }
 
+// ApplicationsChanged is EndpointChanged for all endpoints of applications; none named: of all.
+func (e *Engine) ApplicationsChanged(apps ...hark.Ref) {
+	if len(apps) == 0 {
+		apps = []hark.Ref{0}
+	}
+	e.mailbox.send(func(in *mail) { in.edited = append(in.edited, apps...) })
+}
+
+// Wake tells the engine of endpoints for which another node has committed rows.
+func (e *Engine) Wake(endpoints []hark.Ref) {
+	e.mailbox.send(func(in *mail) { in.woken = append(in.woken, endpoints...) })
+}
+
+// LeasesFree tells the engine that another node has given leases back.
+func (e *Engine) LeasesFree() {
+	if e.tenure != nil {
+		e.tenure.soon()
+	}
+}
+
 // Run delivers until ctx ends; then it starts nothing new, lets the attempts in flight finish
 // within DrainTimeout, settles them, and returns. What was not sent is still in the queue.
 func (e *Engine) Run(ctx context.Context) error {
-	backlogs, err := e.opt.Store.Backlogs(ctx)
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil
+	var backlogs []store.Backlog // in a cluster they come with the leases
+	if e.tenure == nil {
+		var err error
+		if backlogs, err = e.opt.Store.Backlogs(ctx); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("find what is queued: %w", err)
 		}
-		return fmt.Errorf("find what is queued: %w", err)
 	}
 	// Attempts in flight outlive ctx, up to the drain timeout.
 	sending, abort := context.WithCancel(context.WithoutCancel(ctx))
@@ -152,9 +186,16 @@ func (e *Engine) Run(ctx context.Context) error {
 
 	stopSettler := e.settler.start(sending)
 	o := newOwner(e, backlogs)
+	if e.tenure != nil {
+		o.background.Go(func() { e.tenure.run(sending) })
+	}
 	o.run(ctx)
 	e.workers.stop()
 	stopSettler()
+	abort()
 	o.background.Wait()
+	if e.tenure != nil {
+		e.tenure.leave(ctx)
+	}
 	return nil
 }

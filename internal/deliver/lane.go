@@ -327,6 +327,9 @@ func (l *lane) read(p page, now time.Time) {
 	if p.err != nil || compare(l.horizon, p.after) != 0 {
 		return
 	}
+	if l.app == 0 && len(p.rows) > 0 {
+		l.app = p.rows[0].ApplicationRef
+	}
 	l.horizon = lastPlace
 	if p.full && len(p.rows) > 0 {
 		l.horizon = place(&p.rows[len(p.rows)-1])

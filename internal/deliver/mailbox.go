@@ -23,6 +23,12 @@ type mail struct {
 	changed []hark.Ref          // endpoints whose configuration changed
 	failing []hark.Ref          // endpoints that have failed for too long
 	loaded  []loadedApplication // directory loads that have come back
+
+	// Where several nodes share the store:
+	leases   []leases
+	backlogs []look
+	woken    []hark.Ref // endpoints for which another node has committed rows
+	edited   []hark.Ref // applications whose configuration changed; 0: any may have
 }
 
 type loadedApplication struct {
@@ -65,5 +71,8 @@ func (m mail) emptied() mail {
 	clear(m.offered)
 	clear(m.pages)
 	clear(m.loaded)
-	return mail{m.ended[:0], m.offered[:0], m.settled[:0], m.pages[:0], m.changed[:0], m.failing[:0], m.loaded[:0]}
+	return mail{
+		ended: m.ended[:0], offered: m.offered[:0], settled: m.settled[:0], pages: m.pages[:0],
+		changed: m.changed[:0], failing: m.failing[:0], loaded: m.loaded[:0],
+	}
 }

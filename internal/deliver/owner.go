@@ -35,6 +35,13 @@ type owner struct {
 	ctx       context.Context // for store reads; ends with Run's
 	// background are reads and disablings under way.
 	background sync.WaitGroup
+
+	// Where several nodes share the store (tenure.go):
+	held      map[int]*held
+	returned  map[int]int64 // given back at an epoch, and not yet taken off by a Beat
+	heldUntil time.Time
+	nextLook  time.Time
+	looking   int // looks under way
 }
 
 const (
@@ -52,6 +59,8 @@ func newOwner(e *Engine, backlogs []store.Backlog) *owner {
 		limiters: map[hark.Ref]*rate.Limiter{},
 		loads:    map[hark.Ref]*load{},
 		memory:   memory{mostRows: e.opt.RowsInMemory, mostBytes: e.opt.PayloadBytes},
+		held:     map[int]*held{},
+		returned: map[int]int64{},
 	}
 	for _, b := range backlogs {
 		l := newLane(b.ApplicationRef, b.EndpointRef, &o.memory)
@@ -75,6 +84,7 @@ func (o *owner) run(ctx context.Context) {
 			o.expire(now)
 			o.dispatch(now)
 			o.sweep(now)
+			o.lookAround(now)
 		}
 		o.metrics.inflight.Set(float64(o.inflight))
 		if o.stopping && o.inflight == 0 {
@@ -99,6 +109,9 @@ func (o *owner) untilNext(now time.Time) time.Duration {
 	if len(o.timers) > 0 && o.timers[0].wakeAt.Before(next) {
 		next = o.timers[0].wakeAt
 	}
+	if len(o.held) > 0 && o.looking == 0 && o.nextLook.Before(next) {
+		next = o.nextLook
+	}
 	return max(next.Sub(now), 0)
 }
 
@@ -108,11 +121,12 @@ func (o *owner) readMail(now time.Time) {
 	for _, j := range in.ended {
 		o.ended(j, now)
 	}
+	for _, in := range in.leases {
+		o.hold(in, now)
+	}
 	for _, rows := range in.offered {
 		for i := range rows {
-			l := o.lane(&rows[i])
-			l.push(rows[i], now)
-			o.turns.add(l)
+			o.offered(rows[i], now)
 		}
 	}
 	for _, j := range in.settled {
@@ -127,6 +141,19 @@ func (o *owner) readMail(now time.Time) {
 			continue
 		}
 		o.turns.add(p.lane)
+	}
+	for _, in := range in.backlogs {
+		o.looked(in, now)
+	}
+	for _, ref := range in.woken {
+		o.woken(ref, now)
+	}
+	for _, app := range in.edited {
+		for ref, l := range o.lanes {
+			if app == 0 || l.app == app {
+				in.changed = append(in.changed, ref)
+			}
+		}
 	}
 	for _, ref := range in.changed {
 		if l := o.lanes[ref]; l != nil {
@@ -148,15 +175,28 @@ func (o *owner) readMail(now time.Time) {
 	o.spare = in.emptied()
 }
 
-// lane is the lane of a committed row. A lane that is not there has no rows in the store, or it
-// would have been made at the start: so a new one knows all there is.
-func (o *owner) lane(d *hark.Delivery) *lane {
+// offered takes in a committed row. A lane that is not there has no rows in the store, or it would
+// have been made at the start: so a new one knows all there is. Not so where other nodes commit rows,
+// too: there a new lane asks the store, and an ordered one always does, because what another node
+// committed before this row stands before it.
+func (o *owner) offered(d hark.Delivery, now time.Time) {
 	l := o.lanes[d.EndpointRef]
-	if l == nil {
+	switch {
+	case o.tenure != nil && o.held[store.ShardOf(d.EndpointRef)] == nil:
+		return
+	case l != nil:
+	case o.tenure != nil:
+		l = o.unknownLane(d.ApplicationRef, d.EndpointRef)
+	default:
 		l = newLane(d.ApplicationRef, d.EndpointRef, &o.memory)
 		o.lanes[d.EndpointRef] = l
 	}
-	return l
+	if o.tenure != nil && l.ordered() && d.Trigger == hark.Scheduled {
+		l.forget()
+	} else {
+		l.push(d, now)
+	}
+	o.turns.add(l)
 }
 
 // ended notes how an attempt went; its settlement is on its way.
@@ -174,6 +214,7 @@ func (o *owner) ended(j *job, now time.Time) {
 	l.inflight--
 	l.lastUsed = now
 	if j.unsent { // the attempt did not take place: the row is where it was
+		o.over(j)
 		l.health.Ended(now, health.Unasked, 0, 0)
 		l.unsent(j)
 		o.wakeLane(l, now.Add(time.Second))
@@ -196,6 +237,7 @@ func (o *owner) settled(j *job, now time.Time) {
 	l := j.lane
 	l.unrecorded--
 	l.release(j)
+	o.over(j)
 	if l.gone {
 		l.dismiss(place(j.delivery))
 		return
@@ -251,7 +293,7 @@ func (o *owner) mayRead(l *lane) bool {
 // claim takes the lane's next delivery if everything allows it: the endpoint, its health, its rate
 // and its application's. Otherwise it sees to it that the lane is looked at again in time.
 func (o *owner) claim(l *lane, now time.Time) *hark.Delivery {
-	if !o.configure(l) {
+	if _, mine := o.mine(l.endpoint, now); !mine || !o.configure(l) {
 		return nil
 	}
 	if l.ep.Held() && len(l.manual) == 0 {
@@ -311,7 +353,13 @@ func (o *owner) start(l *lane, d *hark.Delivery) {
 		o.retries++
 	}
 	l.health.Started()
-	o.workers.send(&job{lane: l, endpoint: l.ep, delivery: d})
+	j := &job{lane: l, endpoint: l.ep, delivery: d}
+	if o.tenure != nil {
+		j.held = o.held[store.ShardOf(d.EndpointRef)]
+		j.held.out++
+		j.epoch = j.held.epoch
+	}
+	o.workers.send(j)
 }
 
 // disable takes an endpoint out of service; its rows stay in the store.

@@ -22,6 +22,8 @@ type job struct {
 	lane     *lane // the owner's; workers do not touch it
 	endpoint *directory.Endpoint
 	delivery *hark.Delivery
+	held     *held // the owner's; nil where the store is this process's own
+	epoch    int64 // of the lease
 
 	verdict    verdict
 	settlement store.Settlement
@@ -93,7 +95,7 @@ func (s *sender) attempt(e *Engine, ctx context.Context, j *job) {
 	}
 	if message == nil { // dropped: there is nothing to send, and nothing to tell of
 		j.verdict = verdict{Class: health.Unasked}
-		j.settlement = store.Settlement{Delivery: *j.delivery}
+		j.settlement = store.Settlement{Delivery: *j.delivery, Epoch: j.epoch}
 		return
 	}
 	start := time.Now()
@@ -205,6 +207,7 @@ func (j *job) settle(a *hark.Attempt, now time.Time) {
 	a.Status = j.verdict.Status
 	j.settlement = store.Settlement{
 		Delivery: *j.delivery,
+		Epoch:    j.epoch,
 		Attempt:  a,
 		// Only a resend can overtake other rows of its message: retries are the one row there is.
 		Succeeded: a.Status == hark.Succeeded && a.Trigger == hark.Manual,

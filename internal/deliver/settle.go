@@ -86,7 +86,10 @@ func (s *settler) settle(ctx context.Context, batch []*job) {
 			return // shutting down: they will be sent again after the restart
 		}
 	}
-	for _, j := range batch {
+	for i, j := range batch {
+		if j.settlement.Fenced = settlements[i].Fenced; j.settlement.Fenced {
+			continue // nothing of it was kept: it is another node's now
+		}
 		e.metrics.settled(j.settlement.Attempt)
 		if d := j.settlement.Attempt; d != nil && e.opt.Watch != nil {
 			e.opt.Watch(*d)
