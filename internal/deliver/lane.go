@@ -32,8 +32,9 @@ type lane struct {
 	manual  []*hark.Delivery       // sent by hand: they wait for nothing but a slot
 	known   map[store.Position]int // and how many payload bytes each holds
 	horizon store.Position
-	reading *reading // the read of the queue under way; nil: none
-	memory  *memory  // shared by all lanes
+	reading *reading  // the read of the queue under way; nil: none
+	readAt  time.Time // when the last one ended
+	memory  *memory   // shared by all lanes
 
 	lines map[uint64]int64 // ordered endpoints: lines that wait, and until when (ms)
 	// delivered are messages that were delivered by hand while another attempt of theirs was out.
@@ -321,7 +322,7 @@ func (l *lane) dropMessage(ref hark.Ref) {
 // read takes in a page that was asked for.
 func (l *lane) read(p page, now time.Time) {
 	r := l.reading
-	l.reading = nil
+	l.reading, l.readAt = nil, now
 	// What was committed meanwhile lies beyond the horizon and is found by the next read, where this
 	// one is of no use: it failed, or the lane was trimmed and the page has a gap before it.
 	if p.err != nil || compare(l.horizon, p.after) != 0 {

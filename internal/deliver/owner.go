@@ -191,6 +191,9 @@ func (o *owner) offered(d hark.Delivery, now time.Time) {
 		l = newLane(d.ApplicationRef, d.EndpointRef, &o.memory)
 		o.lanes[d.EndpointRef] = l
 	}
+	if l.app == 0 { // it was woken, and found nothing
+		l.app = d.ApplicationRef
+	}
 	if o.tenure != nil && l.ordered() && d.Trigger == hark.Scheduled {
 		l.forget()
 	} else {

@@ -54,6 +54,9 @@ func newTenure(e *Engine) *tenure {
 	}
 }
 
+// breath is the least time between two beats: what moves shards to and fro must not do so without end.
+const breath = 5 * time.Millisecond
+
 // run beats until ctx ends.
 func (t *tenure) run(ctx context.Context) {
 	for ctx.Err() == nil {
@@ -65,6 +68,10 @@ func (t *tenure) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-t.poke:
+			select {
+			case <-ctx.Done():
+			case <-time.After(breath):
+			}
 		case <-time.After(wait):
 		}
 	}
@@ -246,7 +253,10 @@ func (o *owner) looked(in look, now time.Time) {
 		l := o.lanes[b.EndpointRef]
 		if l == nil {
 			l = o.unknownLane(b.ApplicationRef, b.EndpointRef)
-		} else if _, known := l.known[b.First]; known || compare(b.First, l.horizon) > 0 || l.reading != nil {
+		} else if l.app == 0 {
+			l.app = b.ApplicationRef
+			l.forget()
+		} else if _, known := l.known[b.First]; known && !l.stale(now) || compare(b.First, l.horizon) > 0 || l.reading != nil {
 			continue
 		} else {
 			l.forget()
@@ -254,6 +264,12 @@ func (o *owner) looked(in look, now time.Time) {
 		o.turns.add(l)
 	}
 }
+
+// staleAfter is how long an ordered lane goes on with what it has read. Its first row keeps its place
+// while it fails, so that looking at the first row says nothing of those behind it.
+const staleAfter = 10 * time.Second
+
+func (l *lane) stale(now time.Time) bool { return l.ordered() && now.Sub(l.readAt) > staleAfter }
 
 // lookAround looks at all held shards from time to time, because a wake-up can be lost.
 func (o *owner) lookAround(now time.Time) {
@@ -277,7 +293,6 @@ func (o *owner) unknownLane(app, endpoint hark.Ref) *lane {
 }
 
 // woken looks for rows that another node has committed.
-
 func (o *owner) woken(endpoint hark.Ref, now time.Time) {
 	if _, mine := o.mine(endpoint, now); !mine {
 		return

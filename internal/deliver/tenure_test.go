@@ -64,12 +64,15 @@ func (n *clusterNode) Beat(_ context.Context, node store.Node, now time.Time, tt
 	out := store.Leases{Held: map[int]int64{}}
 	fair := (store.Shards + living - 1) / living
 	for shard := range n.lease {
+		if l := &n.lease[shard]; l.owner == node.ID {
+			l.until = now.Add(ttl)
+			out.Held[shard] = l.epoch
+		}
+	}
+	for shard := range n.lease {
 		l := &n.lease[shard]
 		if l.owner != node.ID && (l.owner == "" || !l.until.After(now)) && len(out.Held) < fair {
-			l.owner, l.epoch = node.ID, l.epoch+1
-		}
-		if l.owner == node.ID {
-			l.until = now.Add(ttl)
+			l.owner, l.epoch, l.until = node.ID, l.epoch+1, now.Add(ttl)
 			out.Held[shard] = l.epoch
 		}
 	}
