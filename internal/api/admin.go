@@ -157,6 +157,33 @@ func revokeKey(c *call, _ none) (none, error) {
 	return none{}, c.api.Manage.RevokeKey(c.r.Context(), c.caller, c.path("key_id"))
 }
 
+// NodeOut is a server of the installation.
+type NodeOut struct {
+	ID        string     `json:"id"`
+	Addr      string     `json:"addr" doc:"Where it listens."`
+	Version   string     `json:"version"`
+	StartedAt time.Time  `json:"startedAt"`
+	SeenAt    time.Time  `json:"seenAt" doc:"When it renewed its leases last."`
+	Alive     bool       `json:"alive"`
+	Shards    []int      `json:"shards" doc:"Of 256: the parts of all endpoints that it delivers for."`
+	Due       int64      `json:"due" doc:"Deliveries that are due in its shards; of very many, not all are counted."`
+	OldestDue *time.Time `json:"oldestDue" doc:"When the oldest of them became due."`
+	LagMs     int64      `json:"lagMs" doc:"How long ago that was."`
+}
+
+func listNodes(c *call, _ none) (ListResponse[NodeOut], error) {
+	nodes, err := c.api.Manage.ListNodes(c.r.Context(), c.caller)
+	out := ListResponse[NodeOut]{Data: make([]NodeOut, len(nodes)), Done: true}
+	for i, n := range nodes {
+		out.Data[i] = NodeOut{ID: n.ID, Addr: n.Addr, Version: n.Version, StartedAt: wireTime(n.StartedAt), SeenAt: wireTime(n.SeenAt),
+			Alive: n.Alive, Shards: append([]int{}, n.Shards...), Due: n.Queued, OldestDue: timeOrNull(n.Oldest)}
+		if !n.Oldest.IsZero() {
+			out.Data[i].LagMs = max(0, c.began.Sub(n.Oldest).Milliseconds())
+		}
+	}
+	return out, err
+}
+
 // HealthOut says which parts work.
 type HealthOut struct {
 	Database HealthStatus `json:"database"`

@@ -184,6 +184,7 @@ func adminOperations() []operation {
 		{method: "DELETE", path: "/key/{key_id}", id: "hark.key.delete", may: "key.revoke", tag: key, summary: "Revoke an API key", access: operator, status: is204, handler: does(revokeKey)},
 		{method: "GET", path: "/environment", id: "hark.environment.get", may: "environment.list", tag: environment, summary: "Get the environment of the key", access: operator, status: is200, handler: does(getEnvironment)},
 		{method: "PATCH", path: "/environment", id: "hark.environment.patch", may: "environment.patch", tag: environment, summary: "Change the environment", access: operator, status: is200, handler: does(patchEnvironment)},
+		{method: "GET", path: "/nodes", id: "hark.node.list", may: "node.list", tag: health, summary: "List the servers that share the database", doc: "Each delivers for its shards of all endpoints. On a data folder there is one.", access: operator, status: is200, handler: does(listNodes)},
 		{method: "POST", path: "/admin/redrive-dlq", id: "v1.admin.redrive-dlq", may: "environment.patch", tag: environment, summary: "Nothing: Hark has no dead letters", access: operator, status: is204, hidden: true, handler: does(redrive)},
 		{method: "GET", path: "/health", id: "v1.health.get", tag: health, summary: "Ask whether Hark can accept messages", access: everyone, status: is200, handler: does(getHealth)},
 		{method: "GET", path: "/health/ping", id: "v1.health.ping", tag: health, summary: "Ask whether Hark runs", access: everyone, status: is204, handler: does(ping)},

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 	"github.com/harkhq/hark/internal/directory"
 	"github.com/harkhq/hark/internal/manage"
 	"github.com/harkhq/hark/internal/replay"
+	"github.com/harkhq/hark/internal/store"
 	"github.com/harkhq/hark/internal/store/sqlite"
 )
 
@@ -53,7 +55,7 @@ func newWorld(t testing.TB) *world {
 	dir := directory.New(st, directory.Options{})
 	operations := manage.New(manage.Options{
 		Store: st, Directory: dir, Engine: idle{}, Tokens: authenticator, PortalURL: "http://hark.test/portal",
-		Replays: replay.New(replay.Options{Store: st, Directory: dir, Logger: log}),
+		Replays: replay.New(replay.Options{Store: st, Directory: dir, Logger: log}), Nodes: noNodes,
 	})
 	return &world{
 		t: t, store: st, auth: authenticator,
@@ -187,3 +189,5 @@ func missing(at string, want, got any) string {
 	}
 	return ""
 }
+
+func noNodes(context.Context, time.Time) ([]store.NodeStatus, error) { return nil, nil }

@@ -6,7 +6,8 @@
 //	stop accepting ─▶ finish requests ─▶ drain deliveries ─▶ replay, retention ─▶ close the store
 //
 // It promises that what was answered 2xx is in the store when Run returns, whatever was under way.
-// It refuses to start on a folder that another process uses (ErrInUse), and to read signals or the
+// It refuses to start on a folder that another process uses (ErrInUse) and on a database whose schema is
+// not up to date (ErrNotMigrated), and to read signals or the
 // environment: that is the caller's.
 package app
 
@@ -18,7 +19,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -36,7 +36,7 @@ import (
 	"github.com/harkhq/hark/internal/outbound"
 	"github.com/harkhq/hark/internal/replay"
 	"github.com/harkhq/hark/internal/retain"
-	"github.com/harkhq/hark/internal/store/sqlite"
+	"github.com/harkhq/hark/internal/store"
 	"github.com/harkhq/hark/internal/vault"
 )
 
@@ -54,7 +54,9 @@ type App struct {
 	metrics *prometheus.Registry
 	trace   *observe.Tracing
 
-	store    *sqlite.Store
+	store    store.Store
+	cluster  store.Cluster // nil: the store is this process's own
+	node     store.Node
 	engine   *deliver.Engine
 	replayer *replay.Replayer
 	keeper   *retain.Keeper
@@ -105,54 +107,13 @@ func New(ctx context.Context, opt Options) (_ *App, err error) {
 	if err := a.listen(); err != nil {
 		return nil, err
 	}
+	a.node = newNode(a.addr, opt.Build, time.Now())
 	handler, err := a.build(ctx, opt.Build, keys)
 	if err != nil {
 		return nil, err
 	}
 	a.mount(handler)
 	return a, nil
-}
-
-// openStore opens the vault and the store in the data folder.
-func (a *App) openStore(ctx context.Context) (*vault.Vault, error) {
-	dir := a.config.Data
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the data folder: %w", err)
-	}
-	keys, err := a.openVault()
-	if err != nil {
-		return nil, err
-	}
-	a.store, err = sqlite.Open(ctx, dir, sqlite.Options{Sealer: keys, Logger: a.log})
-	if err != nil {
-		return nil, err
-	}
-	a.atEnd(a.store.Close)
-	return keys, nil
-}
-
-// ErrNoKey says that a database is there, but not the master key that it was sealed with.
-var ErrNoKey = errors.New("the master key of this database is missing")
-
-// openVault reads the master key, and makes one where there is nothing yet that it could open. A
-// fresh key beside an older database would start well and then fail at every endpoint.
-func (a *App) openVault() (*vault.Vault, error) {
-	if text := a.config.MasterKey.Reveal(); text != "" {
-		return vault.Parse(text)
-	}
-	path := MasterKeyFile(a.config.Data, a.config.MasterKeyFile)
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) && hasData(a.config.Data) == nil {
-		return nil, fmt.Errorf("%s: %w", path, ErrNoKey)
-	}
-	return vault.LoadOrCreate(path)
-}
-
-// MasterKeyFile is where the master key of a data folder is, unless file says otherwise.
-func MasterKeyFile(dir, file string) string {
-	if file != "" {
-		return file
-	}
-	return filepath.Join(dir, "master.key")
 }
 
 // build makes the rooms, from the engines up to the API.
@@ -188,11 +149,16 @@ func (a *App) build(ctx context.Context, build observe.Build, keys *vault.Vault)
 		DrainTimeout: max(a.config.Drain, time.Nanosecond), // 0 is an answer here; to the engine it is none
 
 		InFlight: a.config.InFlight, HeaderPrefixes: a.config.HeaderPrefixes(),
-		Watch: a.trace.Attempts(),
+		Watch:   a.trace.Attempts(),
+		Cluster: a.cluster, Node: a.node, Lease: a.config.Lease,
 	})
 	a.store.OnQueued(a.engine.Offer)
-	a.replayer = replay.New(replay.Options{Store: a.store, Directory: dir, Logger: a.log})
-	a.keeper = retain.New(retain.Options{Store: a.store, Logger: a.log})
+	replays := replay.Options{Store: a.store, Directory: dir, Logger: a.log}
+	if a.cluster != nil {
+		replays.Holds = a.engine.Holds
+	}
+	a.replayer = replay.New(replays)
+	a.keeper = retain.New(retain.Options{Store: a.store, Logger: a.log, Mine: func() bool { return a.engine.Holds(upkeepShard) }})
 
 	var publicKey []byte
 	if path := a.config.JWTPublicKeyFile; path != "" {
@@ -212,8 +178,9 @@ func (a *App) build(ctx context.Context, build observe.Build, keys *vault.Vault)
 	if err != nil {
 		return nil, err
 	}
+	a.join(dir, authenticator)
 	manager = manage.New(manage.Options{
-		Store: a.store, Directory: dir, Engine: a.engine, Tokens: authenticator, Replays: a.replayer,
+		Store: a.store, Directory: dir, Engine: a.engine, Tokens: authenticator, Replays: a.replayer, Nodes: a.nodes,
 		Logger: a.log, HTTPSOnly: a.config.HTTPSOnly, MaxPayload: a.config.MaxPayload, PortalURL: a.URL() + "/docs",
 	})
 	observe.WatchStore(a.metrics, a.store.Stats)
@@ -287,6 +254,9 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	var engine, tasks, faces errgroup.Group
 	engine.Go(func() error { return fail(delivering, "deliver", a.engine.Run(delivering)) })
+	if a.cluster != nil {
+		engine.Go(func() error { return fail(delivering, "watch the other nodes", a.cluster.Watch(delivering)) })
+	}
 	tasks.Go(func() error { return fail(background, "replay", a.replayer.Run(background)) })
 	tasks.Go(func() error { return fail(background, "retention", a.keeper.Run(background)) })
 	for _, s := range a.servers {

@@ -12,6 +12,9 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/auth"
+	"github.com/harkhq/hark/internal/config"
+	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/store/postgres"
 	"github.com/harkhq/hark/internal/store/sqlite"
 )
 
@@ -48,14 +51,11 @@ type KeyRequest struct {
 	Lifetime    time.Duration // 0: for ever
 }
 
-// IssueKey makes an API key in a data folder that no server is using, for when every key is lost.
-// It answers ErrInUse, ErrNoData, or hark.ErrNotFound when there is no such environment.
-func IssueKey(ctx context.Context, dir string, req KeyRequest) (auth.IssuedKey, error) {
+// IssueKey makes an API key in a data folder that no server is using, or in a database, for when every
+// key is lost. It answers ErrInUse, ErrNoData, or hark.ErrNotFound when there is no such environment.
+func IssueKey(ctx context.Context, c config.Config, req KeyRequest) (auth.IssuedKey, error) {
 	var none auth.IssuedKey
-	if err := hasData(dir); err != nil {
-		return none, err
-	}
-	st, err := sqlite.Open(ctx, dir, sqlite.Options{}) // keys are not sealed, so no master key is needed
+	st, err := openUnsealed(ctx, c)
 	if err != nil {
 		return none, err
 	}
@@ -79,6 +79,17 @@ func IssueKey(ctx context.Context, dir string, req KeyRequest) (auth.IssuedKey, 
 		return key, nil
 	}
 	return none, hark.ErrNotFound
+}
+
+// openUnsealed opens what is there already, without the master key: for what is not sealed.
+func openUnsealed(ctx context.Context, c config.Config) (store.Store, error) {
+	if c.Database != "" {
+		return postgres.Open(ctx, c.Database.Reveal(), postgres.Options{Writers: 1, Readers: 1})
+	}
+	if err := hasData(c.Data); err != nil {
+		return nil, err
+	}
+	return sqlite.Open(ctx, c.Data, sqlite.Options{})
 }
 
 // Progress is told how far a long piece of work is; total is an estimate.

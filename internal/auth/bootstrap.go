@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/harkhq/hark"
@@ -32,26 +33,17 @@ type BootstrapStore interface {
 
 // Bootstrap makes what a first start needs: the environments live and test, and one admin key for
 // each that never had a key; live's is left out when the operator presets it. It may be
-// interrupted and run again.
+// interrupted and run again, and several nodes may do it at once: each thing is made by one of them.
 func Bootstrap(ctx context.Context, s BootstrapStore, livePreset bool, now time.Time) (Bootstrapped, error) {
 	var b Bootstrapped
-	envs, err := s.ListEnvironments(ctx)
-	if err != nil {
-		return b, fmt.Errorf("list environments: %w", err)
-	}
 	for _, want := range []struct {
 		name   string
 		env    *hark.Environment
 		preset bool
 	}{{LiveName, &b.Live, livePreset}, {TestName, &b.Test, false}} {
-		i := slices.IndexFunc(envs, func(e hark.Environment) bool { return e.Name == want.name })
-		if i >= 0 {
-			*want.env = envs[i]
-		} else {
-			*want.env = hark.Environment{ID: hark.NewEnvironmentID(now), Name: want.name, CreatedAt: now}
-			if err := s.InsertEnvironment(ctx, *want.env); err != nil {
-				return b, fmt.Errorf("make the environment %s: %w", want.name, err)
-			}
+		var err error
+		if *want.env, err = environment(ctx, s, want.name, now); err != nil {
+			return b, err
 		}
 		if want.preset {
 			continue
@@ -64,10 +56,35 @@ func Bootstrap(ctx context.Context, s BootstrapStore, livePreset bool, now time.
 			continue
 		}
 		key := NewKey(*want.env, hark.ScopeAdmin, "first admin key", now)
-		if err := s.InsertKey(ctx, key.Key); err != nil {
+		// Its id is the environment's, so that only one of several nodes makes it.
+		key.Key.ID = hark.KeyID(hark.KeyPrefix + strings.TrimPrefix(string(want.env.ID), hark.EnvironmentPrefix))
+		err = s.InsertKey(ctx, key.Key)
+		if hark.CodeOf(err) == hark.Conflict {
+			continue
+		} else if err != nil {
 			return b, fmt.Errorf("make the first key of %s: %w", want.name, err)
 		}
 		b.Keys = append(b.Keys, key)
 	}
 	return b, nil
+}
+
+// environment finds the environment of a name, or makes it.
+func environment(ctx context.Context, s BootstrapStore, name string, now time.Time) (hark.Environment, error) {
+	for {
+		envs, err := s.ListEnvironments(ctx)
+		if err != nil {
+			return hark.Environment{}, fmt.Errorf("list environments: %w", err)
+		}
+		if i := slices.IndexFunc(envs, func(e hark.Environment) bool { return e.Name == name }); i >= 0 {
+			return envs[i], nil
+		}
+		env := hark.Environment{ID: hark.NewEnvironmentID(now), Name: name, CreatedAt: now}
+		err = s.InsertEnvironment(ctx, env)
+		if err == nil {
+			return env, nil
+		} else if hark.CodeOf(err) != hark.Conflict { // else another node was first
+			return hark.Environment{}, fmt.Errorf("make the environment %s: %w", name, err)
+		}
+	}
 }

@@ -54,6 +54,8 @@ type commands struct {
 	Sign   signCmd   `cmd:"" group:"offline" help:"Sign a payload as Standard Webhooks say. Works offline."`
 	Verify verifyCmd `cmd:"" group:"offline" help:"Check a signature, and say plainly why it does not match. Works offline."`
 
+	Nodes   nodesCmd   `cmd:"" group:"operator" help:"List the nodes that share the database, and what each is late with."`
+	Migrate migrateCmd `cmd:"" group:"operator" help:"Look at the schema of a PostgreSQL database, or bring it up to date."`
 	Backup  backupCmd  `cmd:"" group:"operator" help:"Copy the database to a file, beside a running server."`
 	Restore restoreCmd `cmd:"" group:"operator" help:"Make a data folder from a backup."`
 	Doctor  doctorCmd  `cmd:"" group:"operator" help:"Check a data folder and the server on it."`

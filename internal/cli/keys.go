@@ -10,6 +10,7 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/app"
+	"github.com/harkhq/hark/internal/config"
 )
 
 type keysCmd struct {
@@ -72,7 +73,8 @@ type keysCreate struct {
 	App         string        `short:"a" placeholder:"ID" help:"Only this application."`
 	Expires     time.Duration `placeholder:"DURATION" help:"End by itself after this."`
 	Data        string        `type:"path" placeholder:"DIR" help:"Write to this data folder instead of asking a server, which must be stopped. For when every key is lost."`
-	Environment string        `default:"live" help:"With --data: the environment's name or id."`
+	Database    config.Secret `placeholder:"URL" help:"Write to this database instead of asking a server. For when every key is lost."`
+	Environment string        `default:"live" help:"With --data or --database: the environment's name or id."`
 }
 
 // Help is shown by hark keys create --help.
@@ -87,7 +89,7 @@ Examples:
 
 // Run creates a key.
 func (c *keysCreate) Run(ctx context.Context, sh *shell) error {
-	if c.Data != "" {
+	if c.Data != "" || c.Database != "" {
 		return c.offline(ctx, sh)
 	}
 	api, err := c.client()
@@ -113,22 +115,22 @@ func (sh *shell) drawNewKey(k keyOut) {
 	sh.note("%s (%s, %s). It is not kept and will not be shown again.", k.ID, k.Name, k.Scope)
 }
 
-// offline makes a key in a data folder that no server is using.
+// offline makes a key without a server: in a data folder that none is using, or in a database.
 func (c *keysCreate) offline(ctx context.Context, sh *shell) error {
 	if c.App != "" {
-		return usagef("hark keys create NAME --data DIR", "--app needs a server; --data makes a key for the whole environment")
+		return usagef("hark keys create NAME --data DIR", "--app needs a server; without one a key is for the whole environment")
 	}
-	key, err := app.IssueKey(ctx, c.Data, app.KeyRequest{
+	key, err := app.IssueKey(ctx, config.Config{Data: c.Data, Database: c.Database}, app.KeyRequest{
 		Environment: c.Environment, Name: c.Name, Scope: hark.Scope(c.Scope), Lifetime: c.Expires,
 	})
 	if errors.Is(err, app.ErrInUse) {
 		return hintf(exitFailed, "stop the server, or leave out --data", "a server is using %s", c.Data)
 	}
 	if errors.Is(err, hark.ErrNotFound) {
-		return hintf(exitNotFound, "--environment live, or test", "no environment %q in %s", c.Environment, c.Data)
+		return hintf(exitNotFound, "--environment live, or test", "there is no environment %q", c.Environment)
 	}
 	if err != nil {
-		return err
+		return explainDatabase(err)
 	}
 	out := keyOut{
 		ID: string(key.Key.ID), Name: key.Key.Name, Scope: string(key.Key.Scope), Prefix: key.Key.Prefix,

@@ -28,6 +28,9 @@ live and test, and an admin key for each, which is printed once.
 Every setting is a flag, an environment variable or a line in the --config file, in this order;
 what holds a secret can also be read from a file (HARK_JWT_SECRET_FILE=/run/secrets/jwt).
 
+With --database everything is kept in PostgreSQL instead of the folder, which then holds the master key
+only. Any number of nodes may serve one database; all need the same master key. hark nodes lists them.
+
 SIGTERM and ^C drain: nothing new is accepted, attempts in flight go on for --drain, exit 0. A
 second signal leaves at once; nothing that was accepted is lost either way.
 
@@ -38,6 +41,7 @@ Examples:
 
   hark serve
   hark serve --data /var/lib/hark --addr 0.0.0.0:8071 --log-format json
+  hark serve --database postgres://hark@db/hark --migrate
   hark serve --allow-private-endpoints          (development: deliver to localhost)`
 }
 
@@ -74,6 +78,11 @@ func explainStart(err error, c config.Config) error {
 	case errors.Is(err, app.ErrInUse):
 		return hintf(exitFailed, "stop it first, or use another --data",
 			"another hark process is using the data folder %s", data)
+	case errors.Is(err, app.ErrNotMigrated), errors.Is(err, app.ErrOtherKey):
+		return explainDatabase(err)
+	case errors.Is(err, app.ErrNoKey) && c.Database != "":
+		return hintf(exitFailed, "copy it from the node that was there first, or set HARK_MASTER_KEY on all of them",
+			"the database is in use with a master key that is not here: %w", err)
 	case errors.Is(err, app.ErrNoKey):
 		return hintf(exitFailed, "put the copy that you kept there, or name it with --master-key-file",
 			"there is a database in %s, but not the master key that opens its secrets: %w", data, err)
@@ -110,7 +119,11 @@ func (sh *shell) greet(server *app.App, c config.Config) {
 		return
 	}
 	sh.say("")
-	sh.say("Hark has made %s. Its admin keys are shown this once:", c.Data)
+	made := c.Data
+	if c.Database != "" {
+		made = "its first environments in the database"
+	}
+	sh.say("Hark has made %s. The admin keys are shown this once:", made)
 	sh.say("")
 	for _, key := range keys {
 		sh.say("  %-5s %s", environmentName(server, key), sh.paint(bold, key.Text))

@@ -25,6 +25,15 @@ import (
 type Config struct {
 	// Data holds everything that Hark keeps: the database, the master key, the lock.
 	Data string `default:"./hark-data" env:"HARK_DATA" placeholder:"DIR" help:"Folder for the database and the master key; made (0700) when missing. Default: ./hark-data."`
+	// Database is a secret because it may carry a password.
+	Database Secret `env:"HARK_DATABASE" placeholder:"URL" help:"Keep everything in this PostgreSQL database (postgres://user:password@host/database), which any number of servers may share, instead of in the data folder. Also HARK_DATABASE_FILE."`
+	// Migrate is off by default: of several servers on a database, old ones must be gone first.
+	Migrate bool `env:"HARK_MIGRATE" help:"Bring the schema of the database up to date before serving; without it, hark migrate up does."`
+	// NoNotify costs the others some milliseconds, and the database nothing.
+	NoNotify bool `env:"HARK_NO_NOTIFY" help:"Do without LISTEN and NOTIFY, for databases and connection poolers that lack them: servers then find each other's work by polling."`
+	// Lease bounds the pause of a lost server's deliveries from above, and the patience with a slow database from below.
+	Lease time.Duration `default:"15s" env:"HARK_LEASE" placeholder:"DURATION" help:"How long after a server was lost the others on the database take its deliveries over. Default: 15s."`
+
 	// Addr is loopback by default, because plain HTTP with API keys has no business on a network
 	// without a TLS proxy in front of it.
 	Addr string `default:"127.0.0.1:8071" env:"HARK_ADDR" placeholder:"HOST:PORT" help:"Address to listen on; port 0 picks a free one. Default: 127.0.0.1:8071."`
@@ -99,6 +108,12 @@ func (c *Config) Validate() error {
 	}
 	if _, err := c.Networks(); err != nil {
 		return err
+	}
+	if c.Lease != 0 && c.Lease < time.Second {
+		return fmt.Errorf("--lease must be a second or more")
+	}
+	if c.Database == "" && (c.Migrate || c.NoNotify) {
+		return fmt.Errorf("--migrate and --no-notify are about --database, which is not given; a data folder brings itself up to date")
 	}
 	if c.Drain < 0 || c.DisableAfter < 0 {
 		return fmt.Errorf("durations must not be negative")

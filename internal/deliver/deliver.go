@@ -30,6 +30,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -125,6 +126,7 @@ type Engine struct {
 	settler settler
 	workers workers
 	tenure  *tenure // nil: the store is this process's own
+	holding atomic.Pointer[holding]
 }
 
 // New makes an engine that does nothing until Run.
@@ -145,12 +147,22 @@ func (e *Engine) Offer(rows []hark.Delivery) { e.mailbox.offer(rows) }
 // Call it after directory.Forget.
 func (e *Engine) EndpointChanged(endpoint hark.Ref) { e.mailbox.change(endpoint) }
 
-// ApplicationsChanged is EndpointChanged for all endpoints of applications; none named: of all.
-func (e *Engine) ApplicationsChanged(apps ...hark.Ref) {
-	if len(apps) == 0 {
+// ApplicationsChanged is EndpointChanged for all endpoints of applications; nil stands for all.
+func (e *Engine) ApplicationsChanged(apps []hark.Ref) {
+	if apps == nil {
 		apps = []hark.Ref{0}
 	}
 	e.mailbox.send(func(in *mail) { in.edited = append(in.edited, apps...) })
+}
+
+// Holds says whether this node delivers for a shard now. Others may use it to share work among nodes
+// that would only be wasted, not wrong, if two did it at once.
+func (e *Engine) Holds(shard int) bool {
+	if e.tenure == nil {
+		return true
+	}
+	h := e.holding.Load()
+	return h != nil && h.shards[shard] && time.Now().Before(h.until)
 }
 
 // Wake tells the engine of endpoints for which another node has committed rows.

@@ -128,6 +128,21 @@ type held struct {
 	out      int // attempts in flight or not yet recorded
 }
 
+// holding is what Holds answers by: the shards that are held and not about to be given back.
+type holding struct {
+	shards [store.Shards]bool
+	until  time.Time
+}
+
+// show publishes what is held.
+func (o *owner) show() {
+	h := &holding{until: o.heldUntil}
+	for shard, held := range o.held {
+		h.shards[shard] = !held.draining
+	}
+	o.holding.Store(h)
+}
+
 // mine says whether the node may start attempts of an endpoint now, and under which lease.
 func (o *owner) mine(endpoint hark.Ref, now time.Time) (*held, bool) {
 	if o.tenure == nil {
@@ -154,6 +169,7 @@ func (o *owner) hold(in leases, now time.Time) {
 			gained = append(gained, shard)
 		}
 	}
+	defer o.show()
 	// What was given back since the Beat was sent is still in its count.
 	drain := len(in.Surplus) - len(o.returned)
 	again := expired // lanes fall out of their turns while nothing may start
@@ -178,6 +194,7 @@ func (o *owner) hold(in leases, now time.Time) {
 // lose drops a shard's lanes. What is in flight goes on, and is fenced when it is settled.
 func (o *owner) lose(shard int) {
 	delete(o.held, shard)
+	o.show()
 	for ref, l := range o.lanes {
 		if store.ShardOf(ref) == shard {
 			l.end()

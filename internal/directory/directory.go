@@ -115,6 +115,15 @@ func (d *Directory) Forget(ref hark.Ref) {
 	d.drop(ref)
 }
 
+// ForgetAll drops everything from memory: any of it may have changed.
+func (d *Directory) ForgetAll() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.changes++
+	clear(d.byRef)
+	clear(d.byName)
+}
+
 func (d *Directory) drop(ref hark.Ref) {
 	app := d.byRef[ref]
 	if app == nil {

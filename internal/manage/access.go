@@ -8,6 +8,7 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/auth"
+	"github.com/harkhq/hark/internal/store"
 )
 
 // ListEnvironments lists the environments that the caller may see: its own.
@@ -46,6 +47,14 @@ func (m *Manager) PatchEnvironment(ctx context.Context, c Caller, in Environment
 	}
 	m.audit(ctx, &c, opEnvironmentPatch)
 	return env, nil
+}
+
+// ListNodes lists the servers that share the store, with what each delivers for.
+func (m *Manager) ListNodes(ctx context.Context, c Caller) ([]store.NodeStatus, error) {
+	if err := c.permit(opNodeList); err != nil {
+		return nil, err
+	}
+	return m.nodes(ctx, time.Now())
 }
 
 // CreateKey makes an API key. text is the key itself: it is not kept and cannot be shown again.

@@ -96,6 +96,8 @@ func everyOperation(r *rig, t *testing.T, c Caller, app, ep, msg string) map[ope
 	note(opTaskList, err)
 	_, err = r.ListEnvironments(ctx, c)
 	note(opEnvironmentList, err)
+	_, err = r.ListNodes(ctx, c)
+	note(opNodeList, err)
 	_, err = r.PatchEnvironment(ctx, c, EnvironmentPatch{})
 	note(opEnvironmentPatch, err)
 	_, _, err = r.CreateKey(ctx, c, KeyIn{Name: "k", Scope: hark.ScopeRead})
@@ -191,7 +193,7 @@ func TestPortal_MayDoWhatSvixLetsApplicationTokensDo(t *testing.T) {
 	closed := []operation{
 		opApplicationCreate, opApplicationList, opApplicationUpsert, opApplicationPatch, opApplicationDelete, opSendExample, opPublish,
 		opMessageExpunge, opAttemptExpunge, opEventTypeCreate, opEventTypeUpsert, opEventTypePatch, opEventTypeDelete, opPortalAccess, opPortalExpire,
-		opKeyCreate, opKeyList, opKeyRotate, opKeyRevoke, opEnvironmentList, opEnvironmentPatch, opMessageExpungeAll, opMessagePrecheck, opTaskList,
+		opKeyCreate, opKeyList, opKeyRotate, opKeyRevoke, opEnvironmentList, opEnvironmentPatch, opNodeList, opMessageExpungeAll, opMessagePrecheck, opTaskList,
 	}
 	for op := range operations {
 		if shut := slices.Contains(closed, op); shut != (rules[op].portal == 0) {

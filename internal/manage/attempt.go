@@ -64,7 +64,7 @@ func (m *Manager) AttemptsByMessage(ctx context.Context, c Caller, app, message 
 		return p, err
 	}
 	if in.EndpointID != "" {
-		ep, err := findEndpoint(a, in.EndpointID)
+		_, ep, err := m.endpointOf(ctx, a, in.EndpointID)
 		if err != nil {
 			return p, err
 		}
@@ -175,7 +175,7 @@ func (m *Manager) Resend(ctx context.Context, c Caller, app, message, endpoint s
 	if err != nil {
 		return err
 	}
-	ep, err := findEndpoint(a, endpoint)
+	_, ep, err := m.endpointOf(ctx, a, endpoint)
 	if err != nil {
 		return err
 	}

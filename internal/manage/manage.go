@@ -40,13 +40,14 @@ type Replays interface {
 	Start(ctx context.Context, env hark.EnvironmentID, kind string, job replay.Job, now time.Time) (hark.Task, error)
 }
 
-// Options of a Manager. Those up to Replays are required.
+// Options of a Manager. Those up to Nodes are required.
 type Options struct {
 	Store     store.Store
 	Directory *directory.Directory
 	Engine    Engine
 	Tokens    Tokens
 	Replays   Replays
+	Nodes     func(ctx context.Context, now time.Time) ([]store.NodeStatus, error)
 
 	Logger *slog.Logger // for the audit log; nil writes none
 	// MaxPayload is the most bytes of a message's payload; 0 means DefaultMaxPayload.
@@ -67,6 +68,7 @@ type Manager struct {
 	engine    Engine
 	tokens    Tokens
 	replays   Replays
+	nodes     func(ctx context.Context, now time.Time) ([]store.NodeStatus, error)
 	log       *slog.Logger
 
 	maxPayload int
@@ -85,7 +87,8 @@ func New(opt Options) *Manager {
 	}
 	return &Manager{
 		store: opt.Store, directory: opt.Directory, engine: opt.Engine, tokens: opt.Tokens, replays: opt.Replays,
-		log: opt.Logger, maxPayload: opt.MaxPayload, httpsOnly: opt.HTTPSOnly, portalURL: opt.PortalURL,
+		nodes: opt.Nodes,
+		log:   opt.Logger, maxPayload: opt.MaxPayload, httpsOnly: opt.HTTPSOnly, portalURL: opt.PortalURL,
 	}
 }
 
@@ -139,7 +142,7 @@ func (m *Manager) findApp(ctx context.Context, c *Caller, idOrUID string) (*dire
 	return app, nil
 }
 
-// endpoint finds a live endpoint of an application, by id or uid.
+// findEndpoint finds a live endpoint of an application, by id or uid.
 func findEndpoint(app *directory.Application, idOrUID string) (*directory.Endpoint, error) {
 	if idOrUID == "" {
 		return nil, hark.ErrNotFound
@@ -159,8 +162,20 @@ func (m *Manager) appEndpoint(ctx context.Context, c *Caller, op operation, app,
 	if err != nil {
 		return nil, nil, err
 	}
-	ep, err := findEndpoint(a, endpoint)
-	return a, ep, err
+	return m.endpointOf(ctx, a, endpoint)
+}
+
+// endpointOf finds a live endpoint of an application, also one that another node has made just now.
+func (m *Manager) endpointOf(ctx context.Context, app *directory.Application, idOrUID string) (*directory.Application, *directory.Endpoint, error) {
+	if ep, err := findEndpoint(app, idOrUID); err == nil {
+		return app, ep, nil
+	}
+	app, err := m.reload(ctx, app)
+	if err != nil {
+		return nil, nil, err
+	}
+	ep, err := findEndpoint(app, idOrUID)
+	return app, ep, err
 }
 
 // appMessage finds an application and one of its messages, without the payload.

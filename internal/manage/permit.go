@@ -63,6 +63,8 @@ const (
 	opEnvironmentList
 	opEnvironmentPatch
 
+	opNodeList
+
 	opKeyCreate
 	opKeyList
 	opKeyRotate
@@ -148,6 +150,8 @@ var rules = [operations]rule{
 
 	opEnvironmentList:  {"environment.list", hark.ScopeRead, 0, true},
 	opEnvironmentPatch: {"environment.patch", hark.ScopeAdmin, 0, true},
+
+	opNodeList: {"node.list", hark.ScopeRead, 0, true},
 
 	opKeyCreate: {"key.create", hark.ScopeAdmin, 0, true},
 	opKeyList:   {"key.list", hark.ScopeAdmin, 0, true},

@@ -67,6 +67,7 @@ func newRig(t testing.TB) *rig {
 	m := New(Options{
 		Store: s, Directory: dir, Engine: live, Tokens: tokens,
 		Replays:   replay.New(replay.Options{Store: s, Directory: dir, Logger: slog.New(slog.DiscardHandler)}),
+		Nodes:     noNodes,
 		PortalURL: "http://hark.test/portal",
 	})
 	return &rig{Manager: m, tokens: tokens, env: b.Live, live: live,
@@ -177,3 +178,5 @@ func (r *rig) settle(t testing.TB, status hark.AttemptStatus, code int) {
 		t.Fatal(err)
 	}
 }
+
+func noNodes(context.Context, time.Time) ([]store.NodeStatus, error) { return nil, nil }

@@ -7,7 +7,9 @@
 // It promises that a task which was started is finished, across restarts, and that a replay never
 // stands in the way of fresh messages: it queues at most one page ahead of what its endpoint can
 // take, so a fresh message waits for one page at most; a held or failing endpoint makes it wait,
-// one that is always busy lets it through a page at a time. After a crash the messages of one page may be queued twice. It refuses to replay what has
+// one that is always busy lets it through a page at a time. Where several nodes share the store, the one
+// that delivers for the endpoint does its tasks. After a crash, or when a task passes to another node
+// in the middle of a page, the messages of one page may be queued twice. It refuses to replay what has
 // no payload any more.
 package replay
 
@@ -53,6 +55,8 @@ const (
 	longWait  = 5 * time.Second
 	// retryWait is how long a task rests after the store could not serve it.
 	retryWait = 2 * time.Second
+	// lookEvery is how often a node looks for tasks that others have started or left.
+	lookEvery = time.Second
 )
 
 // Job is what a task is to do and how far it has come: the task's Data.
@@ -89,11 +93,13 @@ type Store interface {
 	ExpungePayloads(ctx context.Context, app hark.Ref, after hark.Ref, limit int) (int, hark.Ref, error)
 }
 
-// Options of a Replayer; all are required.
+// Options of a Replayer; all but Holds are required.
 type Options struct {
 	Store     Store
 	Directory *directory.Directory
 	Logger    *slog.Logger
+	// Holds is set where several nodes share the store: it says whether this one delivers for a shard.
+	Holds func(shard int) bool
 }
 
 // Replayer does the tasks. Run it once; Start works before and while it runs.
@@ -101,6 +107,7 @@ type Replayer struct {
 	store     Store
 	directory *directory.Directory
 	log       *slog.Logger
+	holds     func(shard int) bool // nil: everything is this process's
 
 	wake chan struct{}
 	mu   sync.Mutex
@@ -112,7 +119,7 @@ type Replayer struct {
 // New makes a Replayer that does nothing until Run.
 func New(opt Options) *Replayer {
 	return &Replayer{
-		store: opt.Store, directory: opt.Directory, log: opt.Logger,
+		store: opt.Store, directory: opt.Directory, log: opt.Logger, holds: opt.Holds,
 		wake: make(chan struct{}, 1), known: map[hark.TaskID]hark.ApplicationID{},
 	}
 }
@@ -133,16 +140,20 @@ func (r *Replayer) Start(ctx context.Context, env hark.EnvironmentID, kind strin
 		ID: hark.NewTaskID(now), EnvironmentID: env, Kind: kind, Status: Running,
 		Data: data, CreatedAt: now, UpdatedAt: now,
 	}
-	if err := r.admit(task.ID, job.ApplicationID); err != nil {
+	if err := r.admit(ctx, task.ID, job.ApplicationID); err != nil {
 		return hark.Task{}, err
 	}
 	if err := r.store.InsertTask(ctx, task); err != nil {
 		r.forget(task.ID)
 		return hark.Task{}, err
 	}
-	r.mu.Lock()
-	r.started = append(r.started, task)
-	r.mu.Unlock()
+	if r.holds != nil { // whoever delivers for the endpoint finds it
+		r.forget(task.ID)
+	} else {
+		r.mu.Lock()
+		r.started = append(r.started, task)
+		r.mu.Unlock()
+	}
 	select {
 	case r.wake <- struct{}{}:
 	default:
@@ -150,15 +161,22 @@ func (r *Replayer) Start(ctx context.Context, env hark.EnvironmentID, kind strin
 	return task, nil
 }
 
-func (r *Replayer) admit(id hark.TaskID, app hark.ApplicationID) error {
+func (r *Replayer) admit(ctx context.Context, id hark.TaskID, app hark.ApplicationID) error {
+	all, err := r.underWay(ctx)
+	if err != nil {
+		return err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.known) >= maxTasks {
+	if all == nil {
+		all = r.known
+	}
+	if len(all) >= maxTasks {
 		return &hark.Error{Code: hark.Overloaded, RetryAfter: time.Minute,
 			Detail: "Too many background tasks are running. Try again when some have finished."}
 	}
 	own := 0
-	for _, other := range r.known {
+	for _, other := range all {
 		if other == app {
 			own++
 		}
@@ -170,29 +188,73 @@ func (r *Replayer) admit(id hark.TaskID, app hark.ApplicationID) error {
 	return nil
 }
 
+// underWay are the tasks of all nodes; nil where this one knows them all.
+func (r *Replayer) underWay(ctx context.Context) (map[hark.TaskID]hark.ApplicationID, error) {
+	if r.holds == nil {
+		return nil, nil
+	}
+	tasks, err := r.store.RunningTasks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[hark.TaskID]hark.ApplicationID, len(tasks))
+	for _, task := range tasks {
+		all[task.ID] = newWork(task).job.ApplicationID
+	}
+	return all, nil
+}
+
 func (r *Replayer) forget(id hark.TaskID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.known, id)
 }
 
-// resume finds what an earlier process left unfinished, without what Start has brought since.
+// resume finds what an earlier process left unfinished, and what other nodes have started or left that
+// is this one's to do, without what is under way here.
 func (r *Replayer) resume(ctx context.Context) ([]*work, error) {
 	tasks, err := r.store.RunningTasks(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("find unfinished tasks: %w", err)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	var all []*work
 	for _, task := range tasks {
-		if _, started := r.known[task.ID]; !started {
-			w := newWork(task)
+		if w := newWork(task); !r.isKnown(task.ID) && r.mine(ctx, w) {
+			r.mu.Lock()
 			r.known[task.ID] = w.job.ApplicationID
+			r.mu.Unlock()
 			all = append(all, w)
 		}
 	}
 	return all, nil
+}
+
+func (r *Replayer) isKnown(id hark.TaskID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, known := r.known[id]
+	return known
+}
+
+// mine says whether a task is this node's to do. One whose application or endpoint is gone is
+// anybody's, so that somebody ends it.
+func (r *Replayer) mine(ctx context.Context, w *work) bool {
+	if r.holds == nil || w.bad != nil {
+		return true
+	}
+	app, err := r.directory.Application(ctx, w.task.EnvironmentID, string(w.job.ApplicationID))
+	if err != nil {
+		return errors.Is(err, hark.ErrNotFound)
+	}
+	ref := app.Ref
+	if w.task.Kind != Purge {
+		endpoint := w.endpoint(app)
+		if endpoint == nil {
+			return true
+		}
+		ref = endpoint.Ref
+	}
+	return r.holds(store.ShardOf(ref))
 }
 
 // take answers the tasks that were started since it was last called.
@@ -215,8 +277,17 @@ func (r *Replayer) Run(ctx context.Context) error {
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	looked := time.Now()
 	for {
 		all = append(all, r.take()...)
+		if r.holds != nil && time.Since(looked) >= lookEvery {
+			looked = time.Now()
+			more, err := r.resume(ctx)
+			if err != nil && ctx.Err() == nil {
+				r.log.LogAttrs(ctx, slog.LevelWarn, "look for background tasks", slog.Any("err", err))
+			}
+			all = append(all, more...)
+		}
 		var next time.Time // zero: nothing to do
 		rest := all[:0]
 		for _, w := range all { // one page each: tasks take turns
@@ -238,6 +309,9 @@ func (r *Replayer) Run(ctx context.Context) error {
 		clear(all[len(rest):])
 		all = rest
 
+		if look := looked.Add(lookEvery); r.holds != nil && (next.IsZero() || look.Before(next)) {
+			next = look
+		}
 		var due <-chan time.Time
 		if !next.IsZero() {
 			timer.Reset(time.Until(next))

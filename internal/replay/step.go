@@ -21,6 +21,7 @@ type work struct {
 	due   time.Time      // nothing to do before
 	wait  time.Duration  // the last wait for room, which grows while there is none
 	first store.Position // of the queue, when there was no room the last time
+	base  hark.Ref       // the cursor that was read or recorded last
 	ended bool
 	bad   error // its data cannot be read
 }
@@ -34,11 +35,25 @@ func newWork(task hark.Task) *work {
 	if w.job.Purged == nil && task.Kind == Purge {
 		w.job.Purged = new(int)
 	}
+	w.base = w.job.Cursor
 	return w
+}
+
+// endpoint is the one that the task is about, or nil.
+func (w *work) endpoint(app *directory.Application) *directory.Endpoint {
+	i := slices.IndexFunc(app.Endpoints, func(e *directory.Endpoint) bool { return e.ID == w.job.EndpointID })
+	if i < 0 {
+		return nil
+	}
+	return app.Endpoints[i]
 }
 
 // step does one page of a task and records how far it has come.
 func (r *Replayer) step(ctx context.Context, w *work) {
+	if !r.mine(ctx, w) {
+		w.ended = true // here: another node goes on with it
+		return
+	}
 	done, err := false, w.bad
 	if err == nil {
 		done, err = r.page(ctx, w)
@@ -64,7 +79,9 @@ func (r *Replayer) step(ctx context.Context, w *work) {
 	if err == nil && !done && w.wait > 0 { // nothing happened
 		return
 	}
-	if err := r.record(ctx, w, status); err != nil {
+	if err := r.record(ctx, w, status); errors.Is(err, errTaken) {
+		w.ended = true
+	} else if err != nil {
 		// The page was done but is not recorded: the next step records it with its own.
 		r.rest(ctx, w, "record background task", err)
 		w.ended = errors.Is(err, hark.ErrNotFound)
@@ -88,14 +105,20 @@ func (r *Replayer) record(ctx context.Context, w *work, status string) error {
 	}
 	now := time.Now()
 	_, err = r.store.UpdateTask(ctx, w.task.ID, func(t *hark.Task) error {
+		if was := newWork(*t); t.Status != Running || was.bad == nil && was.base != w.base {
+			return errTaken
+		}
 		t.Status, t.Data, t.UpdatedAt = status, data, now
 		return nil
 	})
-	if err == nil && status != Running {
-		w.ended = true
+	if err == nil {
+		w.base, w.ended = job.Cursor, status != Running
 	}
 	return err
 }
+
+// errTaken says that another node has done a step of the task meanwhile, and goes on with it.
+var errTaken = errors.New("another node does this task")
 
 // page does one page; done says that there is no other. When there is no room it sets w.wait and
 // w.due and does nothing.
@@ -113,11 +136,10 @@ func (r *Replayer) page(ctx context.Context, w *work) (done bool, err error) {
 		w.job.Cursor = next
 		return next == 0, nil
 	}
-	i := slices.IndexFunc(app.Endpoints, func(e *directory.Endpoint) bool { return e.ID == w.job.EndpointID })
-	if i < 0 {
+	endpoint := w.endpoint(app)
+	if endpoint == nil {
 		return false, errGone
 	}
-	endpoint := app.Endpoints[i]
 	room, err := r.room(ctx, w, endpoint)
 	if err != nil || !room {
 		return false, err

@@ -37,6 +37,8 @@ type Options struct {
 	Store    Store
 	Logger   *slog.Logger
 	Interval time.Duration // 0 means DefaultInterval
+	// Mine says whether it is this node's turn, where several share a store; nil means always.
+	Mine func() bool
 }
 
 // Keeper reclaims. Run it once.
@@ -44,6 +46,7 @@ type Keeper struct {
 	store    Store
 	log      *slog.Logger
 	interval time.Duration
+	mine     func() bool
 }
 
 // New makes a Keeper that does nothing until Run.
@@ -51,7 +54,10 @@ func New(opt Options) *Keeper {
 	if opt.Interval <= 0 {
 		opt.Interval = DefaultInterval
 	}
-	return &Keeper{store: opt.Store, log: opt.Logger, interval: opt.Interval}
+	if opt.Mine == nil {
+		opt.Mine = func() bool { return true }
+	}
+	return &Keeper{store: opt.Store, log: opt.Logger, interval: opt.Interval, mine: opt.Mine}
 }
 
 // Run reclaims until ctx ends.
@@ -70,6 +76,9 @@ func (k *Keeper) Run(ctx context.Context) error {
 
 // piece reclaims one piece and says how long to rest.
 func (k *Keeper) piece(ctx context.Context) time.Duration {
+	if !k.mine() {
+		return min(retryRest, k.interval)
+	}
 	start := time.Now()
 	more, err := k.store.Reclaim(ctx, start, pieceRows)
 	switch {

@@ -46,8 +46,8 @@ type Cluster interface {
 	// types, keys. Nil means that anything may have changed. It must not block; no change is missed
 	// for longer than half a second while the database can be reached.
 	OnChange(func(applications []hark.Ref))
-	// OnLeases names the function that is told when leases were given back: a Beat soon makes the
-	// pause of their shards short. It must not block.
+	// OnLeases names the function that is told when leases were given back or a node has come: a Beat
+	// soon makes the pause of their shards short. It must not block.
 	OnLeases(func())
 	// Watch listens and polls for all three until ctx ends; losing the database does not end it. The
 	// functions are named before.

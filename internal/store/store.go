@@ -48,7 +48,7 @@ type Page struct {
 
 // Environments are tenant roots.
 type Environments interface {
-	// InsertEnvironment adds one; Conflict if its id exists.
+	// InsertEnvironment adds one; Conflict if its id or its name exists.
 	InsertEnvironment(ctx context.Context, env hark.Environment) error
 	UpdateEnvironment(ctx context.Context, id hark.EnvironmentID, change func(*hark.Environment) error) (hark.Environment, error)
 	Environment(ctx context.Context, id hark.EnvironmentID) (hark.Environment, error)

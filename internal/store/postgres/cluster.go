@@ -94,9 +94,13 @@ func (s *Store) Beat(ctx context.Context, node store.Node, now time.Time, ttl ti
 	s.beat.Lock()
 	defer s.beat.Unlock()
 	first := s.node.Load() == nil
-	freed := false
+	news := first || len(release) > 0 // the others have something to take, or to give
 	err = s.change(ctx, func(c *conn) (err error) {
-		if _, err := c.exec(lockLeasesSQL, min(len(release), 1)); err != nil {
+		raise := 0
+		if news {
+			raise = 1
+		}
+		if _, err := c.exec(lockLeasesSQL, raise); err != nil {
 			return err
 		}
 		if first {
@@ -107,7 +111,7 @@ func (s *Store) Beat(ctx context.Context, node store.Node, now time.Time, ttl ti
 		if _, err := c.exec(putNodeSQL, node.ID, node.Addr, node.Version, node.StartedAt, now, now.Add(ttl)); err != nil {
 			return err
 		}
-		if freed = len(release) > 0; freed {
+		if len(release) > 0 {
 			if err := giveBack(c, node.ID, release); err != nil {
 				return err
 			}
@@ -122,7 +126,7 @@ func (s *Store) Beat(ctx context.Context, node store.Node, now time.Time, ttl ti
 	if err != nil {
 		return store.Leases{}, err
 	}
-	if freed {
+	if news {
 		s.bell.leased()
 	}
 	s.node.Store(&membership{node: node.ID, held: maps.Clone(leases.Held)})

@@ -120,7 +120,7 @@ func checkSchema(ctx context.Context, config *pgx.ConnConfig, options Options) e
 		case len(status.Changed) > 0:
 			return fmt.Errorf("migration %s was applied in another wording: this database belongs to another version of hark", status.Changed[0])
 		case len(status.Pending) > 0 && !options.Migrate:
-			return errNotMigrated
+			return ErrNotMigrated
 		case len(status.Pending) > 0:
 			return migrate(ctx, c, config, options)
 		}

@@ -136,6 +136,11 @@ func Open(ctx context.Context, url string, options Options) (_ *Store, err error
 		return nil, err
 	}
 	s.bell = startBell(s, !options.NoNotify)
+	if s.sealer != nil {
+		if err := s.agreeOnKey(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if s.writers, err = startWriters(ctx, s, options); err != nil {
 		return nil, err
 	}
@@ -228,4 +233,5 @@ func (s *Store) connect(ctx context.Context, name string) (*pgx.Conn, error) {
 	return pgx.ConnectConfig(ctx, config)
 }
 
-var errNotMigrated = errors.New("the database's schema is not up to date (try: hark migrate up)")
+// ErrNotMigrated says that migrations are pending.
+var ErrNotMigrated = errors.New("the database's schema is not up to date")

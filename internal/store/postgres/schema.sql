@@ -125,6 +125,7 @@ CREATE TABLE environment (
   retention bigint NOT NULL
 );
 CREATE UNIQUE INDEX environment_pkey ON environment USING btree (id);
+CREATE UNIQUE INDEX environment_name ON environment USING btree (name);
 
 CREATE TABLE event_id (
   application bigint NOT NULL,
@@ -147,6 +148,12 @@ CREATE TABLE event_type (
   updated_at bigint NOT NULL
 );
 CREATE UNIQUE INDEX event_type_pkey ON event_type USING btree (environment, name);
+
+CREATE TABLE installation (
+  name text NOT NULL,
+  value bytea NOT NULL
+);
+CREATE UNIQUE INDEX installation_pkey ON installation USING btree (name);
 
 CREATE TABLE lease (
   shard smallint NOT NULL,

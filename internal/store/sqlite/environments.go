@@ -25,7 +25,7 @@ func (s *Store) InsertEnvironment(ctx context.Context, env hark.Environment) err
 	return s.change(ctx, func(c *conn) error {
 		n, err := c.exec(insertEnvironmentSQL, string(env.ID), env.Name, env.CreatedAt, int64(env.Retention))
 		if err == nil && n == 0 {
-			return conflict("An environment with this id already exists", string(env.ID))
+			return conflict("An environment with this id or name already exists", "")
 		}
 		return err
 	})

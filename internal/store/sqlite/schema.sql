@@ -219,3 +219,4 @@ CREATE TABLE answer (
 );
 CREATE UNIQUE INDEX answer_hash ON answer (hash);
 CREATE INDEX answer_expiry ON answer (expires_at);
+CREATE UNIQUE INDEX environment_name ON environment (name);

@@ -6,6 +6,12 @@ CREATE TABLE counter (
 );
 INSERT INTO counter (name, next) VALUES ('application', 1), ('endpoint', 1), ('message', 1), ('change', 1), ('lease', 1), ('day', 1);
 
+CREATE TABLE installation (
+  -- What all nodes must agree on, such as the master key.
+  name  text PRIMARY KEY,
+  value bytea NOT NULL
+);
+
 -- Configuration: small, read often, changed by people. What is sorted by is compared byte by byte.
 
 CREATE TABLE environment (
@@ -14,6 +20,7 @@ CREATE TABLE environment (
   created_at bigint NOT NULL, -- milliseconds since 1970, as every time here; 0 is never
   retention  bigint NOT NULL  -- nanoseconds; 0 is the default
 );
+CREATE UNIQUE INDEX environment_name ON environment (name);
 
 CREATE TABLE application (
   ref               bigint PRIMARY KEY,

@@ -1,0 +1,51 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// ErrKey says that the database's secrets were sealed with another master key.
+var ErrKey = errors.New("the database was sealed with another master key")
+
+const (
+	putInstallationSQL = `INSERT INTO installation (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING`
+
+	installationSQL = `SELECT value FROM installation WHERE name = $1`
+
+	masterKeyName = "master key"
+)
+
+// Sealed says whether a database has been used with a master key already.
+func Sealed(ctx context.Context, url string) (sealed bool, err error) {
+	err = apart(ctx, url, func(c *conn) error {
+		sealed, err = c.one(func(row) error { return nil }, installationSQL, masterKeyName)
+		if code := codeOf(err); code == codeNoTable || code == codeNoSchema {
+			return nil
+		}
+		return err
+	})
+	return sealed, err
+}
+
+// agreeOnKey sees to it that all nodes use the same master key: the first leaves something sealed with
+// it that the others must be able to open.
+func (s *Store) agreeOnKey(ctx context.Context) error {
+	about := []byte("installation\x00" + masterKeyName)
+	sealed := s.sealer.Seal([]byte(masterKeyName), about)
+	err := s.change(ctx, func(c *conn) error {
+		if _, err := c.exec(putInstallationSQL, masterKeyName, sealed); err != nil {
+			return err
+		}
+		_, err := c.one(func(r row) error { sealed = r.blob(0); return nil }, installationSQL, masterKeyName)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("agree on the master key: %w", err)
+	}
+	if _, err := s.sealer.Open(sealed, about); err != nil {
+		return ErrKey
+	}
+	return nil
+}

@@ -1,0 +1,1 @@
+CREATE UNIQUE INDEX environment_name ON environment (name);
