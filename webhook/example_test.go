@@ -1,7 +1,7 @@
 package webhook_test
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -24,7 +24,7 @@ func ExampleSign() {
 // A receiver verifies the raw body before it parses it.
 func ExampleVerifier_VerifyRequest() {
 	key := webhook.GenerateKey()
-	verifier, _ := webhook.NewVerifier(key.Public())
+	verifier, _ := webhook.NewVerifier(webhook.StandardWebhooks, webhook.Options{Secrets: []string{key.Public()}})
 
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := verifier.VerifyRequest(r, time.Now())
@@ -57,19 +57,19 @@ func ExampleGenerateSigningKeyPair() {
 	// Output: v1a true false •••
 }
 
-// Errors say what to do: a message that is too old may be a replayed one, or a wrong clock.
+// Causes are for programs, details for people: a message that is too old may be a replayed one, or
+// a wrong clock.
 func ExampleVerifier_Verify() {
-	verifier, _ := webhook.NewVerifier("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-	header := http.Header{}
-	header.Set("webhook-id", "msg_p5jXN8AQM9LWM0D4loKWxJek")
-	header.Set("webhook-timestamp", "1614265330")
-	header.Set("webhook-signature", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=")
-	body := []byte(`{"test": 2432232314}`)
+	verifier, _ := webhook.NewVerifier("stripe", webhook.Options{Secrets: []string{"whsec_test"}})
+	signer, _ := webhook.NewSigner("stripe", webhook.Options{Secrets: []string{"whsec_test"}})
+	at := time.Unix(1614265330, 0)
+	request, _ := signer.Sign(webhook.Request{Body: []byte(`{"id":"evt_1","type":"charge.succeeded"}`)}, at)
 
-	fmt.Println(verifier.Verify(header, body, time.Unix(1614265330, 0)))
-	err := verifier.Verify(header, body, time.Unix(1614265330, 0).Add(time.Hour))
-	fmt.Println(errors.Is(err, webhook.ErrTooOld), err)
+	verdict := verifier.Verify(context.Background(), request, at)
+	fmt.Println(verdict.Outcome, verdict.ID, verdict.Type)
+	verdict = verifier.Verify(context.Background(), request, at.Add(time.Hour))
+	fmt.Println(verdict.Cause == webhook.ErrTooOld, verdict.Detail)
 	// Output:
-	// <nil>
-	// true webhook timestamp too old: 1h0m0s
+	// verified evt_1 charge.succeeded
+	// true the timestamp is 1h0m0s old, and 5m0s are tolerated
 }

@@ -48,7 +48,7 @@ type notice struct{ messageID, orderID string }
 // New makes a shop that trusts webhooks signed with secret, and asks payments for the truth. tell
 // hears of every step; it must not block.
 func New(secret, payments string, tell func(event, detail string)) (*Shop, error) {
-	verifier, err := webhook.NewVerifier(secret)
+	verifier, err := webhook.NewVerifier(webhook.StandardWebhooks, webhook.Options{Secrets: []string{secret}})
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -122,7 +123,7 @@ Examples:
 
 // Run verifies a signature.
 func (c *verifyCmd) Run(sh *shell) error {
-	verifier, err := webhook.NewVerifier(c.Secret.Reveal())
+	verifier, err := webhook.NewVerifier(webhook.StandardWebhooks, webhook.Options{Secrets: []string{c.Secret.Reveal()}, Tolerance: c.Tolerance})
 	if err != nil {
 		return usagef("--secret whsec_…", "the secret cannot be used: %w", err)
 	}
@@ -138,12 +139,14 @@ func (c *verifyCmd) Run(sh *shell) error {
 	if now.IsZero() {
 		now = time.Now()
 	}
-	verifier.Tolerance = c.Tolerance
-	err = verifier.Verify(header, body, now)
+	verify := func(body []byte) error {
+		return verifier.Verify(context.Background(), webhook.Request{Header: header, Body: body}, now).Err()
+	}
+	err = verify(body)
 	if errors.Is(err, webhook.ErrMissingHeader) || errors.Is(err, webhook.ErrMalformed) {
 		return usagef("--id, --timestamp and --signature, or --headers FILE", "%w", err)
 	}
-	why := c.explain(err, verifier, header, body, now)
+	why := c.explain(err, verify, header, body, now)
 	if c.JSON {
 		if err := sh.json(map[string]any{"valid": err == nil, "reason": why}); err != nil {
 			return err
@@ -187,7 +190,7 @@ func (c *verifyCmd) header() (http.Header, error) {
 
 // explain says in a sentence why a signature does not match. For the mistakes that nearly
 // everybody makes once, it tries what would have matched.
-func (c *verifyCmd) explain(err error, verifier *webhook.Verifier, header http.Header, body []byte, now time.Time) string {
+func (c *verifyCmd) explain(err error, verify func([]byte) error, header http.Header, body []byte, now time.Time) string {
 	switch {
 	case err == nil:
 		return ""
@@ -201,7 +204,7 @@ func (c *verifyCmd) explain(err error, verifier *webhook.Verifier, header http.H
 		return err.Error()
 	}
 	for _, other := range nearBodies(body) {
-		if verifier.Verify(header, other.body, now) == nil {
+		if verify(other.body) == nil {
 			return "the signature is for " + other.what
 		}
 	}
