@@ -7,6 +7,7 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 // acceptance is a store.Acceptance made ready for a writer.
@@ -42,12 +43,12 @@ func prepareAcceptance(a *store.Acceptance) (acceptance, error) {
 	if err != nil {
 		return acceptance{}, fmt.Errorf("accept message %q: %w", m.ID, err)
 	}
-	p := acceptance{Acceptance: a, id: id, day: dayOf(id), matched: encodeRefs(m.Matched)}
+	p := acceptance{Acceptance: a, id: id, day: dayOf(id), matched: row.EncodeRefs(m.Matched)}
 	if m.Channels != nil {
-		p.channels = mustJSON(m.Channels)
+		p.channels = row.MustJSON(m.Channels)
 	}
 	if m.Tags != nil {
-		p.tags = mustJSON(m.Tags)
+		p.tags = row.MustJSON(m.Tags)
 	}
 	return p, nil
 }
@@ -81,9 +82,9 @@ func (t *tables) accept(a *acceptance) {
 	c := t.messages.columns
 	c[0].int8(a.ref)
 	c[1].int8(m.ApplicationRef)
-	c[2].int8(millis(m.CreatedAt))
-	c[3].int8(millis(m.DeliverAt))
-	c[4].int8(millis(m.PayloadExpiresAt))
+	c[2].int8(row.Millis(m.CreatedAt))
+	c[3].int8(row.Millis(m.DeliverAt))
+	c[4].int8(row.Millis(m.PayloadExpiresAt))
 	c[5].bool(expunged)
 	c[6].bytes(a.id[:])
 	c[7].text(m.EventType)
@@ -97,7 +98,7 @@ func (t *tables) accept(a *acceptance) {
 		c[1].bytes(m.Payload)
 		c[2].bytes(m.RawBody)
 		if !m.PayloadExpiresAt.IsZero() {
-			t.expiries.columns[0].int8(millis(m.PayloadExpiresAt))
+			t.expiries.columns[0].int8(row.Millis(m.PayloadExpiresAt))
 			t.expiries.columns[1].int8(a.ref)
 		}
 	}

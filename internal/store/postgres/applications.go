@@ -7,6 +7,7 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 const (
@@ -36,14 +37,6 @@ WHERE environment = $1 AND id > $2 AND id < $3 AND deleted_at = 0
 	listApplicationsDownSQL = listApplications + `ORDER BY id DESC LIMIT $6`
 )
 
-func scanApplication(r row) (hark.Application, error) {
-	app := hark.Application{
-		Ref: r.int(0), EnvironmentID: hark.EnvironmentID(r.text(1)), ID: hark.ApplicationID(r.text(2)), UID: r.text(3),
-		Name: r.text(4), ThrottleRate: int(r.int(5)), CreatedAt: r.time(7), UpdatedAt: r.time(8), TokensNotBefore: r.time(9), Version: r.int(10),
-	}
-	return app, r.decode(6, &app.Metadata)
-}
-
 // InsertApplication adds an application.
 func (s *Store) InsertApplication(ctx context.Context, app hark.Application) (hark.Application, error) {
 	var added hark.Application
@@ -55,15 +48,15 @@ func (s *Store) InsertApplication(ctx context.Context, app hark.Application) (ha
 		if err != nil {
 			return 0, err
 		}
-		_, err = c.exec(insertApplicationSQL, ref, string(app.EnvironmentID), string(app.ID), nullable(app.UID), app.Name,
-			app.ThrottleRate, encodeMap(app.Metadata), app.CreatedAt, app.UpdatedAt, app.TokensNotBefore)
+		_, err = c.exec(insertApplicationSQL, ref, string(app.EnvironmentID), string(app.ID), row.Nullable(app.UID), app.Name,
+			app.ThrottleRate, row.EncodeMap(app.Metadata), app.CreatedAt, app.UpdatedAt, app.TokensNotBefore)
 		if isUnique(err) {
-			return 0, conflict("An application with this id already exists", string(app.ID))
+			return 0, row.Conflict("An application with this id already exists", string(app.ID))
 		}
 		if err != nil {
 			return 0, err
 		}
-		added, err = tryFind(c, scanApplication, applicationByRefSQL, ref)
+		added, err = row.Find(c.query, row.ScanApplication, applicationByRefSQL, ref)
 		added.Version++ // configure raises it
 		return ref, err
 	})
@@ -75,14 +68,14 @@ func freeApplicationUID(c *conn, env hark.EnvironmentID, uid string, self hark.R
 	if uid == "" {
 		return nil
 	}
-	other, err := tryFind(c, scanApplication, applicationByUIDSQL, string(env), uid)
+	other, err := row.Find(c.query, row.ScanApplication, applicationByUIDSQL, string(env), uid)
 	if errors.Is(err, hark.ErrNotFound) || err == nil && other.Ref == self {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return conflict("An application with this uid already exists", string(other.ID))
+	return row.Conflict("An application with this uid already exists", string(other.ID))
 }
 
 // UpdateApplication changes an application.
@@ -99,10 +92,10 @@ func (s *Store) UpdateApplication(ctx context.Context, env hark.EnvironmentID, i
 		if err := freeApplicationUID(c, env, app.UID, ref); err != nil {
 			return 0, err
 		}
-		if _, err := c.exec(updateApplicationSQL, nullable(app.UID), app.Name, app.ThrottleRate, encodeMap(app.Metadata), app.UpdatedAt, app.TokensNotBefore, ref); err != nil {
+		if _, err := c.exec(updateApplicationSQL, row.Nullable(app.UID), app.Name, app.ThrottleRate, row.EncodeMap(app.Metadata), app.UpdatedAt, app.TokensNotBefore, ref); err != nil {
 			return 0, err
 		}
-		app, err = tryFind(c, scanApplication, applicationByRefSQL, ref)
+		app, err = row.Find(c.query, row.ScanApplication, applicationByRefSQL, ref)
 		app.Version++
 		return ref, err
 	})
@@ -138,9 +131,9 @@ func (s *Store) Application(ctx context.Context, env hark.EnvironmentID, idOrUID
 }
 
 func findApplication(c *conn, env hark.EnvironmentID, idOrUID string) (hark.Application, error) {
-	app, err := tryFind(c, scanApplication, applicationByIDSQL, string(env), idOrUID)
+	app, err := row.Find(c.query, row.ScanApplication, applicationByIDSQL, string(env), idOrUID)
 	if errors.Is(err, hark.ErrNotFound) {
-		app, err = tryFind(c, scanApplication, applicationByUIDSQL, string(env), idOrUID)
+		app, err = row.Find(c.query, row.ScanApplication, applicationByUIDSQL, string(env), idOrUID)
 	}
 	return app, err
 }
@@ -148,7 +141,7 @@ func findApplication(c *conn, env hark.EnvironmentID, idOrUID string) (hark.Appl
 // ApplicationByRef finds an application.
 func (s *Store) ApplicationByRef(ctx context.Context, ref hark.Ref) (app hark.Application, err error) {
 	err = s.read(ctx, func(c *conn) (err error) {
-		app, err = tryFind(c, scanApplication, applicationByRefSQL, ref)
+		app, err = row.Find(c.query, row.ScanApplication, applicationByRefSQL, ref)
 		return err
 	})
 	return app, err
@@ -156,11 +149,11 @@ func (s *Store) ApplicationByRef(ctx context.Context, ref hark.Ref) (app hark.Ap
 
 // ListApplications lists the applications of an environment.
 func (s *Store) ListApplications(ctx context.Context, env hark.EnvironmentID, filter store.ApplicationFilter, page store.Page) (apps []hark.Application, err error) {
-	p := pageOfText(page)
+	p := row.PageOfText(page)
 	err = s.read(ctx, func(c *conn) (err error) {
-		apps, err = collect(c, scanApplication, pick(p.down, listApplicationsUpSQL, listApplicationsDownSQL),
-			string(env), p.low, p.high, filter.WithEndpoints, filter.WithEnabledEndpoints, p.limit)
+		apps, err = row.Collect(c.query, row.ScanApplication, row.Pick(p.Down, listApplicationsUpSQL, listApplicationsDownSQL),
+			string(env), p.Low, p.High, filter.WithEndpoints, filter.WithEnabledEndpoints, p.Limit)
 		return err
 	})
-	return turned(apps, p.turn), err
+	return row.Turned(apps, p.Turn), err
 }

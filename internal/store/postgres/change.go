@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 // Everything that is not on the hot path is changed in a transaction of its own, on a connection of
@@ -71,7 +72,7 @@ func rollback(ctx context.Context, tx pgx.Tx) {
 // settleDoubt finds out whether the transaction with the token was committed. If it was not, it
 // takes the token, so that it never will be: an unfinished one is waited for.
 func (s *Store) settleDoubt(ctx context.Context, token []byte) (committed bool, err error) {
-	tag, err := s.pool.Exec(ctx, outcomeSQL, token, millis(time.Now()))
+	tag, err := s.pool.Exec(ctx, outcomeSQL, token, row.Millis(time.Now()))
 	return err == nil && tag.RowsAffected() == 0, err
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 // membership is what this process knows of its place among the nodes.
@@ -168,16 +169,16 @@ func (s *Store) deal(c *conn, node string, now time.Time) (leases store.Leases, 
 
 func readLeases(c *conn, now time.Time) (*leaseTable, error) {
 	t := &leaseTable{epochs: make(map[int]int64, store.Shards), owners: make(map[int]string, store.Shards)}
-	if err := c.query(func(r row) error {
-		if r.time(5).After(now) {
-			t.alive = append(t.alive, r.text(0))
+	if err := c.query(func(r row.Row) error {
+		if r.Time(5).After(now) {
+			t.alive = append(t.alive, r.Text(0))
 		}
 		return nil
 	}, nodesSQL); err != nil {
 		return nil, err
 	}
-	return t, c.query(func(r row) error {
-		t.epochs[int(r.int(0))], t.owners[int(r.int(0))] = r.int(1), r.text(2)
+	return t, c.query(func(r row.Row) error {
+		t.epochs[int(r.Int(0))], t.owners[int(r.Int(0))] = r.Int(1), r.Text(2)
 		return nil
 	}, allLeasesSQL)
 }
@@ -275,10 +276,10 @@ func (s *Store) Nodes(ctx context.Context, now time.Time) (all []store.NodeStatu
 		if err != nil {
 			return err
 		}
-		all, err = collect(c, func(r row) (store.NodeStatus, error) {
+		all, err = row.Collect(c.query, func(r row.Row) (store.NodeStatus, error) {
 			return store.NodeStatus{
-				Node:   store.Node{ID: r.text(0), Addr: r.text(1), Version: r.text(2), StartedAt: r.time(3)},
-				SeenAt: r.time(4), Alive: r.time(5).After(now), Shards: t.of(r.text(0)),
+				Node:   store.Node{ID: r.Text(0), Addr: r.Text(1), Version: r.Text(2), StartedAt: r.Time(3)},
+				SeenAt: r.Time(4), Alive: r.Time(5).After(now), Shards: t.of(r.Text(0)),
 			}, nil
 		}, nodesSQL)
 		return err
@@ -288,7 +289,7 @@ func (s *Store) Nodes(ctx context.Context, now time.Time) (all []store.NodeStatu
 			l := late[shard]
 			all[i].Queued += l.queued
 			if l.oldest != 0 && (all[i].Oldest.IsZero() || l.oldest < all[i].Oldest.UnixMilli()) {
-				all[i].Oldest = moment(l.oldest)
+				all[i].Oldest = row.Moment(l.oldest)
 			}
 		}
 	}
@@ -308,7 +309,7 @@ func (s *Store) late(ctx context.Context, now time.Time) (map[int]lateness, erro
 	var shards []int
 	var endpoints []hark.Ref
 	for _, b := range heads {
-		if b.deleted || b.First.Due > now.UnixMilli() {
+		if b.Deleted || b.First.Due > now.UnixMilli() {
 			continue
 		}
 		shard := store.ShardOf(b.EndpointRef)
@@ -322,10 +323,10 @@ func (s *Store) late(ctx context.Context, now time.Time) (map[int]lateness, erro
 	}
 	err = s.read(ctx, func(c *conn) error {
 		clearQueued(byShard)
-		return c.query(func(r row) error {
-			shard := store.ShardOf(r.int(0))
+		return c.query(func(r row.Row) error {
+			shard := store.ShardOf(r.Int(0))
 			l := byShard[shard]
-			l.queued += r.int(1)
+			l.queued += r.Int(1)
 			byShard[shard] = l
 			return nil
 		}, dueSQL, shards, endpoints, now, dueBound)

@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 // conn is a connection, or a transaction on one, lent to one call. It carries that call's context,
@@ -28,7 +28,7 @@ func (c *conn) exec(query string, args ...any) (int64, error) {
 }
 
 // query calls scan for each row; the row is valid until scan returns.
-func (c *conn) query(scan func(row) error, query string, args ...any) error {
+func (c *conn) query(scan func(row.Row) error, query string, args ...any) error {
 	rows, err := c.raw.Query(c.ctx, query, bind(args)...)
 	if err != nil {
 		return err
@@ -47,14 +47,14 @@ func (c *conn) query(scan func(row) error, query string, args ...any) error {
 }
 
 // one is query for at most one row; found says whether there was one.
-func (c *conn) one(scan func(row) error, query string, args ...any) (found bool, err error) {
-	err = c.query(func(r row) error { found = true; return scan(r) }, query, args...)
+func (c *conn) one(scan func(row.Row) error, query string, args ...any) (found bool, err error) {
+	err = c.query(func(r row.Row) error { found = true; return scan(r) }, query, args...)
 	return found, err
 }
 
 // int answers the first column of the only row, or 0.
 func (c *conn) int(query string, args ...any) (n int64, err error) {
-	err = c.query(func(r row) error { n = r.int(0); return nil }, query, args...)
+	err = c.query(func(r row.Row) error { n = r.Int(0); return nil }, query, args...)
 	return n, err
 }
 
@@ -62,53 +62,10 @@ func (c *conn) int(query string, args ...any) (n int64, err error) {
 func bind(args []any) []any {
 	for i, a := range args {
 		if t, ok := a.(time.Time); ok {
-			args[i] = millis(t)
+			args[i] = row.Millis(t)
 		}
 	}
 	return args
-}
-
-// row is one row of a result. Columns that are NULL read as zero.
-type row []any
-
-func (r row) int(i int) int64 {
-	switch v := r[i].(type) {
-	case int64:
-		return v
-	case int32:
-		return int64(v)
-	case int16:
-		return int64(v)
-	}
-	return 0
-}
-
-func (r row) bool(i int) bool { b, _ := r[i].(bool); return b }
-
-func (r row) time(i int) time.Time { return moment(r.int(i)) }
-
-func (r row) null(i int) bool { return r[i] == nil }
-
-func (r row) text(i int) string { s, _ := r[i].(string); return s }
-
-// blob keeps the difference between NULL (nil) and empty.
-func (r row) blob(i int) []byte {
-	switch v := r[i].(type) {
-	case []byte:
-		if v == nil {
-			return []byte{}
-		}
-		return v
-	case string:
-		return []byte(v)
-	}
-	return nil
-}
-
-func (r row) id(i int, prefix string) string {
-	var k hark.KSUID
-	copy(k[:], r.blob(i))
-	return k.Format(prefix)
 }
 
 // read lends a connection to f. What f reads in one query is consistent; view is for more. While the

@@ -7,6 +7,7 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 // state is what became of a message at an endpoint.
@@ -38,9 +39,9 @@ func deliveryStates(c *conn, deliveries []delivery) (map[delivery]state, error) 
 	for i, d := range deliveries {
 		messages[i], endpoints[i] = d.message, d.endpoint
 	}
-	err := c.query(func(r row) error {
-		st := state{attempts: r.int(2), queued: !r.null(5), next: r.time(5)}
-		succeeded, planned := r.bool(3), r.int(4) != 0
+	err := c.query(func(r row.Row) error {
+		st := state{attempts: r.Int(2), queued: !r.Null(5), next: r.Time(5)}
+		succeeded, planned := r.Bool(3), r.Int(4) != 0
 		switch {
 		case succeeded:
 			st.status = hark.Succeeded
@@ -53,7 +54,7 @@ func deliveryStates(c *conn, deliveries []delivery) (map[delivery]state, error) 
 		default:
 			st.status = hark.Failed
 		}
-		states[delivery{r.int(0), r.int(1)}] = st
+		states[delivery{r.Int(0), r.Int(1)}] = st
 		return nil
 	}, deliveryStatesSQL, messages, endpoints)
 	return states, err
@@ -133,7 +134,7 @@ func attempted(c *conn, endpoint hark.Ref, filter *store.AttemptFilter, r refRan
 			return nil, err
 		}
 		if n < fewAttempts {
-			return collect(c, scanRef, pick(r.down, attemptedFailedUpSQL, attemptedFailedDownSQL), args...)
+			return row.Collect(c.query, row.ScanRef, row.Pick(r.down, attemptedFailedUpSQL, attemptedFailedDownSQL), args...)
 		}
 	}
 	n, err := c.int(countAttemptsSQL, endpoint, fewAttempts)
@@ -141,14 +142,14 @@ func attempted(c *conn, endpoint hark.Ref, filter *store.AttemptFilter, r refRan
 		return nil, err
 	}
 	if n < fewAttempts {
-		return collect(c, scanRef, pick(r.down, attemptedFewUpSQL, attemptedFewDownSQL), args...)
+		return row.Collect(c.query, row.ScanRef, row.Pick(r.down, attemptedFewUpSQL, attemptedFewDownSQL), args...)
 	}
-	return collect(c, scanRef, pick(r.down, attemptedManyUpSQL, attemptedManyDownSQL), args...)
+	return row.Collect(c.query, row.ScanRef, row.Pick(r.down, attemptedManyUpSQL, attemptedManyDownSQL), args...)
 }
 
-// newRange is everything of the span, behind the message with the ref after.
+// newRange is everything of the row.Span, behind the message with the ref after.
 func newRange(c *conn, after hark.Ref, from, to int64) (refRange, error) {
-	r := refRange{low: []byte{}, high: lastID(), from: from, to: to}
+	r := refRange{low: []byte{}, high: row.LastID(), from: from, to: to}
 	if after == 0 {
 		return r, nil
 	}
@@ -172,17 +173,17 @@ func (r *refRange) startAt(id []byte) {
 
 // exclusive are the bounds of filter's times, which are exclusive both.
 func exclusive(filter *store.AttemptFilter) (from, to int64) {
-	return lowerBound(filter.After) + 1, upperBound(filter.Before)
+	return row.LowerBound(filter.After) + 1, row.UpperBound(filter.Before)
 }
 
 // AttemptedMessages lists the messages that an endpoint has attempts of, newest first.
 func (s *Store) AttemptedMessages(ctx context.Context, endpoint hark.Ref, filter store.AttemptFilter, withPayload bool, page store.Page) (all []store.EndpointMessage, err error) {
 	from, to := exclusive(&filter)
-	r := refRange{low: []byte{}, high: lastID(), down: !page.Backward && (!filter.OldestFirst || page.From != ""), from: from, to: to}
+	r := refRange{low: []byte{}, high: row.LastID(), down: !page.Backward && (!filter.OldestFirst || page.From != ""), from: from, to: to}
 	if page.From != "" {
 		id, err := hark.ParseID(page.From, hark.MessagePrefix)
 		if err != nil {
-			return nil, badIterator()
+			return nil, row.BadIterator()
 		}
 		r.startAt(id[:])
 	}
@@ -205,7 +206,7 @@ func (s *Store) AttemptedMessages(ctx context.Context, endpoint hark.Ref, filter
 		}
 		return nil
 	})
-	return turned(all, !r.down), err
+	return row.Turned(all, !r.down), err
 }
 
 func appendAttempted(c *conn, all []store.EndpointMessage, endpoint hark.Ref, refs []hark.Ref, filter *store.AttemptFilter, withPayload bool, limit int) ([]store.EndpointMessage, error) {
@@ -219,7 +220,7 @@ func appendAttempted(c *conn, all []store.EndpointMessage, endpoint hark.Ref, re
 			wanted = append(wanted, ref)
 		}
 	}
-	messages, err := collect(c, scanMessage, messagesByRefSQL, wanted)
+	messages, err := row.Collect(c.query, row.ScanMessage, messagesByRefSQL, wanted)
 	if err != nil {
 		return nil, err
 	}
@@ -228,7 +229,7 @@ func appendAttempted(c *conn, all []store.EndpointMessage, endpoint hark.Ref, re
 			return nil, err
 		}
 	}
-	for _, m := range inOrder(messages, wanted, func(m *hark.Message) hark.Ref { return m.Ref }) {
+	for _, m := range row.InOrder(messages, wanted, func(m *hark.Message) hark.Ref { return m.Ref }) {
 		st := states[m.Ref]
 		all = append(all, store.EndpointMessage{Message: m, Status: st.status, NextAttempt: st.next})
 	}
@@ -245,10 +246,10 @@ WHERE endpoint.ref IN (SELECT endpoint FROM attempt WHERE message = $1) AND endp
 
 // AttemptedEndpoints lists the endpoints that a message has attempts at.
 func (s *Store) AttemptedEndpoints(ctx context.Context, message hark.Ref, page store.Page) (all []store.MessageEndpoint, err error) {
-	p := pageOfText(page)
+	p := row.PageOfText(page)
 	err = s.view(ctx, func(c *conn) error {
 		all = nil
-		eps, err := collect(c, s.scanEndpoint, pick(p.down, attemptedEndpointsUpSQL, attemptedEndpointsDownSQL), message, p.low, p.high, p.limit)
+		eps, err := row.Collect(c.query, s.seal.ScanEndpoint, row.Pick(p.Down, attemptedEndpointsUpSQL, attemptedEndpointsDownSQL), message, p.Low, p.High, p.Limit)
 		if err != nil {
 			return err
 		}
@@ -266,7 +267,7 @@ func (s *Store) AttemptedEndpoints(ctx context.Context, message hark.Ref, page s
 		}
 		return nil
 	})
-	return turned(all, p.turn), err
+	return row.Turned(all, p.Turn), err
 }
 
 const matchedSQL = `SELECT matched FROM message WHERE ref = $1`
@@ -277,7 +278,7 @@ func (s *Store) DeliveryStates(ctx context.Context, message hark.Ref, endpoints 
 	err = s.view(ctx, func(c *conn) error {
 		states = make(map[hark.Ref]store.MessageEndpoint, len(endpoints))
 		var matched []hark.Ref
-		if _, err := c.one(func(r row) error { matched = decodeRefs(r.blob(0)); return nil }, matchedSQL, message); err != nil {
+		if _, err := c.one(func(r row.Row) error { matched = row.DecodeRefs(r.Blob(0)); return nil }, matchedSQL, message); err != nil {
 			return err
 		}
 		deliveries := make([]delivery, len(endpoints))
@@ -288,7 +289,7 @@ func (s *Store) DeliveryStates(ctx context.Context, message hark.Ref, endpoints 
 		if err != nil {
 			return err
 		}
-		eps, err := collect(c, s.scanEndpoint, endpointsByRefSQL, endpoints)
+		eps, err := row.Collect(c.query, s.seal.ScanEndpoint, endpointsByRefSQL, endpoints)
 		if err != nil {
 			return err
 		}
@@ -309,7 +310,7 @@ func (s *Store) DeliveryStates(ctx context.Context, message hark.Ref, endpoints 
 func (s *Store) Failed(ctx context.Context, endpoint hark.Ref, since, until time.Time, after hark.Ref, limit int) (refs []hark.Ref, next hark.Ref, err error) {
 	failed := hark.Failed
 	return s.selectRefs(ctx, endpoint, limit, func(c *conn) ([]hark.Ref, error) {
-		r, err := newRange(c, after, lowerBound(since), upperBound(until))
+		r, err := newRange(c, after, row.LowerBound(since), row.UpperBound(until))
 		if err != nil {
 			return nil, err
 		}
@@ -320,7 +321,7 @@ func (s *Store) Failed(ctx context.Context, endpoint hark.Ref, since, until time
 // Missing pages through messages that were never attempted or queued at the endpoint.
 func (s *Store) Missing(ctx context.Context, app, endpoint hark.Ref, since, until time.Time, after hark.Ref, limit int) (refs []hark.Ref, next hark.Ref, err error) {
 	return s.selectRefs(ctx, endpoint, limit, func(c *conn) ([]hark.Ref, error) {
-		return walkMessages(c, app, after, span{since, until}, limit)
+		return walkMessages(c, app, after, row.Span{Since: since, Until: until}, limit)
 	}, func(st state) bool { return st.attempts == 0 && !st.queued })
 }
 
@@ -347,7 +348,7 @@ func (s *Store) selectRefs(ctx context.Context, endpoint hark.Ref, limit int, ca
 			return err
 		}
 		refs = slices.DeleteFunc(slices.Clone(some), func(ref hark.Ref) bool { return !wanted(states[ref]) })
-		next = goOn(some, limit)
+		next = row.GoOn(some, limit)
 		return nil
 	})
 	slices.Sort(refs)

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 const (
@@ -16,16 +17,12 @@ const (
 	listEnvironmentsSQL = `SELECT id, name, created_at, retention FROM environment ORDER BY created_at, id`
 )
 
-func scanEnvironment(r row) hark.Environment {
-	return hark.Environment{ID: hark.EnvironmentID(r.text(0)), Name: r.text(1), CreatedAt: r.time(2), Retention: duration(r.int(3))}
-}
-
 // InsertEnvironment adds an environment.
 func (s *Store) InsertEnvironment(ctx context.Context, env hark.Environment) error {
 	return s.configure(ctx, func(c *conn) (hark.Ref, error) {
 		n, err := c.exec(insertEnvironmentSQL, string(env.ID), env.Name, env.CreatedAt, int64(env.Retention))
 		if err == nil && n == 0 {
-			err = conflict("An environment with this id or name already exists", "")
+			err = row.Conflict("An environment with this id or name already exists", "")
 		}
 		return 0, err
 	})
@@ -61,14 +58,14 @@ func (s *Store) Environment(ctx context.Context, id hark.EnvironmentID) (hark.En
 }
 
 func findEnvironment(c *conn, id hark.EnvironmentID) (env hark.Environment, err error) {
-	return find(c, scanEnvironment, environmentSQL, string(id))
+	return row.Find(c.query, row.ScanEnvironment, environmentSQL, string(id))
 }
 
 // ListEnvironments lists all environments, oldest first.
 func (s *Store) ListEnvironments(ctx context.Context) (envs []hark.Environment, err error) {
-	err = s.read(ctx, func(c *conn) error {
-		envs = nil
-		return c.query(func(r row) error { envs = append(envs, scanEnvironment(r)); return nil }, listEnvironmentsSQL)
+	err = s.read(ctx, func(c *conn) (err error) {
+		envs, err = row.Collect(c.query, row.ScanEnvironment, listEnvironmentsSQL)
+		return err
 	})
 	return envs, err
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 // A message whose event id or idempotency key came before is not kept. That is decided by unique
@@ -105,7 +106,7 @@ func (g *guards) round(pending []*acceptance) (round, rest []*acceptance) {
 // stands says whether a known guard stands against a message, and sets its outcome.
 func (g *guards) stands(a *acceptance) bool {
 	if a.Key != nil {
-		if k, ok := g.keys[a.Key.Hash]; ok && k.expiresAt > millis(a.Message.CreatedAt) {
+		if k, ok := g.keys[a.Key.Hash]; ok && k.expiresAt > row.Millis(a.Message.CreatedAt) {
 			a.Outcome = store.KeyReused
 			if k.fingerprint == a.Key.Fingerprint {
 				a.Outcome, a.Existing = store.Repeated, k.message
@@ -240,13 +241,13 @@ func (w *writer) claimKeys(ctx context.Context, known *guards, round []*acceptan
 	}
 	slices.SortFunc(with, func(a, b *acceptance) int { return bytes.Compare(a.Key.Hash[:], b.Key.Hash[:]) })
 	hashes, prints, ids, ends := &column{oid: oidByte}, &column{oid: oidByte}, &column{oid: oidByte}, &column{oid: oidInt8}
-	now := millis(with[0].Message.CreatedAt)
+	now := row.Millis(with[0].Message.CreatedAt)
 	for _, a := range with {
 		hashes.bytes(a.Key.Hash[:])
 		prints.bytes(a.Key.Fingerprint[:])
 		ids.bytes(a.id[:])
-		ends.int8(millis(a.Key.ExpiresAt))
-		now = max(now, millis(a.Message.CreatedAt))
+		ends.int8(row.Millis(a.Key.ExpiresAt))
+		now = max(now, row.Millis(a.Message.CreatedAt))
 	}
 	r, err := w.question(ctx, "put keys", hashes.param(), prints.param(), ids.param(), ends.param(), wireParam(now))
 	if err != nil {
@@ -260,7 +261,7 @@ func (w *writer) claimKeys(ctx context.Context, known *guards, round []*acceptan
 		if !claimed[a.Key.Hash] {
 			return errAgain // the next look finds it
 		}
-		known.keys[a.Key.Hash] = usedKey{a.Key.Fingerprint, a.Message.ID, millis(a.Key.ExpiresAt)}
+		known.keys[a.Key.Hash] = usedKey{a.Key.Fingerprint, a.Message.ID, row.Millis(a.Key.ExpiresAt)}
 	}
 	return nil
 }

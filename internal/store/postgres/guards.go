@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 const (
@@ -28,16 +29,8 @@ func (s *Store) Remember(ctx context.Context, answer store.Answer, now time.Time
 // Recall finds an unexpired answer.
 func (s *Store) Recall(ctx context.Context, hash [32]byte, now time.Time) (answer store.Answer, err error) {
 	err = s.read(ctx, func(c *conn) (err error) {
-		answer, err = find(c, scanAnswer, recallSQL, hash[:], now)
+		answer, err = row.Find(c.query, row.ScanAnswer, recallSQL, hash[:], now)
 		return err
 	})
 	return answer, err
-}
-
-func scanAnswer(r row) store.Answer {
-	a := store.Answer{Status: int(r.int(2)), Header: r.blob(3), Body: r.blob(4)}
-	copy(a.Key.Hash[:], r.blob(0))
-	copy(a.Key.Fingerprint[:], r.blob(1))
-	a.Key.ExpiresAt = r.time(5)
-	return a
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 // A writer's connection: its statements are prepared once, and go to the server many at a time.
@@ -63,7 +65,7 @@ func (w *writer) connect(ctx context.Context) error {
 	if m := w.store.node.Load(); m != nil {
 		node = m.node
 	}
-	if _, err := raw.Exec(ctx, registerWriterSQL, w.id, node, millis(time.Now())); err != nil {
+	if _, err := raw.Exec(ctx, registerWriterSQL, w.id, node, row.Millis(time.Now())); err != nil {
 		_ = raw.Close(ctx)
 		return err
 	}

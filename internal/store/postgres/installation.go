@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 // ErrKey says that the database's secrets were sealed with another master key.
@@ -20,7 +22,7 @@ const (
 // Sealed says whether a database has been used with a master key already.
 func Sealed(ctx context.Context, url string) (sealed bool, err error) {
 	err = apart(ctx, url, func(c *conn) error {
-		sealed, err = c.one(func(row) error { return nil }, installationSQL, masterKeyName)
+		sealed, err = c.one(func(row.Row) error { return nil }, installationSQL, masterKeyName)
 		if code := codeOf(err); code == codeNoTable || code == codeNoSchema {
 			return nil
 		}
@@ -33,18 +35,18 @@ func Sealed(ctx context.Context, url string) (sealed bool, err error) {
 // it that the others must be able to open.
 func (s *Store) agreeOnKey(ctx context.Context) error {
 	about := []byte("installation\x00" + masterKeyName)
-	sealed := s.sealer.Seal([]byte(masterKeyName), about)
+	sealed := s.seal.Sealer.Seal([]byte(masterKeyName), about)
 	err := s.change(ctx, func(c *conn) error {
 		if _, err := c.exec(putInstallationSQL, masterKeyName, sealed); err != nil {
 			return err
 		}
-		_, err := c.one(func(r row) error { sealed = r.blob(0); return nil }, installationSQL, masterKeyName)
+		_, err := c.one(func(r row.Row) error { sealed = r.Blob(0); return nil }, installationSQL, masterKeyName)
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("agree on the master key: %w", err)
 	}
-	if _, err := s.sealer.Open(sealed, about); err != nil {
+	if _, err := s.seal.Sealer.Open(sealed, about); err != nil {
 		return ErrKey
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 const (
@@ -38,15 +39,6 @@ WHERE m.application = $1 AND m.ref = (SELECT message FROM event_id WHERE applica
 	listMessagesOfTypeDownSQL = messageColumns + `WHERE m.application = $1 AND m.event_type = $11` + messageFilter + `ORDER BY m.id DESC LIMIT $8`
 )
 
-func scanMessage(r row) (hark.Message, error) {
-	m := hark.Message{
-		Ref: r.int(0), ApplicationRef: r.int(1), ID: hark.MessageID(r.id(2, hark.MessagePrefix)), EventType: r.text(3),
-		CreatedAt: r.time(4), DeliverAt: r.time(5), PayloadExpiresAt: r.time(6), Expunged: r.bool(7),
-		EventID: r.text(8), Matched: decodeRefs(r.blob(11)),
-	}
-	return m, errors.Join(r.decode(9, &m.Channels), r.decode(10, &m.Tags))
-}
-
 // loadPayloads fills in messages' bytes.
 func loadPayloads[T any](c *conn, rows []T, message func(*T) *hark.Message) error {
 	if len(rows) == 0 {
@@ -57,9 +49,9 @@ func loadPayloads[T any](c *conn, rows []T, message func(*T) *hark.Message) erro
 		m := message(&rows[i])
 		refs[i], byRef[m.Ref] = m.Ref, m
 	}
-	return c.query(func(r row) error {
-		m := byRef[r.int(0)]
-		m.Payload, m.RawBody = r.blob(1), r.blob(2)
+	return c.query(func(r row.Row) error {
+		m := byRef[r.Int(0)]
+		m.Payload, m.RawBody = r.Blob(1), r.Blob(2)
 		return nil
 	}, payloadsSQL, refs)
 }
@@ -82,27 +74,27 @@ func (s *Store) Message(ctx context.Context, app hark.Ref, idOrEventID string, w
 func findMessage(c *conn, app hark.Ref, idOrEventID string) (hark.Message, error) {
 	if id, err := hark.ParseID(idOrEventID, hark.MessagePrefix); err == nil {
 		low, high := refsOfDay(dayOf(id))
-		if m, err := tryFind(c, scanMessage, messageByIDSQL, app, id[:], low, high); !errors.Is(err, hark.ErrNotFound) {
+		if m, err := row.Find(c.query, row.ScanMessage, messageByIDSQL, app, id[:], low, high); !errors.Is(err, hark.ErrNotFound) {
 			return m, err
 		}
 	}
-	return tryFind(c, scanMessage, messageByEventIDSQL, app, idOrEventID)
+	return row.Find(c.query, row.ScanMessage, messageByEventIDSQL, app, idOrEventID)
 }
 
 // MessagesByRef finds messages with their payloads.
 func (s *Store) MessagesByRef(ctx context.Context, refs []hark.Ref) (all []hark.Message, err error) {
 	err = s.view(ctx, func(c *conn) error {
-		if all, err = collect(c, scanMessage, messagesByRefSQL, refs); err != nil {
+		if all, err = row.Collect(c.query, row.ScanMessage, messagesByRefSQL, refs); err != nil {
 			return err
 		}
 		return loadPayloads(c, all, itself)
 	})
-	return inOrder(all, refs, func(m *hark.Message) hark.Ref { return m.Ref }), err
+	return row.InOrder(all, refs, func(m *hark.Message) hark.Ref { return m.Ref }), err
 }
 
 // ListMessages lists an application's messages, newest first.
 func (s *Store) ListMessages(ctx context.Context, app hark.Ref, filter store.MessageFilter, page store.Page) (all []hark.Message, err error) {
-	p, err := pageOfIDs(page, hark.MessagePrefix, filter.After, filter.Before, filter.OldestFirst)
+	p, err := row.PageOfIDs(page, hark.MessagePrefix, filter.After, filter.Before, filter.OldestFirst)
 	if err != nil {
 		return nil, err
 	}
@@ -112,32 +104,32 @@ func (s *Store) ListMessages(ctx context.Context, app hark.Ref, filter store.Mes
 		}
 		return loadPayloads(c, all, itself)
 	})
-	return turned(all, p.turn), err
+	return row.Turned(all, p.Turn), err
 }
 
 // listMessages reads one range for each event type, each from its own part of the index, and
 // merges them: rare types among millions of others stay fast.
-func listMessages(c *conn, app hark.Ref, filter *store.MessageFilter, p idRange) ([]hark.Message, error) {
-	low, high := refsBetween(p.low, p.high)
-	args := []any{app, p.low, p.high, lowerBound(filter.After), upperBound(filter.Before), filter.Channel, filter.Tag, p.limit, low, high}
+func listMessages(c *conn, app hark.Ref, filter *store.MessageFilter, p row.IDRange) ([]hark.Message, error) {
+	low, high := refsBetween(p.Low, p.High)
+	args := []any{app, p.Low, p.High, row.LowerBound(filter.After), row.UpperBound(filter.Before), filter.Channel, filter.Tag, p.Limit, low, high}
 	if len(filter.EventTypes) == 0 {
-		return collect(c, scanMessage, pick(p.down, listMessagesUpSQL, listMessagesDownSQL), args...)
+		return row.Collect(c.query, row.ScanMessage, row.Pick(p.Down, listMessagesUpSQL, listMessagesDownSQL), args...)
 	}
 	var all []hark.Message
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(filter.EventTypes))) {
-		some, err := collect(c, scanMessage, pick(p.down, listMessagesOfTypeUpSQL, listMessagesOfTypeDownSQL), append(slices.Clone(args), name)...)
+		some, err := row.Collect(c.query, row.ScanMessage, row.Pick(p.Down, listMessagesOfTypeUpSQL, listMessagesOfTypeDownSQL), append(slices.Clone(args), name)...)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, some...)
 	}
 	slices.SortFunc(all, func(a, b hark.Message) int {
-		if p.down {
+		if p.Down {
 			a, b = b, a
 		}
 		return strings.Compare(string(a.ID), string(b.ID))
 	})
-	return all[:min(len(all), p.limit)], nil
+	return all[:min(len(all), p.Limit)], nil
 }
 
 const (
@@ -180,14 +172,14 @@ func (s *Store) ExpungePayload(ctx context.Context, app hark.Ref, idOrEventID st
 func (s *Store) ExpungePayloads(ctx context.Context, app hark.Ref, after hark.Ref, limit int) (expunged int, next hark.Ref, err error) {
 	err = s.change(ctx, func(c *conn) error {
 		expunged, next = 0, 0
-		refs, err := walkMessages(c, app, after, span{}, limit)
+		refs, err := walkMessages(c, app, after, row.Span{}, limit)
 		if err != nil {
 			return err
 		}
 		if expunged, err = expunge(c, refs); err != nil {
 			return err
 		}
-		next = goOn(refs, limit)
+		next = row.GoOn(refs, limit)
 		return nil
 	})
 	return expunged, next, err

@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 // Migrations go forward only, one transaction each. A migration that was applied must never
@@ -130,7 +132,7 @@ func checkSchema(ctx context.Context, config *pgx.ConnConfig, options Options) e
 
 func statusOf(c *conn) (status MigrationStatus, err error) {
 	applied := make(map[string]string)
-	err = c.query(func(r row) error { applied[r.text(0)] = r.text(1); return nil }, migrationsSQL)
+	err = c.query(func(r row.Row) error { applied[r.Text(0)] = r.Text(1); return nil }, migrationsSQL)
 	if code := codeOf(err); err != nil && code != codeNoTable && code != codeNoSchema {
 		return status, err
 	}

@@ -6,12 +6,13 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 func (c *town) days() (days []int64) {
 	c.Helper()
 	c.ok(c.nodes[0].read(c.Context(), func(x *conn) (err error) {
-		days, err = collect(x, scanRef, daysSQL)
+		days, err = row.Collect(x.query, row.ScanRef, daysSQL)
 		return err
 	}))
 	return days

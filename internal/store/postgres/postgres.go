@@ -33,6 +33,7 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 // Options say how to open a store. The zero value is useful.
@@ -72,7 +73,7 @@ const (
 type Store struct {
 	config  *pgx.ConnConfig
 	pool    *pgxpool.Pool
-	sealer  store.Sealer
+	seal    row.Seal
 	log     *slog.Logger
 	writers *writers
 	sweeper *sweeper
@@ -105,7 +106,7 @@ func Open(ctx context.Context, url string, options Options) (_ *Store, err error
 	}
 	s := &Store{
 		config: config.ConnConfig,
-		sealer: options.Sealer,
+		seal:   row.Seal{Sealer: options.Sealer},
 		log:    cmp.Or(options.Logger, slog.New(slog.DiscardHandler)),
 		closed: make(chan struct{}),
 	}
@@ -136,7 +137,7 @@ func Open(ctx context.Context, url string, options Options) (_ *Store, err error
 		return nil, err
 	}
 	s.bell = startBell(s, !options.NoNotify)
-	if s.sealer != nil {
+	if s.seal.Sealer != nil {
 		if err := s.agreeOnKey(ctx); err != nil {
 			return nil, err
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 const (
@@ -31,29 +32,13 @@ WHERE e.ref = $2 AND e.deleted_at = 0 AND q.shard = $1 AND q.endpoint = $2 AND (
 ORDER BY q.due, q.message LIMIT $5`
 )
 
-// backlog is a store.Backlog, of a deleted endpoint maybe.
-type backlog struct {
-	store.Backlog
-	deleted bool
-}
-
-func scanBacklog(r row) (backlog, error) {
-	return backlog{
-		Backlog: store.Backlog{
-			EndpointRef: r.int(0), ApplicationRef: r.int(3),
-			First: store.Position{Due: r.int(1), MessageRef: r.int(2)},
-		},
-		deleted: r.int(4) != 0 || r.null(3),
-	}, nil
-}
-
 // backlogs lists the endpoints of some shards that have queue rows.
-func (s *Store) backlogs(ctx context.Context, shards []int) (all []backlog, err error) {
+func (s *Store) backlogs(ctx context.Context, shards []int) (all []row.Backlog, err error) {
 	err = s.read(ctx, func(c *conn) (err error) {
-		all, err = collect(c, scanBacklog, backlogsSQL, shards)
+		all, err = row.Collect(c.query, row.ScanBacklog, backlogsSQL, shards)
 		return err
 	})
-	slices.SortFunc(all, func(a, b backlog) int { return cmp.Compare(a.EndpointRef, b.EndpointRef) })
+	slices.SortFunc(all, func(a, b row.Backlog) int { return cmp.Compare(a.EndpointRef, b.EndpointRef) })
 	return all, err
 }
 
@@ -75,7 +60,7 @@ func (s *Store) BacklogsOf(ctx context.Context, shards []int) ([]store.Backlog, 
 	found, err := s.backlogs(ctx, shards)
 	var all []store.Backlog
 	for _, b := range found {
-		if !b.deleted {
+		if !b.Deleted {
 			all = append(all, b.Backlog)
 		}
 	}
@@ -85,12 +70,7 @@ func (s *Store) BacklogsOf(ctx context.Context, shards []int) ([]store.Backlog, 
 // ReadQueue reads an endpoint's rows behind a position, in order.
 func (s *Store) ReadQueue(ctx context.Context, endpoint hark.Ref, after store.Position, limit int) (all []hark.Delivery, err error) {
 	err = s.read(ctx, func(c *conn) (err error) {
-		all, err = collect(c, func(r row) (hark.Delivery, error) {
-			return hark.Delivery{
-				EndpointRef: endpoint, Due: r.int(0), MessageRef: r.int(1), RetryAt: r.int(2), Attempts: int(r.int(3)),
-				Line: uint64(r.int(4)), Trigger: hark.Trigger(r.int(5)), ApplicationRef: r.int(6),
-			}, nil
-		}, readQueueSQL, store.ShardOf(endpoint), endpoint, after.Due, after.MessageRef, limit)
+		all, err = row.Collect(c.query, row.ScanDelivery(endpoint), readQueueSQL, store.ShardOf(endpoint), endpoint, after.Due, after.MessageRef, limit)
 		return err
 	})
 	return all, err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 // reclaimer is where retention is in its walk over the applications. It starts at the beginning
@@ -97,7 +98,7 @@ func (s *Store) expirePayloads(ctx context.Context, now time.Time, limit int) (n
 		chunk := min(limit-n, reclaimChunk)
 		expired := 0
 		if err := s.change(ctx, func(c *conn) error {
-			refs, err := collect(c, scanRef, expiredPayloadsSQL, now, chunk)
+			refs, err := row.Collect(c.query, row.ScanRef, expiredPayloadsSQL, now, chunk)
 			if err != nil {
 				return err
 			}
@@ -129,7 +130,7 @@ func (s *Store) expireDays(ctx context.Context, now time.Time, _ int) (n int, er
 			return err
 		}
 		longest = time.Duration(kept)
-		days, err = collect(c, scanRef, daysSQL)
+		days, err = row.Collect(c.query, row.ScanRef, daysSQL)
 		return err
 	}); err != nil {
 		return 0, err
@@ -167,14 +168,14 @@ func (s *Store) expireMessages(ctx context.Context, now time.Time, limit int) (m
 	at := &s.reclaim
 	var apps []retention
 	if err := s.read(ctx, func(c *conn) (err error) {
-		apps, err = collect(c, func(r row) (retention, error) {
-			end := lastID()
-			if r.int(2) == 0 { // a deleted application's messages all go
-				kept := cmp.Or(time.Duration(r.int(1)), hark.DefaultRetention)
+		apps, err = row.Collect(c.query, func(r row.Row) (retention, error) {
+			end := row.LastID()
+			if r.Int(2) == 0 { // a deleted application's messages all go
+				kept := cmp.Or(time.Duration(r.Int(1)), hark.DefaultRetention)
 				k := hark.KSUIDFloor(now.Add(-kept))
 				end = k[:]
 			}
-			return retention{r.int(0), end}, nil
+			return retention{r.Int(0), end}, nil
 		}, retentionsSQL, at.app, reclaimApps)
 		return err
 	}); err != nil {
@@ -218,7 +219,7 @@ func (s *Store) expireSome(ctx context.Context, app retention, after []byte, lim
 	}
 	first, end := refsBetween(after, app.end)
 	if err := s.read(ctx, func(c *conn) (err error) {
-		old, err = collect(c, func(r row) (oldMessage, error) { return oldMessage{r.int(0), r.blob(1)}, nil },
+		old, err = row.Collect(c.query, func(r row.Row) (oldMessage, error) { return oldMessage{r.Int(0), r.Blob(1)}, nil },
 			oldMessagesSQL, app.app, after, app.end, first, end, limit)
 		return err
 	}); err != nil || len(old) == 0 {
@@ -247,7 +248,7 @@ const (
 
 // removeMessages deletes messages with all that belongs to them, but those that are still queued.
 func removeMessages(c *conn, refs []hark.Ref) error {
-	queued, err := collect(c, scanRef, queuedMessagesSQL, refs)
+	queued, err := row.Collect(c.query, row.ScanRef, queuedMessagesSQL, refs)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store/postgrestest"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 const (
@@ -37,17 +39,17 @@ func dumpSchema(c *conn) (string, error) {
 		oid                      int64
 		name, partition, options string
 	}
-	tables, err := collect(c, func(r row) (table, error) { return table{r.int(0), r.text(1), r.text(2), r.text(3)}, nil }, dumpTablesSQL)
+	tables, err := row.Collect(c.query, func(r row.Row) (table, error) { return table{r.Int(0), r.Text(1), r.Text(2), r.Text(3)}, nil }, dumpTablesSQL)
 	if err != nil {
 		return "", err
 	}
 	for _, t := range tables {
-		columns, err := collect(c, func(r row) (string, error) {
-			text := r.text(0) + " " + r.text(1)
-			if r.text(3) != "" {
-				text += ` COLLATE "` + r.text(3) + `"`
+		columns, err := row.Collect(c.query, func(r row.Row) (string, error) {
+			text := r.Text(0) + " " + r.Text(1)
+			if r.Text(3) != "" {
+				text += ` COLLATE "` + r.Text(3) + `"`
 			}
-			if r.bool(2) {
+			if r.Bool(2) {
 				text += " NOT NULL"
 			}
 			return text, nil
@@ -63,7 +65,7 @@ func dumpSchema(c *conn) (string, error) {
 			b.WriteString(" WITH (" + t.options + ")")
 		}
 		b.WriteString(";\n")
-		if err := c.query(func(r row) error { b.WriteString(strings.ReplaceAll(r.text(0), "hark.", "") + ";\n"); return nil }, dumpIndexesSQL, t.oid); err != nil {
+		if err := c.query(func(r row.Row) error { b.WriteString(strings.ReplaceAll(r.Text(0), "hark.", "") + ";\n"); return nil }, dumpIndexesSQL, t.oid); err != nil {
 			return "", err
 		}
 	}
@@ -174,7 +176,7 @@ func TestQueries_ReadOneDayOnly(t *testing.T) {
 	plan := func(query string, args ...any) string {
 		var b strings.Builder
 		if err := s.read(t.Context(), func(c *conn) error {
-			return c.query(func(r row) error { b.WriteString(r.text(0) + "\n"); return nil }, "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) "+query, args...)
+			return c.query(func(r row.Row) error { b.WriteString(r.Text(0) + "\n"); return nil }, "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) "+query, args...)
 		}); err != nil {
 			t.Fatal(err)
 		}
@@ -232,7 +234,7 @@ func TestOpen_SaysWhatCannotBeReached(t *testing.T) {
 
 func TestOpen_MigratesOnlyWhenAskedTo(t *testing.T) {
 	url := postgrestest.Shared(t).Database(t, "empty", func(string) error { return nil })
-	if _, err := Open(t.Context(), url, Options{}); err == nil || !strings.Contains(err.Error(), "hark migrate") {
+	if _, err := Open(t.Context(), url, Options{}); !errors.Is(err, ErrNotMigrated) {
 		t.Errorf("an empty database: %v", err)
 	}
 	status, err := Migrations(t.Context(), url)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 // settlement is a store.Settlement made ready for a writer.
@@ -121,8 +122,8 @@ func (t *tables) attempt(s *settlement) {
 	a, c := s.Attempt, t.attempts.columns
 	c[0].int8(s.Delivery.MessageRef)
 	c[1].int8(s.Delivery.EndpointRef)
-	c[2].int8(millis(a.StartedAt))
-	c[3].int8(millis(a.NextAttempt))
+	c[2].int8(row.Millis(a.StartedAt))
+	c[3].int8(row.Millis(a.NextAttempt))
 	for i, d := range [...]time.Duration{a.Duration, a.Phases.DNS, a.Phases.Connect, a.Phases.TLS, a.Phases.FirstByte} {
 		c[4+i].int4(d.Microseconds())
 	}

@@ -62,7 +62,7 @@ func (w *sweeper) sweep(ctx context.Context) error {
 		return err
 	}
 	for _, b := range all {
-		for more := b.deleted; more; {
+		for more := b.Deleted; more; {
 			err := w.store.change(ctx, func(c *conn) error {
 				n, err := c.exec(sweepQueueSQL, store.ShardOf(b.EndpointRef), b.EndpointRef, sweepRows)
 				more = n == sweepRows

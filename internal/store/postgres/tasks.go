@@ -5,6 +5,7 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 const (
@@ -30,20 +31,13 @@ WHERE environment = $1 AND id > $2 AND id < $3 AND ($4::text = '' OR status = $4
 	listTasksDownSQL = listTasks + `ORDER BY id DESC LIMIT $6`
 )
 
-func scanTask(r row) (hark.Task, error) {
-	return hark.Task{
-		EnvironmentID: hark.EnvironmentID(r.text(0)), ID: hark.TaskID(r.text(1)), Kind: r.text(2), Status: r.text(3),
-		Data: r.raw(4), CreatedAt: r.time(5), UpdatedAt: r.time(6),
-	}, nil
-}
-
 // InsertTask adds a task.
 func (s *Store) InsertTask(ctx context.Context, task hark.Task) error {
 	return s.change(ctx, func(c *conn) error {
 		n, err := c.exec(insertTaskSQL, string(task.EnvironmentID), string(task.ID), task.Kind, task.Status,
-			encodeRaw(task.Data), task.CreatedAt, task.UpdatedAt)
+			row.EncodeRaw(task.Data), task.CreatedAt, task.UpdatedAt)
 		if err == nil && n == 0 {
-			return conflict("A task with this id already exists", string(task.ID))
+			return row.Conflict("A task with this id already exists", string(task.ID))
 		}
 		return err
 	})
@@ -53,16 +47,16 @@ func (s *Store) InsertTask(ctx context.Context, task hark.Task) error {
 func (s *Store) UpdateTask(ctx context.Context, id hark.TaskID, change func(*hark.Task) error) (hark.Task, error) {
 	var task hark.Task
 	err := s.change(ctx, func(c *conn) (err error) {
-		if task, err = tryFind(c, scanTask, lockTaskSQL, string(id)); err != nil {
+		if task, err = row.Find(c.query, row.ScanTask, lockTaskSQL, string(id)); err != nil {
 			return err
 		}
 		if err := change(&task); err != nil {
 			return err
 		}
-		if _, err := c.exec(updateTaskSQL, task.Status, encodeRaw(task.Data), task.UpdatedAt, string(id)); err != nil {
+		if _, err := c.exec(updateTaskSQL, task.Status, row.EncodeRaw(task.Data), task.UpdatedAt, string(id)); err != nil {
 			return err
 		}
-		task, err = tryFind(c, scanTask, taskByIDSQL, string(id))
+		task, err = row.Find(c.query, row.ScanTask, taskByIDSQL, string(id))
 		return err
 	})
 	return task, err
@@ -71,7 +65,7 @@ func (s *Store) UpdateTask(ctx context.Context, id hark.TaskID, change func(*har
 // Task finds a task.
 func (s *Store) Task(ctx context.Context, env hark.EnvironmentID, id hark.TaskID) (task hark.Task, err error) {
 	err = s.read(ctx, func(c *conn) (err error) {
-		task, err = tryFind(c, scanTask, taskSQL, string(env), string(id))
+		task, err = row.Find(c.query, row.ScanTask, taskSQL, string(env), string(id))
 		return err
 	})
 	return task, err
@@ -79,18 +73,18 @@ func (s *Store) Task(ctx context.Context, env hark.EnvironmentID, id hark.TaskID
 
 // ListTasks lists the tasks of an environment; status and kind narrow it unless empty.
 func (s *Store) ListTasks(ctx context.Context, env hark.EnvironmentID, status, kind string, page store.Page) (tasks []hark.Task, err error) {
-	p := pageOfText(page)
+	p := row.PageOfText(page)
 	err = s.read(ctx, func(c *conn) (err error) {
-		tasks, err = collect(c, scanTask, pick(p.down, listTasksUpSQL, listTasksDownSQL), string(env), p.low, p.high, status, kind, p.limit)
+		tasks, err = row.Collect(c.query, row.ScanTask, row.Pick(p.Down, listTasksUpSQL, listTasksDownSQL), string(env), p.Low, p.High, status, kind, p.Limit)
 		return err
 	})
-	return turned(tasks, p.turn), err
+	return row.Turned(tasks, p.Turn), err
 }
 
 // RunningTasks lists the unfinished tasks of all environments.
 func (s *Store) RunningTasks(ctx context.Context) (tasks []hark.Task, err error) {
 	err = s.read(ctx, func(c *conn) (err error) {
-		tasks, err = collect(c, scanTask, runningTasksSQL)
+		tasks, err = row.Collect(c.query, row.ScanTask, runningTasksSQL)
 		return err
 	})
 	return tasks, err

@@ -14,6 +14,7 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 // listeners are the functions that hear of other nodes' doings.
@@ -81,11 +82,11 @@ const (
 )
 
 func readCounters(c *conn) (change, lease int64, err error) {
-	err = c.query(func(r row) error {
-		if r.text(0) == "change" {
-			change = r.int(1)
+	err = c.query(func(r row.Row) error {
+		if r.Text(0) == "change" {
+			change = r.Int(1)
 		} else {
-			lease = r.int(1)
+			lease = r.Int(1)
 		}
 		return nil
 	}, countersSQL)
@@ -103,12 +104,12 @@ func (w *watcher) poll(ctx context.Context) error {
 			return err
 		}
 		changed, missed = nil, true
-		return c.query(func(r row) error {
-			if r.int(0) == w.seen {
+		return c.query(func(r row.Row) error {
+			if r.Int(0) == w.seen {
 				missed = false
 			}
-			next = r.int(0) + 1
-			changed = append(changed, r.int(1))
+			next = r.Int(0) + 1
+			changed = append(changed, r.Int(1))
 			return nil
 		}, changesSQL, w.seen)
 	}); err != nil {

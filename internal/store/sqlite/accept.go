@@ -7,6 +7,7 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 // acceptance is a store.Acceptance made ready for the writer.
@@ -44,7 +45,7 @@ func prepareAcceptance(a *store.Acceptance) (acceptance, error) {
 	if err != nil {
 		return acceptance{}, fmt.Errorf("accept message %q: %w", m.ID, err)
 	}
-	p := acceptance{Acceptance: a, id: id, channels: encode(m.Channels), tags: encode(m.Tags), matched: encodeRefs(m.Matched)}
+	p := acceptance{Acceptance: a, id: id, channels: row.Encode(m.Channels), tags: row.Encode(m.Tags), matched: row.EncodeRefs(m.Matched)}
 	due := firstDue(m)
 	for i := range a.Deliveries {
 		d := &a.Deliveries[i]
@@ -58,9 +59,9 @@ func prepareAcceptance(a *store.Acceptance) (acceptance, error) {
 // firstDue is the due of a message's deliveries before anything was attempted.
 func firstDue(m *hark.Message) int64 {
 	if !m.DeliverAt.IsZero() {
-		return millis(m.DeliverAt)
+		return row.Millis(m.DeliverAt)
 	}
-	return millis(m.CreatedAt)
+	return row.Millis(m.CreatedAt)
 }
 
 const (
@@ -106,8 +107,8 @@ func (w *writer) accept(a *acceptance) error {
 		return err
 	}
 	expunged := m.Payload == nil && m.RawBody == nil
-	if err := w.messages.add(w.c, ref, m.ApplicationRef, a.id[:], term, millis(m.CreatedAt), millis(m.DeliverAt),
-		millis(m.PayloadExpiresAt), truth(expunged), nullable(m.EventID), a.channels, a.tags, a.matched, int64(0)); err != nil {
+	if err := w.messages.add(w.c, ref, m.ApplicationRef, a.id[:], term, row.Millis(m.CreatedAt), row.Millis(m.DeliverAt),
+		row.Millis(m.PayloadExpiresAt), truth(expunged), row.Nullable(m.EventID), a.channels, a.tags, a.matched, int64(0)); err != nil {
 		return err
 	}
 	if !expunged {
@@ -163,10 +164,10 @@ func (w *writer) stale(a *acceptance) (bool, error) {
 func (w *writer) guard(a *acceptance, ref hark.Ref) (guarded bool, err error) {
 	m := &a.Message
 	if k := a.Key; k != nil {
-		found, err := w.c.one(func(r row) error {
+		found, err := w.c.one(func(r row.Row) error {
 			a.Outcome = store.KeyReused
-			if string(r.blob(0)) == string(k.Fingerprint[:]) {
-				a.Outcome, a.Existing = store.Repeated, hark.MessageID(r.id(1, hark.MessagePrefix))
+			if string(r.Blob(0)) == string(k.Fingerprint[:]) {
+				a.Outcome, a.Existing = store.Repeated, hark.MessageID(r.ID(1, hark.MessagePrefix))
 			}
 			return nil
 		}, findMessageKeySQL, k.Hash[:], m.CreatedAt)
@@ -200,7 +201,7 @@ func (w *writer) eventMessage(app hark.Ref, eventID string) (id hark.MessageID, 
 	if ref >= w.firstMessage {
 		return w.accepted[ref-w.firstMessage].Message.ID, nil
 	}
-	err = w.c.query(func(r row) error { id = hark.MessageID(r.id(0, hark.MessagePrefix)); return nil }, messageIDSQL, ref)
+	err = w.c.query(func(r row.Row) error { id = hark.MessageID(r.ID(0, hark.MessagePrefix)); return nil }, messageIDSQL, ref)
 	return id, err
 }
 

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 // checkpointer moves committed pages from the log into the file on a connection of its own, so
@@ -104,6 +106,6 @@ func (k *checkpointer) checkpoint(c *conn) (left int64, err error) {
 }
 
 func logLength(c *conn, pragma string) (length, moved int64, err error) {
-	err = c.query(func(r row) error { length, moved = r.int(1), r.int(2); return nil }, pragma)
+	err = c.query(func(r row.Row) error { length, moved = r.Int(1), r.Int(2); return nil }, pragma)
 	return length, moved, err
 }

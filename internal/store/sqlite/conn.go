@@ -12,7 +12,7 @@ import (
 
 	"modernc.org/sqlite"
 
-	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 // conn is one connection with its prepared statements. It speaks to the driver without
@@ -72,7 +72,7 @@ func openWriter(path string) (*conn, error) {
 	}
 	var mode string
 	if err == nil {
-		err = c.query(func(r row) error { mode = r.text(0); return nil }, "PRAGMA journal_mode")
+		err = c.query(func(r row.Row) error { mode = r.Text(0); return nil }, "PRAGMA journal_mode")
 	}
 	if err == nil && mode != "wal" {
 		err = fmt.Errorf("journal mode is %q, not wal", mode)
@@ -152,13 +152,13 @@ func (c *conn) run(s statement, args []driver.NamedValue) (int64, error) {
 }
 
 // query calls scan for each row; the row is valid until scan returns.
-func (c *conn) query(scan func(row) error, query string, args ...any) error {
+func (c *conn) query(scan func(row.Row) error, query string, args ...any) error {
 	return c.long(context.Background(), scan, query, args...)
 }
 
 // long is query for what may take minutes: it ends with ctx. Most queries are too short to pay
 // for the goroutine that this needs.
-func (c *conn) long(ctx context.Context, scan func(row) error, query string, args ...any) (err error) {
+func (c *conn) long(ctx context.Context, scan func(row.Row) error, query string, args ...any) (err error) {
 	s, err := c.prepare(query)
 	if err != nil {
 		return err
@@ -168,12 +168,16 @@ func (c *conn) long(ctx context.Context, scan func(row) error, query string, arg
 		return err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	r := make(row, len(rows.Columns()))
+	values := make([]driver.Value, len(rows.Columns()))
+	r := make(row.Row, len(values))
 	for {
-		if err := rows.Next(r); errors.Is(err, io.EOF) {
+		if err := rows.Next(values); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
 			return err
+		}
+		for i, v := range values {
+			r[i] = v
 		}
 		if err := scan(r); err != nil {
 			return err
@@ -182,14 +186,14 @@ func (c *conn) long(ctx context.Context, scan func(row) error, query string, arg
 }
 
 // one is query for at most one row; found says whether there was one.
-func (c *conn) one(scan func(row) error, query string, args ...any) (found bool, err error) {
-	err = c.query(func(r row) error { found = true; return scan(r) }, query, args...)
+func (c *conn) one(scan func(row.Row) error, query string, args ...any) (found bool, err error) {
+	err = c.query(func(r row.Row) error { found = true; return scan(r) }, query, args...)
 	return found, err
 }
 
 // int answers the first column of the only row, or 0.
 func (c *conn) int(query string, args ...any) (n int64, err error) {
-	err = c.query(func(r row) error { n = r.int(0); return nil }, query, args...)
+	err = c.query(func(r row.Row) error { n = r.Int(0); return nil }, query, args...)
 	return n, err
 }
 
@@ -201,7 +205,7 @@ func (c *conn) bind(args []any) []driver.NamedValue {
 		case int:
 			a = int64(v)
 		case time.Time:
-			a = millis(v)
+			a = row.Millis(v)
 		case bool:
 			a = int64(0)
 			if v {
@@ -211,37 +215,4 @@ func (c *conn) bind(args []any) []driver.NamedValue {
 		c.args = append(c.args, driver.NamedValue{Ordinal: i + 1, Value: a})
 	}
 	return c.args
-}
-
-// row is one row of a result. Columns that are NULL read as zero.
-type row []driver.Value
-
-func (r row) int(i int) int64 { n, _ := r[i].(int64); return n }
-
-func (r row) bool(i int) bool { return r.int(i) != 0 }
-
-func (r row) time(i int) time.Time { return moment(r.int(i)) }
-
-func (r row) null(i int) bool { return r[i] == nil }
-
-func (r row) text(i int) string { s, _ := r[i].(string); return s }
-
-// blob keeps the difference between NULL (nil) and empty.
-func (r row) blob(i int) []byte {
-	switch v := r[i].(type) {
-	case []byte:
-		if v == nil {
-			return []byte{}
-		}
-		return v
-	case string:
-		return []byte(v)
-	}
-	return nil
-}
-
-func (r row) id(i int, prefix string) string {
-	var k hark.KSUID
-	copy(k[:], r.blob(i))
-	return k.Format(prefix)
 }

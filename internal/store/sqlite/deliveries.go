@@ -8,6 +8,7 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 // state is what became of a message at an endpoint.
@@ -28,9 +29,9 @@ const deliveryStateSQL = `SELECT
 
 // deliveryState derives a delivery's state from its attempts and its queue row.
 func deliveryState(c *conn, message, endpoint hark.Ref) (st state, err error) {
-	err = c.query(func(r row) error {
-		st = state{attempts: r.int(0), queued: !r.null(3), next: r.time(3)}
-		succeeded, planned := r.bool(1), r.int(2) != 0
+	err = c.query(func(r row.Row) error {
+		st = state{attempts: r.Int(0), queued: !r.Null(3), next: r.Time(3)}
+		succeeded, planned := r.Bool(1), r.Int(2) != 0
 		switch {
 		case succeeded:
 			st.status = hark.Succeeded
@@ -107,7 +108,7 @@ func attempted(c *conn, endpoint hark.Ref, filter *store.AttemptFilter, r refRan
 			return nil, err
 		}
 		if n < fewAttempts {
-			return collect(c, scanRef, pick(r.down, attemptedFailedUpSQL, attemptedFailedDownSQL), args...)
+			return row.Collect(c.query, row.ScanRef, row.Pick(r.down, attemptedFailedUpSQL, attemptedFailedDownSQL), args...)
 		}
 	}
 	n, err := c.int(countAttemptsSQL, endpoint, fewAttempts)
@@ -115,14 +116,14 @@ func attempted(c *conn, endpoint hark.Ref, filter *store.AttemptFilter, r refRan
 		return nil, err
 	}
 	if n < fewAttempts {
-		return collect(c, scanRef, pick(r.down, attemptedFewUpSQL, attemptedFewDownSQL), args...)
+		return row.Collect(c.query, row.ScanRef, row.Pick(r.down, attemptedFewUpSQL, attemptedFewDownSQL), args...)
 	}
-	return collect(c, scanRef, pick(r.down, attemptedManyUpSQL, attemptedManyDownSQL), args...)
+	return row.Collect(c.query, row.ScanRef, row.Pick(r.down, attemptedManyUpSQL, attemptedManyDownSQL), args...)
 }
 
-// newRange is everything of the span, behind the message with the ref after.
+// newRange is everything of the row.Span, behind the message with the ref after.
 func newRange(c *conn, after hark.Ref, from, to int64) (refRange, error) {
-	r := refRange{low: []byte{}, high: lastID(), from: from, to: to}
+	r := refRange{low: []byte{}, high: row.LastID(), from: from, to: to}
 	if after == 0 {
 		return r, nil
 	}
@@ -131,7 +132,7 @@ func newRange(c *conn, after hark.Ref, from, to int64) (refRange, error) {
 
 // goOn narrows the range to what is behind a message.
 func (r *refRange) goOn(c *conn, ref hark.Ref) error {
-	return c.query(func(row row) error { r.startAt(row.blob(0)); return nil }, messageIDSQL, ref)
+	return c.query(func(m row.Row) error { r.startAt(m.Blob(0)); return nil }, messageIDSQL, ref)
 }
 
 func (r *refRange) startAt(id []byte) {
@@ -144,17 +145,17 @@ func (r *refRange) startAt(id []byte) {
 
 // exclusive are the bounds of filter's times, which are exclusive both.
 func exclusive(filter *store.AttemptFilter) (from, to int64) {
-	return lowerBound(filter.After) + 1, upperBound(filter.Before)
+	return row.LowerBound(filter.After) + 1, row.UpperBound(filter.Before)
 }
 
 // AttemptedMessages lists the messages that an endpoint has attempts of, newest first.
 func (s *Store) AttemptedMessages(ctx context.Context, endpoint hark.Ref, filter store.AttemptFilter, withPayload bool, page store.Page) (all []store.EndpointMessage, err error) {
 	from, to := exclusive(&filter)
-	r := refRange{low: []byte{}, high: lastID(), down: !page.Backward && (!filter.OldestFirst || page.From != ""), from: from, to: to}
+	r := refRange{low: []byte{}, high: row.LastID(), down: !page.Backward && (!filter.OldestFirst || page.From != ""), from: from, to: to}
 	if page.From != "" {
 		id, err := hark.ParseID(page.From, hark.MessagePrefix)
 		if err != nil {
-			return nil, badIterator()
+			return nil, row.BadIterator()
 		}
 		r.startAt(id[:])
 	}
@@ -177,7 +178,7 @@ func (s *Store) AttemptedMessages(ctx context.Context, endpoint hark.Ref, filter
 		}
 		return nil
 	})
-	return turned(all, !r.down), err
+	return row.Turned(all, !r.down), err
 }
 
 func appendAttempted(c *conn, all []store.EndpointMessage, endpoint hark.Ref, refs []hark.Ref, filter *store.AttemptFilter, withPayload bool, limit int) ([]store.EndpointMessage, error) {
@@ -189,7 +190,7 @@ func appendAttempted(c *conn, all []store.EndpointMessage, endpoint hark.Ref, re
 		if len(all) == limit || filter.Status != nil && *filter.Status != st.status {
 			continue
 		}
-		m, err := tryFind(c, scanMessage, messageByRefSQL, ref)
+		m, err := row.Find(c.query, row.ScanMessage, messageByRefSQL, ref)
 		if err != nil {
 			return nil, err
 		}
@@ -213,10 +214,10 @@ WHERE endpoint.ref IN (SELECT endpoint FROM attempt WHERE message = ?) AND endpo
 
 // AttemptedEndpoints lists the endpoints that a message has attempts at.
 func (s *Store) AttemptedEndpoints(ctx context.Context, message hark.Ref, page store.Page) (all []store.MessageEndpoint, err error) {
-	p := pageOfText(page)
+	p := row.PageOfText(page)
 	err = s.view(ctx, func(c *conn) error {
 		all = nil
-		eps, err := collect(c, s.scanEndpoint, pick(p.down, attemptedEndpointsUpSQL, attemptedEndpointsDownSQL), message, p.low, p.high, p.limit)
+		eps, err := row.Collect(c.query, s.seal.ScanEndpoint, row.Pick(p.Down, attemptedEndpointsUpSQL, attemptedEndpointsDownSQL), message, p.Low, p.High, p.Limit)
 		if err != nil {
 			return err
 		}
@@ -229,7 +230,7 @@ func (s *Store) AttemptedEndpoints(ctx context.Context, message hark.Ref, page s
 		}
 		return nil
 	})
-	return turned(all, p.turn), err
+	return row.Turned(all, p.Turn), err
 }
 
 const matchedSQL = `SELECT matched FROM message WHERE ref = ?`
@@ -240,7 +241,7 @@ func (s *Store) DeliveryStates(ctx context.Context, message hark.Ref, endpoints 
 	err = s.view(ctx, func(c *conn) error {
 		states = make(map[hark.Ref]store.MessageEndpoint, len(endpoints))
 		var matched []hark.Ref
-		if _, err := c.one(func(r row) error { matched = decodeRefs(r.blob(0)); return nil }, matchedSQL, message); err != nil {
+		if _, err := c.one(func(r row.Row) error { matched = row.DecodeRefs(r.Blob(0)); return nil }, matchedSQL, message); err != nil {
 			return err
 		}
 		for _, ref := range endpoints {
@@ -251,7 +252,7 @@ func (s *Store) DeliveryStates(ctx context.Context, message hark.Ref, endpoints 
 			if st.attempts == 0 && !st.queued && !slices.Contains(matched, ref) {
 				continue
 			}
-			ep, err := tryFind(c, s.scanEndpoint, endpointByRefSQL, ref)
+			ep, err := row.Find(c.query, s.seal.ScanEndpoint, endpointByRefSQL, ref)
 			if errors.Is(err, hark.ErrNotFound) {
 				continue
 			}
@@ -271,7 +272,7 @@ func (s *Store) DeliveryStates(ctx context.Context, message hark.Ref, endpoints 
 func (s *Store) Failed(ctx context.Context, endpoint hark.Ref, since, until time.Time, after hark.Ref, limit int) (refs []hark.Ref, next hark.Ref, err error) {
 	failed := hark.Failed
 	return s.selectRefs(ctx, limit, func(c *conn) ([]hark.Ref, error) {
-		r, err := newRange(c, after, lowerBound(since), upperBound(until))
+		r, err := newRange(c, after, row.LowerBound(since), row.UpperBound(until))
 		if err != nil {
 			return nil, err
 		}
@@ -285,7 +286,7 @@ func (s *Store) Failed(ctx context.Context, endpoint hark.Ref, since, until time
 // Missing pages through messages that were never attempted or queued at the endpoint.
 func (s *Store) Missing(ctx context.Context, app, endpoint hark.Ref, since, until time.Time, after hark.Ref, limit int) (refs []hark.Ref, next hark.Ref, err error) {
 	return s.selectRefs(ctx, limit, func(c *conn) ([]hark.Ref, error) {
-		return walkMessages(c, app, after, span{since, until}, limit)
+		return walkMessages(c, app, after, row.Span{Since: since, Until: until}, limit)
 	}, func(c *conn, ref hark.Ref) (bool, error) {
 		st, err := deliveryState(c, ref, endpoint)
 		return st.attempts == 0 && !st.queued, err
@@ -325,7 +326,7 @@ func (s *Store) selectRefs(ctx context.Context, limit int, candidates func(*conn
 				refs = append(refs, ref)
 			}
 		}
-		next = goOn(some, limit)
+		next = row.GoOn(some, limit)
 		return nil
 	})
 	slices.Sort(refs)

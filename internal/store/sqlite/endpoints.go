@@ -7,6 +7,7 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 const (
@@ -41,22 +42,6 @@ WHERE ref = ?`
 	deleteEndpointSQL = `UPDATE endpoint SET uid = NULL, deleted_at = ? WHERE ref = ?`
 )
 
-// scanEndpoint reads an endpoint whose columns start at the row's first.
-func (s *Store) scanEndpoint(r row) (hark.Endpoint, error) {
-	ep := hark.Endpoint{
-		Ref: r.int(0), ApplicationRef: r.int(1), ID: hark.EndpointID(r.text(2)), UID: r.text(3), URL: r.text(4),
-		Description: r.text(5), Version: int(r.int(6)), Filter: r.raw(12), Disabled: r.bool(13), DisabledReason: r.text(14),
-		DisabledAt: r.time(15), Paused: r.bool(16), ThrottleRate: int(r.int(17)), Concurrency: int(r.int(18)),
-		Timeout: duration(r.int(19)), Ordering: hark.Ordering(r.text(21)), SkipTLSVerify: r.bool(22),
-		CreatedAt: r.time(23), UpdatedAt: r.time(24), DeletedAt: r.time(25),
-	}
-	err := errors.Join(
-		r.decode(7, &ep.Metadata), r.decode(10, &ep.EventTypes), r.decode(11, &ep.Channels), r.decode(20, &ep.RetrySchedule),
-		s.unseal(&ep, r.blob(8), r.blob(9)),
-	)
-	return ep, err
-}
-
 // InsertEndpoint adds an endpoint.
 func (s *Store) InsertEndpoint(ctx context.Context, ep hark.Endpoint) (hark.Endpoint, error) {
 	var added hark.Endpoint
@@ -64,13 +49,13 @@ func (s *Store) InsertEndpoint(ctx context.Context, ep hark.Endpoint) (hark.Endp
 		if err := s.freeEndpointUID(c, ep.ApplicationRef, ep.UID, 0); err != nil {
 			return err
 		}
-		headers, secrets := s.seal(&ep)
-		ref, err := c.int(insertEndpointSQL, ep.ApplicationRef, string(ep.ID), nullable(ep.UID), ep.URL, ep.Description, ep.Version,
-			encodeMap(ep.Metadata), headers, secrets, encode(ep.EventTypes), encode(ep.Channels), encodeRaw(ep.Filter),
+		headers, secrets := s.seal.Close(&ep)
+		ref, err := c.int(insertEndpointSQL, ep.ApplicationRef, string(ep.ID), row.Nullable(ep.UID), ep.URL, ep.Description, ep.Version,
+			row.EncodeMap(ep.Metadata), headers, secrets, row.Encode(ep.EventTypes), row.Encode(ep.Channels), row.EncodeRaw(ep.Filter),
 			ep.Disabled, ep.DisabledReason, ep.DisabledAt, ep.Paused, ep.ThrottleRate, ep.Concurrency, int64(ep.Timeout),
-			encode(ep.RetrySchedule), string(ep.Ordering), ep.SkipTLSVerify, ep.CreatedAt, ep.UpdatedAt)
+			row.Encode(ep.RetrySchedule), string(ep.Ordering), ep.SkipTLSVerify, ep.CreatedAt, ep.UpdatedAt)
 		if isUnique(err) {
-			return conflict("An endpoint with this id already exists", string(ep.ID))
+			return row.Conflict("An endpoint with this id already exists", string(ep.ID))
 		}
 		if err != nil {
 			return err
@@ -78,7 +63,7 @@ func (s *Store) InsertEndpoint(ctx context.Context, ep hark.Endpoint) (hark.Endp
 		if _, err := c.exec(bumpApplicationSQL, ep.ApplicationRef); err != nil {
 			return err
 		}
-		added, err = tryFind(c, s.scanEndpoint, endpointByRefSQL, ref)
+		added, err = row.Find(c.query, s.seal.ScanEndpoint, endpointByRefSQL, ref)
 		return err
 	})
 	return added, err
@@ -89,14 +74,14 @@ func (s *Store) freeEndpointUID(c *conn, app hark.Ref, uid string, self hark.Ref
 	if uid == "" {
 		return nil
 	}
-	other, err := tryFind(c, s.scanEndpoint, endpointByUIDSQL, app, uid)
+	other, err := row.Find(c.query, s.seal.ScanEndpoint, endpointByUIDSQL, app, uid)
 	if errors.Is(err, hark.ErrNotFound) || err == nil && other.Ref == self {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return conflict("An endpoint with this uid already exists", string(other.ID))
+	return row.Conflict("An endpoint with this uid already exists", string(other.ID))
 }
 
 // UpdateEndpoint changes an endpoint.
@@ -114,17 +99,17 @@ func (s *Store) UpdateEndpoint(ctx context.Context, app hark.Ref, idOrUID string
 		if err := s.freeEndpointUID(c, app, ep.UID, ref); err != nil {
 			return err
 		}
-		headers, secrets := s.seal(&ep)
-		if _, err := c.exec(updateEndpointSQL, nullable(ep.UID), ep.URL, ep.Description, ep.Version,
-			encodeMap(ep.Metadata), headers, secrets, encode(ep.EventTypes), encode(ep.Channels), encodeRaw(ep.Filter),
+		headers, secrets := s.seal.Close(&ep)
+		if _, err := c.exec(updateEndpointSQL, row.Nullable(ep.UID), ep.URL, ep.Description, ep.Version,
+			row.EncodeMap(ep.Metadata), headers, secrets, row.Encode(ep.EventTypes), row.Encode(ep.Channels), row.EncodeRaw(ep.Filter),
 			ep.Disabled, ep.DisabledReason, ep.DisabledAt, ep.Paused, ep.ThrottleRate, ep.Concurrency, int64(ep.Timeout),
-			encode(ep.RetrySchedule), string(ep.Ordering), ep.SkipTLSVerify, ep.UpdatedAt, ref); err != nil {
+			row.Encode(ep.RetrySchedule), string(ep.Ordering), ep.SkipTLSVerify, ep.UpdatedAt, ref); err != nil {
 			return err
 		}
 		if _, err := c.exec(bumpApplicationSQL, app); err != nil {
 			return err
 		}
-		ep, err = tryFind(c, s.scanEndpoint, endpointByRefSQL, ref)
+		ep, err = row.Find(c.query, s.seal.ScanEndpoint, endpointByRefSQL, ref)
 		return err
 	})
 	return ep, err
@@ -159,27 +144,27 @@ func (s *Store) Endpoint(ctx context.Context, app hark.Ref, idOrUID string) (ep 
 }
 
 func (s *Store) findEndpoint(c *conn, app hark.Ref, idOrUID string) (hark.Endpoint, error) {
-	ep, err := tryFind(c, s.scanEndpoint, endpointByIDSQL, app, idOrUID)
+	ep, err := row.Find(c.query, s.seal.ScanEndpoint, endpointByIDSQL, app, idOrUID)
 	if errors.Is(err, hark.ErrNotFound) {
-		ep, err = tryFind(c, s.scanEndpoint, endpointByUIDSQL, app, idOrUID)
+		ep, err = row.Find(c.query, s.seal.ScanEndpoint, endpointByUIDSQL, app, idOrUID)
 	}
 	return ep, err
 }
 
 // ListEndpoints lists live endpoints.
 func (s *Store) ListEndpoints(ctx context.Context, app hark.Ref, page store.Page) (eps []hark.Endpoint, err error) {
-	p := pageOfText(page)
+	p := row.PageOfText(page)
 	err = s.read(ctx, func(c *conn) (err error) {
-		eps, err = collect(c, s.scanEndpoint, pick(p.down, listEndpointsUpSQL, listEndpointsDownSQL), app, p.low, p.high, p.limit)
+		eps, err = row.Collect(c.query, s.seal.ScanEndpoint, row.Pick(p.Down, listEndpointsUpSQL, listEndpointsDownSQL), app, p.Low, p.High, p.Limit)
 		return err
 	})
-	return turned(eps, p.turn), err
+	return row.Turned(eps, p.Turn), err
 }
 
 // AllEndpoints lists every live endpoint of an application.
 func (s *Store) AllEndpoints(ctx context.Context, app hark.Ref) (eps []hark.Endpoint, err error) {
 	err = s.read(ctx, func(c *conn) (err error) {
-		eps, err = collect(c, s.scanEndpoint, allEndpointsSQL, app)
+		eps, err = row.Collect(c.query, s.seal.ScanEndpoint, allEndpointsSQL, app)
 		return err
 	})
 	return eps, err
@@ -190,7 +175,7 @@ func (s *Store) EndpointsByRef(ctx context.Context, refs []hark.Ref) (eps []hark
 	err = s.view(ctx, func(c *conn) error {
 		eps = make([]hark.Endpoint, 0, len(refs))
 		for _, ref := range refs {
-			ep, err := tryFind(c, s.scanEndpoint, endpointByRefSQL, ref)
+			ep, err := row.Find(c.query, s.seal.ScanEndpoint, endpointByRefSQL, ref)
 			if errors.Is(err, hark.ErrNotFound) {
 				continue
 			}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 const (
@@ -31,19 +32,11 @@ WHERE environment = ?1 AND name > ?2 AND name < ?3
 	listEventTypesDownSQL = listEventTypes + `ORDER BY name DESC LIMIT ?6`
 )
 
-func scanEventType(r row) (hark.EventType, error) {
-	et := hark.EventType{
-		EnvironmentID: hark.EnvironmentID(r.text(0)), Name: r.text(1), Description: r.text(2), GroupName: r.text(3),
-		Archived: r.bool(4), Deprecated: r.bool(5), Schemas: r.raw(6), CreatedAt: r.time(8), UpdatedAt: r.time(9),
-	}
-	return et, r.decode(7, &et.FeatureFlags)
-}
-
 // InsertEventType adds an event type.
 func (s *Store) InsertEventType(ctx context.Context, et hark.EventType) error {
 	return s.change(ctx, func(c *conn) error {
 		n, err := c.exec(insertEventTypeSQL, string(et.EnvironmentID), et.Name, et.Description, et.GroupName, et.Archived, et.Deprecated,
-			encodeRaw(et.Schemas), encode(et.FeatureFlags), et.CreatedAt, et.UpdatedAt)
+			row.EncodeRaw(et.Schemas), row.Encode(et.FeatureFlags), et.CreatedAt, et.UpdatedAt)
 		if err == nil && n == 0 {
 			return &hark.Error{Code: hark.EventTypeExists, Detail: "An event type with this name already exists", Existing: et.Name}
 		}
@@ -55,17 +48,17 @@ func (s *Store) InsertEventType(ctx context.Context, et hark.EventType) error {
 func (s *Store) UpdateEventType(ctx context.Context, env hark.EnvironmentID, name string, change func(*hark.EventType) error) (hark.EventType, error) {
 	var et hark.EventType
 	err := s.change(ctx, func(c *conn) (err error) {
-		if et, err = tryFind(c, scanEventType, eventTypeSQL, string(env), name); err != nil {
+		if et, err = row.Find(c.query, row.ScanEventType, eventTypeSQL, string(env), name); err != nil {
 			return err
 		}
 		if err := change(&et); err != nil {
 			return err
 		}
 		if _, err := c.exec(updateEventTypeSQL, et.Description, et.GroupName, et.Archived, et.Deprecated,
-			encodeRaw(et.Schemas), encode(et.FeatureFlags), et.UpdatedAt, string(env), name); err != nil {
+			row.EncodeRaw(et.Schemas), row.Encode(et.FeatureFlags), et.UpdatedAt, string(env), name); err != nil {
 			return err
 		}
-		et, err = tryFind(c, scanEventType, eventTypeSQL, string(env), name)
+		et, err = row.Find(c.query, row.ScanEventType, eventTypeSQL, string(env), name)
 		return err
 	})
 	return et, err
@@ -85,7 +78,7 @@ func (s *Store) DeleteEventType(ctx context.Context, env hark.EnvironmentID, nam
 // EventType finds an event type.
 func (s *Store) EventType(ctx context.Context, env hark.EnvironmentID, name string) (et hark.EventType, err error) {
 	err = s.read(ctx, func(c *conn) (err error) {
-		et, err = tryFind(c, scanEventType, eventTypeSQL, string(env), name)
+		et, err = row.Find(c.query, row.ScanEventType, eventTypeSQL, string(env), name)
 		return err
 	})
 	return et, err
@@ -93,11 +86,11 @@ func (s *Store) EventType(ctx context.Context, env hark.EnvironmentID, name stri
 
 // ListEventTypes lists the event types of an environment by name.
 func (s *Store) ListEventTypes(ctx context.Context, env hark.EnvironmentID, filter store.EventTypeFilter, page store.Page) (ets []hark.EventType, err error) {
-	p := pageOfText(page)
+	p := row.PageOfText(page)
 	err = s.read(ctx, func(c *conn) (err error) {
-		ets, err = collect(c, scanEventType, pick(p.down, listEventTypesUpSQL, listEventTypesDownSQL),
-			string(env), p.low, p.high, filter.IncludeArchived, encode(filter.Flags), p.limit)
+		ets, err = row.Collect(c.query, row.ScanEventType, row.Pick(p.Down, listEventTypesUpSQL, listEventTypesDownSQL),
+			string(env), p.Low, p.High, filter.IncludeArchived, row.Encode(filter.Flags), p.Limit)
 		return err
 	})
-	return turned(ets, p.turn), err
+	return row.Turned(ets, p.Turn), err
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 const (
@@ -44,19 +45,6 @@ LEFT JOIN term t ON t.ref = m.event_type
 	messageAttemptsDownSQL = ofMessage + `ORDER BY a.id DESC LIMIT ?4`
 )
 
-func scanAttempt(r row) (hark.Attempt, error) {
-	return hark.Attempt{
-		ID: hark.AttemptID(r.id(0, hark.AttemptPrefix)), ApplicationRef: r.int(1), MessageRef: r.int(2), EndpointRef: r.int(3),
-		MessageID: hark.MessageID(r.id(4, hark.MessagePrefix)), EndpointID: hark.EndpointID(r.text(5)), EventType: r.text(6), URL: r.text(7),
-		Number: int(r.int(8)), Trigger: hark.Trigger(r.int(9)), Status: hark.AttemptStatus(r.int(10)), StatusCode: int(r.int(11)),
-		Error: r.text(12), StartedAt: r.time(13), Duration: micros(r.int(14)),
-		Phases:      hark.Phases{DNS: micros(r.int(15)), Connect: micros(r.int(16)), TLS: micros(r.int(17)), FirstByte: micros(r.int(18))},
-		NextAttempt: r.time(19), Response: r.blob(20),
-	}, nil
-}
-
-func micros(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
-
 // Attempt finds one attempt of a message.
 func (s *Store) Attempt(ctx context.Context, app, message hark.Ref, id hark.AttemptID) (a hark.Attempt, err error) {
 	k, err := hark.ParseID(string(id), hark.AttemptPrefix)
@@ -64,7 +52,7 @@ func (s *Store) Attempt(ctx context.Context, app, message hark.Ref, id hark.Atte
 		return a, hark.ErrNotFound
 	}
 	err = s.read(ctx, func(c *conn) (err error) {
-		a, err = tryFind(c, scanAttempt, attemptSQL, message, app, k[:])
+		a, err = row.Find(c.query, row.ScanAttempt, attemptSQL, message, app, k[:])
 		return err
 	})
 	return a, err
@@ -91,14 +79,14 @@ func (s *Store) AttemptsByMessage(ctx context.Context, message hark.Ref, filter 
 }
 
 func (s *Store) listAttempts(ctx context.Context, ref hark.Ref, filter store.AttemptFilter, page store.Page, up, down string) (all []hark.Attempt, err error) {
-	p, err := pageOfIDs(page, hark.AttemptPrefix, filter.After, filter.Before, filter.OldestFirst)
+	p, err := row.PageOfIDs(page, hark.AttemptPrefix, filter.After, filter.Before, filter.OldestFirst)
 	if err != nil {
 		return nil, err
 	}
-	args := append([]any{ref, p.low, p.high, p.limit}, filterArgs(&filter)...)
-	args = append(args, lowerBound(filter.After), upperBound(filter.Before), filter.EndpointRef)
+	args := append([]any{ref, p.Low, p.High, p.Limit}, filterArgs(&filter)...)
+	args = append(args, row.LowerBound(filter.After), row.UpperBound(filter.Before), filter.EndpointRef)
 	err = s.viewLists(ctx, func(c *conn) (err error) {
-		all, err = collect(c, scanAttempt, pick(p.down, up, down), args...)
+		all, err = row.Collect(c.query, row.ScanAttempt, row.Pick(p.Down, up, down), args...)
 		return err
 	})
 	if !filter.WithResponse {
@@ -106,7 +94,7 @@ func (s *Store) listAttempts(ctx context.Context, ref hark.Ref, filter store.Att
 			all[i].Response = nil
 		}
 	}
-	return turned(all, p.turn), err
+	return row.Turned(all, p.Turn), err
 }
 
 // filterArgs are ?5 to ?9 of attemptFilter.
@@ -120,7 +108,7 @@ func filterArgs(filter *store.AttemptFilter) []any {
 	}
 	var types any
 	if len(filter.EventTypes) > 0 {
-		types = encode(filter.EventTypes)
+		types = row.Encode(filter.EventTypes)
 	}
 	return []any{status, class, types, filter.Channel, filter.Tag}
 }
@@ -158,20 +146,20 @@ func (s *Store) AttemptStats(ctx context.Context, endpoint hark.Ref, since, unti
 	low, high := hark.KSUIDFloor(since), hark.KSUIDFloor(until)
 	err = s.viewLists(ctx, func(c *conn) (err error) {
 		stats = store.AttemptStats{}
-		if err := c.query(func(r row) error {
-			switch hark.AttemptStatus(r.int(0)) {
+		if err := c.query(func(r row.Row) error {
+			switch hark.AttemptStatus(r.Int(0)) {
 			case hark.Succeeded:
-				stats.Succeeded = r.int(1)
+				stats.Succeeded = r.Int(1)
 			case hark.Failed:
-				stats.Failed = r.int(1)
+				stats.Failed = r.Int(1)
 			case hark.Sending:
-				stats.Sending = r.int(1)
+				stats.Sending = r.Int(1)
 			}
 			return nil
 		}, attemptStatsSQL, endpoint, low[:], high[:]); err != nil {
 			return err
 		}
-		stats.Pending, err = c.int(pendingSQL, endpoint, lowerBound(since), upperBound(until))
+		stats.Pending, err = c.int(pendingSQL, endpoint, row.LowerBound(since), row.UpperBound(until))
 		return err
 	})
 	return stats, err
@@ -195,14 +183,14 @@ func (s *Store) FailingSince(ctx context.Context, endpoint hark.Ref, floor time.
 		k := hark.KSUIDFloor(floor)
 		from := k[:]
 		failed := false
-		found, err := c.one(func(r row) error { failed = r.int(0) != 0; return nil }, lastAttemptSQL, endpoint, from)
+		found, err := c.one(func(r row.Row) error { failed = r.Int(0) != 0; return nil }, lastAttemptSQL, endpoint, from)
 		if err != nil || !found || !failed {
 			return err
 		}
-		if _, err := c.one(func(r row) error { from = r.blob(0); return nil }, lastSuccessSQL, endpoint, from); err != nil {
+		if _, err := c.one(func(r row.Row) error { from = r.Blob(0); return nil }, lastSuccessSQL, endpoint, from); err != nil {
 			return err
 		}
-		ok, err = c.one(func(r row) error { since = r.time(0); return nil }, firstFailureSQL, endpoint, from)
+		ok, err = c.one(func(r row.Row) error { since = r.Time(0); return nil }, firstFailureSQL, endpoint, from)
 		return err
 	})
 	return since, ok, err

@@ -5,6 +5,7 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 const (
@@ -24,23 +25,13 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
 	listKeysDownSQL = listKeys + `ORDER BY id DESC LIMIT ?`
 )
 
-func scanKey(r row) (hark.Key, error) {
-	key := hark.Key{
-		EnvironmentID: hark.EnvironmentID(r.text(0)), ID: hark.KeyID(r.text(1)), Name: r.text(2), Scope: hark.Scope(r.text(3)),
-		ApplicationID: hark.ApplicationID(r.text(4)), Prefix: r.text(5),
-		CreatedAt: r.time(7), ExpiresAt: r.time(8), RevokedAt: r.time(9),
-	}
-	copy(key.Hash[:], r.blob(6))
-	return key, nil
-}
-
 // InsertKey adds a key.
 func (s *Store) InsertKey(ctx context.Context, key hark.Key) error {
 	return s.change(ctx, func(c *conn) error {
 		n, err := c.exec(insertKeySQL, string(key.EnvironmentID), string(key.ID), key.Name, string(key.Scope), string(key.ApplicationID),
 			key.Prefix, key.Hash[:], key.CreatedAt, key.ExpiresAt, key.RevokedAt)
 		if err == nil && n == 0 {
-			return conflict("This key already exists", "")
+			return row.Conflict("This key already exists", "")
 		}
 		return err
 	})
@@ -50,7 +41,7 @@ func (s *Store) InsertKey(ctx context.Context, key hark.Key) error {
 func (s *Store) UpdateKey(ctx context.Context, env hark.EnvironmentID, id hark.KeyID, change func(*hark.Key) error) (hark.Key, error) {
 	var key hark.Key
 	err := s.change(ctx, func(c *conn) (err error) {
-		if key, err = tryFind(c, scanKey, keySQL, string(env), string(id)); err != nil {
+		if key, err = row.Find(c.query, row.ScanKey, keySQL, string(env), string(id)); err != nil {
 			return err
 		}
 		if err := change(&key); err != nil {
@@ -60,7 +51,7 @@ func (s *Store) UpdateKey(ctx context.Context, env hark.EnvironmentID, id hark.K
 			string(env), string(id)); err != nil {
 			return err
 		}
-		key, err = tryFind(c, scanKey, keySQL, string(env), string(id))
+		key, err = row.Find(c.query, row.ScanKey, keySQL, string(env), string(id))
 		return err
 	})
 	return key, err
@@ -69,7 +60,7 @@ func (s *Store) UpdateKey(ctx context.Context, env hark.EnvironmentID, id hark.K
 // KeyByHash finds a key by the hash of its text.
 func (s *Store) KeyByHash(ctx context.Context, hash [32]byte) (key hark.Key, err error) {
 	err = s.read(ctx, func(c *conn) (err error) {
-		key, err = tryFind(c, scanKey, keyByHashSQL, hash[:])
+		key, err = row.Find(c.query, row.ScanKey, keyByHashSQL, hash[:])
 		return err
 	})
 	return key, err
@@ -77,10 +68,10 @@ func (s *Store) KeyByHash(ctx context.Context, hash [32]byte) (key hark.Key, err
 
 // ListKeys lists the keys of an environment.
 func (s *Store) ListKeys(ctx context.Context, env hark.EnvironmentID, page store.Page) (keys []hark.Key, err error) {
-	p := pageOfText(page)
+	p := row.PageOfText(page)
 	err = s.read(ctx, func(c *conn) (err error) {
-		keys, err = collect(c, scanKey, pick(p.down, listKeysUpSQL, listKeysDownSQL), string(env), p.low, p.high, p.limit)
+		keys, err = row.Collect(c.query, row.ScanKey, row.Pick(p.Down, listKeysUpSQL, listKeysDownSQL), string(env), p.Low, p.High, p.Limit)
 		return err
 	})
-	return turned(keys, p.turn), err
+	return row.Turned(keys, p.Turn), err
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 const (
@@ -39,18 +40,9 @@ WHERE m.application = ?1 AND m.ref = (SELECT message FROM event_id WHERE applica
 	listMessagesOfTypeDownSQL = messageColumns + `WHERE m.application = ?1 AND m.event_type = ?9` + messageFilter + `ORDER BY m.id DESC LIMIT ?8`
 )
 
-func scanMessage(r row) (hark.Message, error) {
-	m := hark.Message{
-		Ref: r.int(0), ApplicationRef: r.int(1), ID: hark.MessageID(r.id(2, hark.MessagePrefix)), EventType: r.text(3),
-		CreatedAt: r.time(4), DeliverAt: r.time(5), PayloadExpiresAt: r.time(6), Expunged: r.bool(7),
-		EventID: r.text(8), Matched: decodeRefs(r.blob(11)),
-	}
-	return m, errors.Join(r.decode(9, &m.Channels), r.decode(10, &m.Tags))
-}
-
 // loadPayload fills in a message's bytes.
 func loadPayload(c *conn, m *hark.Message) error {
-	return c.query(func(r row) error { m.Payload, m.RawBody = r.blob(0), r.blob(1); return nil }, payloadSQL, m.Ref)
+	return c.query(func(r row.Row) error { m.Payload, m.RawBody = r.Blob(0), r.Blob(1); return nil }, payloadSQL, m.Ref)
 }
 
 // Message finds a message by id or event id.
@@ -67,12 +59,12 @@ func (s *Store) Message(ctx context.Context, app hark.Ref, idOrEventID string, w
 func findMessage(c *conn, app hark.Ref, idOrEventID string) (hark.Message, error) {
 	if id, err := hark.ParseID(idOrEventID, hark.MessagePrefix); err == nil {
 		for _, query := range [...]string{messageByIDSQL, lateMessageByIDSQL} {
-			if m, err := tryFind(c, scanMessage, query, app, id[:]); !errors.Is(err, hark.ErrNotFound) {
+			if m, err := row.Find(c.query, row.ScanMessage, query, app, id[:]); !errors.Is(err, hark.ErrNotFound) {
 				return m, err
 			}
 		}
 	}
-	return tryFind(c, scanMessage, messageByEventIDSQL, app, idOrEventID)
+	return row.Find(c.query, row.ScanMessage, messageByEventIDSQL, app, idOrEventID)
 }
 
 // MessagesByRef finds messages with their payloads.
@@ -80,7 +72,7 @@ func (s *Store) MessagesByRef(ctx context.Context, refs []hark.Ref) (all []hark.
 	err = s.view(ctx, func(c *conn) error {
 		all = make([]hark.Message, 0, len(refs))
 		for _, ref := range refs {
-			m, err := tryFind(c, scanMessage, messageByRefSQL, ref)
+			m, err := row.Find(c.query, row.ScanMessage, messageByRefSQL, ref)
 			if errors.Is(err, hark.ErrNotFound) {
 				continue
 			}
@@ -99,7 +91,7 @@ func (s *Store) MessagesByRef(ctx context.Context, refs []hark.Ref) (all []hark.
 
 // ListMessages lists an application's messages, newest first.
 func (s *Store) ListMessages(ctx context.Context, app hark.Ref, filter store.MessageFilter, page store.Page) (all []hark.Message, err error) {
-	p, err := pageOfIDs(page, hark.MessagePrefix, filter.After, filter.Before, filter.OldestFirst)
+	p, err := row.PageOfIDs(page, hark.MessagePrefix, filter.After, filter.Before, filter.OldestFirst)
 	if err != nil {
 		return nil, err
 	}
@@ -114,15 +106,15 @@ func (s *Store) ListMessages(ctx context.Context, app hark.Ref, filter store.Mes
 		}
 		return nil
 	})
-	return turned(all, p.turn), err
+	return row.Turned(all, p.Turn), err
 }
 
 // listMessages reads one range for each event type, each from its own part of the index, and
 // merges them: rare types among millions of others stay fast.
-func listMessages(c *conn, app hark.Ref, filter *store.MessageFilter, p idRange) ([]hark.Message, error) {
-	args := []any{app, p.low, p.high, lowerBound(filter.After), upperBound(filter.Before), filter.Channel, filter.Tag, p.limit}
+func listMessages(c *conn, app hark.Ref, filter *store.MessageFilter, p row.IDRange) ([]hark.Message, error) {
+	args := []any{app, p.Low, p.High, row.LowerBound(filter.After), row.UpperBound(filter.Before), filter.Channel, filter.Tag, p.Limit}
 	if len(filter.EventTypes) == 0 {
-		return collect(c, scanMessage, pick(p.down, listMessagesUpSQL, listMessagesDownSQL), args...)
+		return row.Collect(c.query, row.ScanMessage, row.Pick(p.Down, listMessagesUpSQL, listMessagesDownSQL), args...)
 	}
 	var all []hark.Message
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(filter.EventTypes))) {
@@ -130,19 +122,19 @@ func listMessages(c *conn, app hark.Ref, filter *store.MessageFilter, p idRange)
 		if err != nil {
 			return nil, err
 		}
-		some, err := collect(c, scanMessage, pick(p.down, listMessagesOfTypeUpSQL, listMessagesOfTypeDownSQL), append(args, term)...)
+		some, err := row.Collect(c.query, row.ScanMessage, row.Pick(p.Down, listMessagesOfTypeUpSQL, listMessagesOfTypeDownSQL), append(args, term)...)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, some...)
 	}
 	slices.SortFunc(all, func(a, b hark.Message) int {
-		if p.down {
+		if p.Down {
 			a, b = b, a
 		}
 		return strings.Compare(string(a.ID), string(b.ID))
 	})
-	return all[:min(len(all), p.limit)], nil
+	return all[:min(len(all), p.Limit)], nil
 }
 
 const (
@@ -192,7 +184,7 @@ func (s *Store) ExpungePayloads(ctx context.Context, app hark.Ref, after hark.Re
 		if err := s.writer.list(); err != nil {
 			return err
 		}
-		refs, err := walkMessages(c, app, after, span{}, limit)
+		refs, err := walkMessages(c, app, after, row.Span{}, limit)
 		if err != nil {
 			return err
 		}
@@ -205,7 +197,7 @@ func (s *Store) ExpungePayloads(ctx context.Context, app hark.Ref, after hark.Re
 				expunged++
 			}
 		}
-		next = goOn(refs, limit)
+		next = row.GoOn(refs, limit)
 		return nil
 	})
 	return expunged, next, err

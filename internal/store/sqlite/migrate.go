@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 // Migrations go forward only, one transaction each. A migration that was applied must never
@@ -32,7 +34,7 @@ func migrate(c *conn) error {
 		return translate(err)
 	}
 	applied := make(map[string]string)
-	if err := c.query(func(r row) error { applied[r.text(0)] = r.text(1); return nil }, migrationsSQL); err != nil {
+	if err := c.query(func(r row.Row) error { applied[r.Text(0)] = r.Text(1); return nil }, migrationsSQL); err != nil {
 		return translate(err)
 	}
 	names, err := fs.Glob(migrations, "migrations/*.sql")

@@ -2,9 +2,11 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 const (
@@ -19,29 +21,15 @@ WHERE e.ref = ?1 AND e.deleted_at = 0 AND q.endpoint = ?1 AND (q.due, q.message)
 ORDER BY q.due, q.message LIMIT ?4`
 )
 
-// backlog is a store.Backlog, of a deleted endpoint maybe.
-type backlog struct {
-	store.Backlog
-	deleted bool
-}
-
-func scanBacklog(r row) backlog {
-	return backlog{
-		Backlog: store.Backlog{
-			EndpointRef: r.int(0), ApplicationRef: r.int(3),
-			First: store.Position{Due: r.int(1), MessageRef: r.int(2)},
-		},
-		deleted: r.int(4) != 0 || r.null(3),
-	}
-}
-
 // eachBacklog visits the endpoints that have queue rows.
-func eachBacklog(c *conn, visit func(backlog)) error {
+func eachBacklog(c *conn, visit func(row.Backlog)) error {
 	last := hark.Ref(-1)
 	for {
-		var b backlog
-		found, err := c.one(func(r row) error { b = scanBacklog(r); return nil }, nextBacklogSQL, last)
-		if err != nil || !found {
+		b, err := row.Find(c.query, row.ScanBacklog, nextBacklogSQL, last)
+		if errors.Is(err, hark.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 		visit(b)
@@ -53,8 +41,8 @@ func eachBacklog(c *conn, visit func(backlog)) error {
 func (s *Store) Backlogs(ctx context.Context) (all []store.Backlog, err error) {
 	err = s.view(ctx, func(c *conn) error {
 		all = nil
-		return eachBacklog(c, func(b backlog) {
-			if !b.deleted {
+		return eachBacklog(c, func(b row.Backlog) {
+			if !b.Deleted {
 				all = append(all, b.Backlog)
 			}
 		})
@@ -65,12 +53,7 @@ func (s *Store) Backlogs(ctx context.Context) (all []store.Backlog, err error) {
 // ReadQueue reads an endpoint's rows behind a position, in order.
 func (s *Store) ReadQueue(ctx context.Context, endpoint hark.Ref, after store.Position, limit int) (all []hark.Delivery, err error) {
 	err = s.read(ctx, func(c *conn) (err error) {
-		all, err = collect(c, func(r row) (hark.Delivery, error) {
-			return hark.Delivery{
-				EndpointRef: endpoint, Due: r.int(0), MessageRef: r.int(1), RetryAt: r.int(2), Attempts: int(r.int(3)),
-				Line: uint64(r.int(4)), Trigger: hark.Trigger(r.int(5)), ApplicationRef: r.int(6),
-			}, nil
-		}, readQueueSQL, endpoint, after.Due, after.MessageRef, limit)
+		all, err = row.Collect(c.query, row.ScanDelivery(endpoint), readQueueSQL, endpoint, after.Due, after.MessageRef, limit)
 		return err
 	})
 	return all, err

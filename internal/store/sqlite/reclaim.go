@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 // reclaimer is where retention is in its walk over the applications. It starts at the beginning
@@ -84,7 +85,7 @@ func (s *Store) expirePayloads(ctx context.Context, now time.Time, limit int) (n
 		chunk := min(limit-n, reclaimChunk)
 		expired := 0
 		if err := s.change(ctx, func(c *conn) error {
-			refs, err := collect(c, scanRef, expiredPayloadsSQL, now, chunk)
+			refs, err := row.Collect(c.query, row.ScanRef, expiredPayloadsSQL, now, chunk)
 			expired = len(refs)
 			for _, ref := range refs {
 				if err != nil {
@@ -109,7 +110,7 @@ func (s *Store) vacuum(ctx context.Context) (left int64, err error) {
 		if left, err = c.int(excessSQL); err != nil || left == 0 {
 			return err
 		}
-		if err := c.query(func(row) error { return nil }, vacuumSQL); err != nil {
+		if err := c.query(func(row.Row) error { return nil }, vacuumSQL); err != nil {
 			return err
 		}
 		left, err = c.int(excessSQL)
@@ -137,14 +138,14 @@ func (s *Store) expireMessages(ctx context.Context, now time.Time, limit int) (m
 	at := &s.reclaim
 	var apps []retention
 	if err := s.read(ctx, func(c *conn) (err error) {
-		apps, err = collect(c, func(r row) (retention, error) {
-			end := lastID()
-			if r.int(2) == 0 { // a deleted application's messages all go
-				kept := cmp.Or(time.Duration(r.int(1)), hark.DefaultRetention)
+		apps, err = row.Collect(c.query, func(r row.Row) (retention, error) {
+			end := row.LastID()
+			if r.Int(2) == 0 { // a deleted application's messages all go
+				kept := cmp.Or(time.Duration(r.Int(1)), hark.DefaultRetention)
 				k := hark.KSUIDFloor(now.Add(-kept))
 				end = k[:]
 			}
-			return retention{r.int(0), end}, nil
+			return retention{r.Int(0), end}, nil
 		}, retentionsSQL, at.app, reclaimApps)
 		return err
 	}); err != nil {
@@ -187,7 +188,7 @@ func (s *Store) expireSome(ctx context.Context, app retention, after []byte, lim
 		after = []byte{}
 	}
 	if err := s.read(ctx, func(c *conn) (err error) {
-		old, err = collect(c, func(r row) (oldMessage, error) { return oldMessage{r.int(0), r.blob(1)}, nil },
+		old, err = row.Collect(c.query, func(r row.Row) (oldMessage, error) { return oldMessage{r.Int(0), r.Blob(1)}, nil },
 			oldMessagesSQL, app.app, after, app.end, limit)
 		return err
 	}); err != nil || len(old) == 0 {
@@ -230,14 +231,14 @@ func removeMessage(c *conn, ref hark.Ref) error {
 	var app, expires int64
 	var eventID string
 	var places []hark.Ref
-	found, err := c.one(func(r row) error {
-		app, eventID, expires, places = r.int(0), r.text(1), r.int(2), decodeRefs(r.blob(3))
+	found, err := c.one(func(r row.Row) error {
+		app, eventID, expires, places = r.Int(0), r.Text(1), r.Int(2), row.DecodeRefs(r.Blob(3))
 		return nil
 	}, removableSQL, ref)
 	if err != nil || !found {
 		return err
 	}
-	others, err := collect(c, scanRef, placesSQL, ref)
+	others, err := row.Collect(c.query, row.ScanRef, placesSQL, ref)
 	if err != nil {
 		return err
 	}

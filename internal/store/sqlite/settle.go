@@ -6,6 +6,7 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 // settlement is a store.Settlement made ready for the writer.
@@ -156,9 +157,9 @@ func (w *writer) record(s *settlement, due int64) error {
 	w.nextAttempt++
 	w.unlisted++
 	return w.attempts.add(w.c, ref, s.Delivery.EndpointRef, s.Delivery.MessageRef, s.id[:], int64(a.Number), int64(a.Trigger),
-		int64(a.Status), int64(a.StatusCode), millis(a.StartedAt), a.Duration.Microseconds(), a.Phases.DNS.Microseconds(),
+		int64(a.Status), int64(a.StatusCode), row.Millis(a.StartedAt), a.Duration.Microseconds(), a.Phases.DNS.Microseconds(),
 		a.Phases.Connect.Microseconds(), a.Phases.TLS.Microseconds(), a.Phases.FirstByte.Microseconds(),
-		millis(a.NextAttempt), due, url, nullable(a.Error), a.Response, int64(0))
+		row.Millis(a.NextAttempt), due, url, row.Nullable(a.Error), a.Response, int64(0))
 }
 
 // removeOthers removes every queued row of a message at an endpoint.

@@ -28,6 +28,7 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 // Options say how to open a store. The zero value is useful.
@@ -63,7 +64,7 @@ const (
 // Store is a SQLite file that implements store.Store.
 type Store struct {
 	path    string
-	sealer  store.Sealer
+	seal    row.Seal
 	log     *slog.Logger
 	lock    *os.File // nil when read only
 	readers chan *conn
@@ -88,7 +89,7 @@ func Open(ctx context.Context, dir string, options Options) (_ *Store, err error
 	}
 	s := &Store{
 		path:   filepath.Join(dir, databaseFile),
-		sealer: options.Sealer,
+		seal:   row.Seal{Sealer: options.Sealer},
 		log:    cmp.Or(options.Logger, slog.New(slog.DiscardHandler)),
 		width:  cmp.Or(options.Readers, DefaultReaders),
 		closed: make(chan struct{}),

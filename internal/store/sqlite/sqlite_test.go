@@ -15,6 +15,7 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/store/row"
 	"github.com/harkhq/hark/internal/store/storetest"
 )
 
@@ -138,8 +139,8 @@ func TestSchema_IsTheGoldenFile(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("-- The schema after all migrations, written by TestSchema_IsTheGoldenFile. To change it, add a migration.\n")
 	err := s.apart(func(c *conn) error {
-		return c.query(func(r row) error {
-			text := r.text(0)
+		return c.query(func(r row.Row) error {
+			text := r.Text(0)
 			if strings.HasPrefix(text, "CREATE TABLE") {
 				b.WriteString("\n")
 			}

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 // sweeper removes the queue rows of deleted endpoints, a few at a time, so that nobody waits while
@@ -64,8 +65,8 @@ const (
 func (w *sweeper) sweep(ctx context.Context) error {
 	var deleted []hark.Ref
 	err := w.store.view(ctx, func(c *conn) error {
-		return eachBacklog(c, func(b backlog) {
-			if b.deleted {
+		return eachBacklog(c, func(b row.Backlog) {
+			if b.Deleted {
 				deleted = append(deleted, b.EndpointRef)
 			}
 		})

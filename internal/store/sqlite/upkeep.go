@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 const (
@@ -44,7 +45,7 @@ func (s *Store) Backup(ctx context.Context, path string) error {
 		return fmt.Errorf("backup: %w", err)
 	}
 	err = s.apart(func(c *conn) error {
-		return c.long(ctx, func(row) error { return nil }, backupSQL, path)
+		return c.long(ctx, func(row.Row) error { return nil }, backupSQL, path)
 	})
 	if err = errors.Join(err, f.Sync(), f.Close(), syncFolder(filepath.Dir(path))); err != nil {
 		return fmt.Errorf("backup: %w", errors.Join(err, os.Remove(path)))
@@ -63,8 +64,8 @@ func syncFolder(path string) error {
 // Check verifies the file and that its tables fit together.
 func (s *Store) Check(ctx context.Context) (wrong []string, err error) {
 	err = s.apart(func(c *conn) error {
-		if err := c.long(ctx, func(r row) error {
-			if text := r.text(0); text != "ok" {
+		if err := c.long(ctx, func(r row.Row) error {
+			if text := r.Text(0); text != "ok" {
 				wrong = append(wrong, text)
 			}
 			return nil
@@ -78,8 +79,8 @@ func (s *Store) Check(ctx context.Context) (wrong []string, err error) {
 			{orphanAttemptsSQL, "attempts without a message"},
 			{orphanEventIDsSQL, "event ids without a message"},
 		} {
-			if err := c.long(ctx, func(r row) error {
-				if n := r.int(0); n > 0 {
+			if err := c.long(ctx, func(r row.Row) error {
+				if n := r.Int(0); n > 0 {
 					wrong = append(wrong, fmt.Sprintf("There are %d %s.", n, check.sentence))
 				}
 				return nil

@@ -72,7 +72,7 @@ func testApplications(t *testing.T, f *fixture) {
 	f.same("abort", err, errAbort)
 
 	// Another environment sees nothing, and may use the uid itself.
-	other := f.newEnvironment("test")
+	other := f.newEnvironment()
 	_, err = f.Application(f.ctx, other, string(app.ID))
 	f.wantCode(err, hark.NotFound, "in another environment")
 	_, err = f.UpdateApplication(f.ctx, other, "customer-1", func(*hark.Application) error { return nil })
@@ -256,7 +256,7 @@ func testEventTypes(t *testing.T, f *fixture) {
 	if got.Archived {
 		t.Error("still archived")
 	}
-	other := f.newEnvironment("test")
+	other := f.newEnvironment()
 	_, err = f.EventType(f.ctx, other, "a")
 	f.wantCode(err, hark.NotFound, "in another environment")
 	f.wantCode(f.DeleteEventType(f.ctx, other, "a"), hark.NotFound, "delete in another environment")
@@ -275,7 +275,7 @@ func testKeys(t *testing.T, f *fixture) {
 	f.wantCode(f.InsertKey(f.ctx, k), hark.Conflict, "insert twice")
 	_, err = f.KeyByHash(f.ctx, key("other"))
 	f.wantCode(err, hark.NotFound, "unknown hash")
-	other := f.newEnvironment("test")
+	other := f.newEnvironment()
 	_, err = f.UpdateKey(f.ctx, other, k.ID, func(*hark.Key) error { return nil })
 	f.wantCode(err, hark.NotFound, "update in another environment")
 	_, err = f.UpdateKey(f.ctx, f.env, k.ID, func(k *hark.Key) error { k.RevokedAt = at; return nil })
@@ -318,7 +318,7 @@ func testTasks(t *testing.T, f *fixture) {
 	pages(f, "tasks", 2, false, ids, id, list("", ""))
 	pages(f, "finished", 2, false, ids[:1], id, list("finished", ""))
 	pages(f, "recover, running", 2, false, ids[2:], id, list("running", "endpoint.recover"))
-	other := f.newEnvironment("test")
+	other := f.newEnvironment()
 	_, err = f.Task(f.ctx, other, hark.TaskID(ids[0]))
 	f.wantCode(err, hark.NotFound, "in another environment")
 }

@@ -212,7 +212,7 @@ func testAcceptStale(t *testing.T, f *fixture) {
 
 func testOnQueued(t *testing.T, f *fixture) {
 	f.Store = f.open(t, t.TempDir())
-	f.env = f.newEnvironment("live")
+	f.env = f.newEnvironment()
 	f.app = f.newApplication(f.env, "app")
 	ep := f.newEndpoint(f.app, "e")
 	var busy atomic.Bool

@@ -45,7 +45,7 @@ func testModel(t *testing.T, open Open) {
 		f.ok(checks.Value.Set("20"))
 	}
 	rapid.Check(t, func(rt *rapid.T) {
-		f.env = f.newEnvironment("live")
+		f.env = f.newEnvironment()
 		f.app = f.newApplication(f.env, "app")
 		defer func() { f.ok(f.DeleteApplication(f.ctx, f.env, "app", f.tick())) }()
 		m := &model{f: f, dead: map[hark.Ref]bool{}, messages: map[hark.Ref]hark.Message{}, events: map[string]hark.MessageID{},

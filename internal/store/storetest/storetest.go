@@ -89,7 +89,7 @@ func newFixture(t *testing.T, open Open) *fixture {
 	t.Helper()
 	f := &fixture{T: t, ctx: t.Context(), dir: t.TempDir(), open: open, now: start}
 	f.Store = open(t, f.dir)
-	f.env = f.newEnvironment("live")
+	f.env = f.newEnvironment()
 	f.app = f.newApplication(f.env, "app")
 	return f
 }
@@ -123,10 +123,11 @@ func (f *fixture) same(what string, got, want any) {
 	}
 }
 
-func (f *fixture) newEnvironment(name string) hark.EnvironmentID {
+func (f *fixture) newEnvironment() hark.EnvironmentID {
 	f.Helper()
 	at := f.tick()
-	env := hark.Environment{ID: hark.NewEnvironmentID(at), Name: name, CreatedAt: at}
+	id := hark.NewEnvironmentID(at)
+	env := hark.Environment{ID: id, Name: string(id), CreatedAt: at} // a name is nobody else's
 	f.ok(f.InsertEnvironment(f.ctx, env))
 	return env.ID
 }

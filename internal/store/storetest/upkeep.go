@@ -55,7 +55,7 @@ func testReclaim(t *testing.T, f *fixture) {
 	for range 20 {
 		f.try(f.accept("t", ep).Deliveries[0], 200, 0)
 	}
-	f.env = f.newEnvironment("test")
+	f.env = f.newEnvironment()
 	foreign := f.newApplication(f.env, "foreign")
 	kept := f.message("t")
 	kept.Message.ApplicationRef = foreign.Ref

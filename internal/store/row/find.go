@@ -1,0 +1,46 @@
+package row
+
+import "github.com/harkhq/hark"
+
+// Query runs a statement and calls scan for each row; the row is valid until scan returns.
+type Query func(scan func(Row) error, query string, args ...any) error
+
+// Find reads the one row of a query, or hark.ErrNotFound.
+func Find[T any](q Query, scan func(Row) (T, error), query string, args ...any) (v T, err error) {
+	found := false
+	err = q(func(r Row) (err error) { found = true; v, err = scan(r); return err }, query, args...)
+	if err == nil && !found {
+		err = hark.ErrNotFound
+	}
+	return v, err
+}
+
+// Collect reads all rows of a query.
+func Collect[T any](q Query, scan func(Row) (T, error), query string, args ...any) (all []T, err error) {
+	err = q(func(r Row) error {
+		v, err := scan(r)
+		all = append(all, v)
+		return err
+	}, query, args...)
+	return all, err
+}
+
+// InOrder puts rows into the order in which they were asked for; a row asked for twice comes twice.
+func InOrder[T any](rows []T, refs []hark.Ref, ref func(*T) hark.Ref) []T {
+	byRef := make(map[hark.Ref]*T, len(rows))
+	for i := range rows {
+		byRef[ref(&rows[i])] = &rows[i]
+	}
+	ordered := make([]T, 0, len(refs))
+	for _, r := range refs {
+		if v, ok := byRef[r]; ok {
+			ordered = append(ordered, *v)
+		}
+	}
+	return ordered
+}
+
+// Conflict says that what would be written exists already.
+func Conflict(detail, existing string) error {
+	return &hark.Error{Code: hark.Conflict, Detail: detail, Existing: existing}
+}

@@ -1,0 +1,142 @@
+package row
+
+import (
+	"errors"
+	"time"
+
+	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/store"
+)
+
+// Each of these reads the columns that its comment names, in that order.
+
+// ScanEnvironment reads id, name, created_at, retention.
+func ScanEnvironment(r Row) (hark.Environment, error) {
+	return hark.Environment{ID: hark.EnvironmentID(r.Text(0)), Name: r.Text(1), CreatedAt: r.Time(2), Retention: time.Duration(r.Int(3))}, nil
+}
+
+// ScanApplication reads ref, environment, id, uid, name, throttle_rate, metadata, created_at,
+// updated_at, tokens_not_before, version.
+func ScanApplication(r Row) (hark.Application, error) {
+	app := hark.Application{
+		Ref: r.Int(0), EnvironmentID: hark.EnvironmentID(r.Text(1)), ID: hark.ApplicationID(r.Text(2)), UID: r.Text(3),
+		Name: r.Text(4), ThrottleRate: int(r.Int(5)), CreatedAt: r.Time(7), UpdatedAt: r.Time(8), TokensNotBefore: r.Time(9), Version: r.Int(10),
+	}
+	return app, r.Decode(6, &app.Metadata)
+}
+
+// ScanEndpoint reads ref, application, id, uid, url, description, version, metadata, headers, secrets,
+// event_types, channels, filter, disabled, disabled_reason, disabled_at, paused, throttle_rate,
+// concurrency, timeout, retry_schedule, ordering, skip_tls_verify, created_at, updated_at, deleted_at.
+func (s Seal) ScanEndpoint(r Row) (hark.Endpoint, error) {
+	ep := hark.Endpoint{
+		Ref: r.Int(0), ApplicationRef: r.Int(1), ID: hark.EndpointID(r.Text(2)), UID: r.Text(3), URL: r.Text(4),
+		Description: r.Text(5), Version: int(r.Int(6)), Filter: r.Raw(12), Disabled: r.Bool(13), DisabledReason: r.Text(14),
+		DisabledAt: r.Time(15), Paused: r.Bool(16), ThrottleRate: int(r.Int(17)), Concurrency: int(r.Int(18)),
+		Timeout: time.Duration(r.Int(19)), Ordering: hark.Ordering(r.Text(21)), SkipTLSVerify: r.Bool(22),
+		CreatedAt: r.Time(23), UpdatedAt: r.Time(24), DeletedAt: r.Time(25),
+	}
+	err := errors.Join(
+		r.Decode(7, &ep.Metadata), r.Decode(10, &ep.EventTypes), r.Decode(11, &ep.Channels), r.Decode(20, &ep.RetrySchedule),
+		s.Open(&ep, r.Blob(8), r.Blob(9)),
+	)
+	return ep, err
+}
+
+// ScanEventType reads environment, name, description, group_name, archived, deprecated, schemas,
+// feature_flags, created_at, updated_at.
+func ScanEventType(r Row) (hark.EventType, error) {
+	et := hark.EventType{
+		EnvironmentID: hark.EnvironmentID(r.Text(0)), Name: r.Text(1), Description: r.Text(2), GroupName: r.Text(3),
+		Archived: r.Bool(4), Deprecated: r.Bool(5), Schemas: r.Raw(6), CreatedAt: r.Time(8), UpdatedAt: r.Time(9),
+	}
+	return et, r.Decode(7, &et.FeatureFlags)
+}
+
+// ScanKey reads environment, id, name, scope, application, prefix, hash, created_at, expires_at,
+// revoked_at.
+func ScanKey(r Row) (hark.Key, error) {
+	key := hark.Key{
+		EnvironmentID: hark.EnvironmentID(r.Text(0)), ID: hark.KeyID(r.Text(1)), Name: r.Text(2), Scope: hark.Scope(r.Text(3)),
+		ApplicationID: hark.ApplicationID(r.Text(4)), Prefix: r.Text(5),
+		CreatedAt: r.Time(7), ExpiresAt: r.Time(8), RevokedAt: r.Time(9),
+	}
+	copy(key.Hash[:], r.Blob(6))
+	return key, nil
+}
+
+// ScanTask reads environment, id, kind, status, data, created_at, updated_at.
+func ScanTask(r Row) (hark.Task, error) {
+	return hark.Task{
+		EnvironmentID: hark.EnvironmentID(r.Text(0)), ID: hark.TaskID(r.Text(1)), Kind: r.Text(2), Status: r.Text(3),
+		Data: r.Raw(4), CreatedAt: r.Time(5), UpdatedAt: r.Time(6),
+	}, nil
+}
+
+// ScanAnswer reads hash, fingerprint, status, header, body, expires_at.
+func ScanAnswer(r Row) (store.Answer, error) {
+	a := store.Answer{Status: int(r.Int(2)), Header: r.Blob(3), Body: r.Blob(4)}
+	copy(a.Key.Hash[:], r.Blob(0))
+	copy(a.Key.Fingerprint[:], r.Blob(1))
+	a.Key.ExpiresAt = r.Time(5)
+	return a, nil
+}
+
+// ScanMessage reads ref, application, id, event type, created_at, deliver_at, payload_expires_at,
+// expunged, event_id, channels, tags, matched.
+func ScanMessage(r Row) (hark.Message, error) {
+	m := hark.Message{
+		Ref: r.Int(0), ApplicationRef: r.Int(1), ID: hark.MessageID(r.ID(2, hark.MessagePrefix)), EventType: r.Text(3),
+		CreatedAt: r.Time(4), DeliverAt: r.Time(5), PayloadExpiresAt: r.Time(6), Expunged: r.Bool(7),
+		EventID: r.Text(8), Matched: DecodeRefs(r.Blob(11)),
+	}
+	return m, errors.Join(r.Decode(9, &m.Channels), r.Decode(10, &m.Tags))
+}
+
+// ScanAttempt reads an attempt's id, the refs of its application, message and endpoint, the ids of
+// its message and endpoint, the event type, url, number, manual, status, status_code, error,
+// started_at, duration, dns, connect, tls, first_byte, next_attempt, response.
+func ScanAttempt(r Row) (hark.Attempt, error) {
+	return hark.Attempt{
+		ID: hark.AttemptID(r.ID(0, hark.AttemptPrefix)), ApplicationRef: r.Int(1), MessageRef: r.Int(2), EndpointRef: r.Int(3),
+		MessageID: hark.MessageID(r.ID(4, hark.MessagePrefix)), EndpointID: hark.EndpointID(r.Text(5)), EventType: r.Text(6), URL: r.Text(7),
+		Number: int(r.Int(8)), Trigger: hark.Trigger(r.Int(9)), Status: hark.AttemptStatus(r.Int(10)), StatusCode: int(r.Int(11)),
+		Error: r.Text(12), StartedAt: r.Time(13), Duration: micros(r.Int(14)),
+		Phases:      hark.Phases{DNS: micros(r.Int(15)), Connect: micros(r.Int(16)), TLS: micros(r.Int(17)), FirstByte: micros(r.Int(18))},
+		NextAttempt: r.Time(19), Response: r.Blob(20),
+	}, nil
+}
+
+func micros(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
+
+// ScanRef reads the ref of a message, or any other number.
+func ScanRef(r Row) (hark.Ref, error) { return r.Int(0), nil }
+
+// Backlog is a store.Backlog, of a deleted endpoint maybe.
+type Backlog struct {
+	store.Backlog
+	Deleted bool
+}
+
+// ScanBacklog reads endpoint, due and message of the first row, and application and deleted_at of
+// the endpoint.
+func ScanBacklog(r Row) (Backlog, error) {
+	return Backlog{
+		Backlog: store.Backlog{
+			EndpointRef: r.Int(0), ApplicationRef: r.Int(3),
+			First: store.Position{Due: r.Int(1), MessageRef: r.Int(2)},
+		},
+		Deleted: r.Int(4) != 0 || r.Null(3),
+	}, nil
+}
+
+// ScanDelivery reads the queue row of an endpoint: due, message, retry_at, attempts, line, manual,
+// application.
+func ScanDelivery(endpoint hark.Ref) func(Row) (hark.Delivery, error) {
+	return func(r Row) (hark.Delivery, error) {
+		return hark.Delivery{
+			EndpointRef: endpoint, Due: r.Int(0), MessageRef: r.Int(1), RetryAt: r.Int(2), Attempts: int(r.Int(3)),
+			Line: uint64(r.Int(4)), Trigger: hark.Trigger(r.Int(5)), ApplicationRef: r.Int(6),
+		}, nil
+	}
+}

@@ -1,0 +1,102 @@
+package row
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/store"
+)
+
+// The first byte of a sealed column says how to read the rest.
+const (
+	plainMark  = 0
+	sealedMark = 1
+)
+
+// Seal closes and opens the two columns of an endpoint that nobody may read at rest. Without a
+// Sealer they are kept as they are.
+type Seal struct{ Sealer store.Sealer }
+
+// storedSecret is hark.Secret with its text in the open: hark's own type hides it from encoders.
+type storedSecret struct {
+	Key       string    `json:"key"`
+	CreatedAt time.Time `json:"created"`
+	ExpiresAt time.Time `json:"expires,omitzero"`
+}
+
+// Close answers the two columns.
+func (s Seal) Close(ep *hark.Endpoint) (headers, secrets []byte) {
+	if ep.Headers != nil {
+		headers = s.closeColumn(ep, "headers", MustJSON(ep.Headers))
+	}
+	if ep.Secrets != nil {
+		stored := make([]storedSecret, len(ep.Secrets))
+		for i, k := range ep.Secrets {
+			stored[i] = storedSecret{k.Key.Reveal(), Moment(Millis(k.CreatedAt)), Moment(Millis(k.ExpiresAt))}
+		}
+		secrets = s.closeColumn(ep, "secrets", MustJSON(stored))
+	}
+	return headers, secrets
+}
+
+// Open reads them back into the endpoint.
+func (s Seal) Open(ep *hark.Endpoint, headers, secrets []byte) error {
+	if headers != nil {
+		plain, err := s.openColumn(ep, "headers", headers)
+		if err != nil {
+			return err
+		}
+		if err := json.Unmarshal(plain, &ep.Headers); err != nil {
+			return fmt.Errorf("headers of %s: %w", ep.ID, err)
+		}
+	}
+	if secrets != nil {
+		plain, err := s.openColumn(ep, "secrets", secrets)
+		if err != nil {
+			return err
+		}
+		var stored []storedSecret
+		if err := json.Unmarshal(plain, &stored); err != nil {
+			return fmt.Errorf("secrets of %s: %w", ep.ID, errors.New("not readable")) // the cause would quote them
+		}
+		ep.Secrets = make([]hark.Secret, len(stored))
+		for i, k := range stored {
+			ep.Secrets[i] = hark.Secret{Key: hark.SecretKey(k.Key), CreatedAt: k.CreatedAt, ExpiresAt: k.ExpiresAt}
+		}
+	}
+	return nil
+}
+
+// place binds sealed bytes to their application, endpoint and column, so that rows cannot be
+// swapped.
+func place(ep *hark.Endpoint, column string) []byte {
+	about := strconv.AppendInt([]byte("endpoint\x00"), ep.ApplicationRef, 10)
+	return fmt.Appendf(about, "\x00%s\x00%s", ep.ID, column)
+}
+
+func (s Seal) closeColumn(ep *hark.Endpoint, column, plain string) []byte {
+	if s.Sealer == nil {
+		return append([]byte{plainMark}, plain...)
+	}
+	return append([]byte{sealedMark}, s.Sealer.Seal([]byte(plain), place(ep, column))...)
+}
+
+func (s Seal) openColumn(ep *hark.Endpoint, column string, sealed []byte) ([]byte, error) {
+	switch {
+	case len(sealed) == 0:
+		return nil, fmt.Errorf("%s of %s: empty", column, ep.ID)
+	case sealed[0] == plainMark:
+		return sealed[1:], nil
+	case s.Sealer == nil:
+		return nil, fmt.Errorf("%s of %s: sealed, and no master key was given", column, ep.ID)
+	}
+	plain, err := s.Sealer.Open(sealed[1:], place(ep, column))
+	if err != nil {
+		return nil, fmt.Errorf("%s of %s: %w", column, ep.ID, err)
+	}
+	return plain, nil
+}
