@@ -48,6 +48,39 @@ func UsageOf(pid int) (Usage, error) {
 	return u, nil
 }
 
+// FamilyCPU is the processor time that a process and its children have used, with those that have ended.
+func FamilyCPU(pid int) time.Duration {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return 0
+	}
+	var ticks int64
+	for _, e := range entries {
+		stat, err := os.ReadFile("/proc/" + e.Name() + "/stat")
+		if err != nil {
+			continue
+		}
+		_, rest, _ := strings.Cut(string(stat), ") ")
+		f := strings.Fields(rest)
+		if len(f) < 15 {
+			continue
+		}
+		own := e.Name() == strconv.Itoa(pid)
+		if !own && f[1] != strconv.Itoa(pid) {
+			continue
+		}
+		used := f[11:13]
+		if own {
+			used = f[11:15] // and what children used that are gone
+		}
+		for _, text := range used {
+			n, _ := strconv.ParseInt(text, 10, 64)
+			ticks += n
+		}
+	}
+	return time.Duration(ticks) * clockTick
+}
+
 func kilobytes(text string) int64 {
 	n, _ := strconv.ParseInt(strings.TrimSuffix(text, " kB"), 10, 64)
 	return n << 10
