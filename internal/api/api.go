@@ -45,6 +45,8 @@ type Authenticator interface {
 
 // Guards is the part of the store that remembers answers.
 type Guards interface {
+	Reserve(ctx context.Context, key store.IdempotencyKey, now time.Time) (bool, error)
+	Release(ctx context.Context, hash [32]byte) error
 	Remember(ctx context.Context, answer store.Answer, now time.Time) error
 	Recall(ctx context.Context, hash [32]byte, now time.Time) (store.Answer, error)
 }
@@ -62,7 +64,6 @@ type server struct {
 	log   *slog.Logger
 	mux   *http.ServeMux
 	calls sync.Pool
-	once  inFlight
 }
 
 // New makes the API's handler. It answers every path: what it does not know is a 404.

@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/harkhq/hark"
@@ -18,9 +17,12 @@ import (
 // A POST with an idempotency-key takes effect once. Publishing hands the key to package manage, which
 // decides inside the accepting transaction; every other POST is remembered by its answer, here:
 //
-//	enter (one at a time per key) ─▶ recall ─┬─ found, same body ──▶ the same answer
-//	                                         ├─ found, other body ─▶ 422
-//	                                         └─ not found ─▶ do it ─▶ 2xx? remember ─▶ leave
+//	reserve ─┬─ reserved ─▶ do it ─▶ 2xx? remember : release
+//	         └─ taken ─┬─ other body ────▶ 422
+//	                   ├─ answered ──────▶ the same answer
+//	                   └─ being worked on ▶ wait a little, then 409
+//
+// The reservation is in the store, so that it counts on every node.
 //
 // Answers may hold secrets that are shown once, so they are kept encrypted under a key made from
 // the caller's own token and idempotency key: only who repeats the request can read them.
@@ -29,6 +31,10 @@ const (
 	idempotencyTTL  = 12 * time.Hour
 	idempotencyWait = 5 * time.Second
 	maxKeyBytes     = 1024
+	// reservedFor is how long a key is taken by a request that was cut off by a crash. What takes a key
+	// takes milliseconds.
+	reservedFor  = 10 * time.Second
+	reservedPoll = 20 * time.Millisecond
 )
 
 // keyText is the idempotency key of the request: quoted, as the draft standard has it, or bare.
@@ -87,30 +93,72 @@ func (c *call) onceOnly() error {
 	if err != nil {
 		return err
 	}
-	if err := c.api.once.enter(c.r.Context(), key.Hash); err != nil {
-		return err
-	}
-	defer c.api.once.leave(key.Hash)
-
-	answer, err := c.api.Guards.Recall(c.r.Context(), key.Hash, c.began)
+	answer, err := c.reserve(key)
 	switch {
-	case err == nil:
-		return c.repeat(answer, key, text)
-	case !errors.Is(err, hark.ErrNotFound):
+	case err != nil:
 		return err
+	case answer != nil:
+		return c.repeat(*answer, key, text)
 	}
+	// What has happened has happened: that the caller has gone does not make it any less worth remembering.
+	ctx := context.WithoutCancel(c.r.Context())
+	remembered := false
+	defer func() {
+		if !remembered {
+			c.release(ctx, key)
+		}
+	}()
 	if err := c.op.serve(c); err != nil || c.status/100 != 2 {
 		return err
 	}
-	answer = store.Answer{Key: *key, Status: c.status, Body: c.seal(text)}
-	// It has happened: that the caller has gone does not make it any less worth remembering.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.r.Context()), idempotencyWait)
+	remembered = true // a reservation that could not be replaced must stand: it has happened
+	wait, cancel := context.WithTimeout(ctx, idempotencyWait)
 	defer cancel()
-	if err := c.api.Guards.Remember(ctx, answer, c.began); err != nil {
+	if err := c.api.Guards.Remember(wait, store.Answer{Key: *key, Status: c.status, Body: c.seal(text)}, c.began); err != nil {
 		c.api.log.LogAttrs(ctx, slog.LevelWarn, "answer not remembered", slog.String("operation", c.op.id),
 			slog.String("request", c.requestID()), slog.Any("err", err))
 	}
 	return nil
+}
+
+// reserve takes the key for this request, or answers what was answered to an earlier one. It waits while
+// another request with the key is being worked on, and gives up with InProgress.
+func (c *call) reserve(key *store.IdempotencyKey) (*store.Answer, error) {
+	ctx := c.r.Context()
+	reservation := *key
+	giveUp := c.began.Add(idempotencyWait)
+	for now := c.began; ; now = time.Now() {
+		reservation.ExpiresAt = now.Add(reservedFor)
+		if reserved, err := c.api.Guards.Reserve(ctx, reservation, now); reserved || err != nil {
+			return nil, err
+		}
+		answer, err := c.api.Guards.Recall(ctx, key.Hash, now)
+		switch {
+		case errors.Is(err, hark.ErrNotFound): // it is free again
+			continue
+		case err != nil:
+			return nil, err
+		case answer.Status != 0 || answer.Key.Fingerprint != key.Fingerprint:
+			return &answer, nil
+		case !now.Before(giveUp):
+			return nil, hark.Errorf(hark.InProgress, "a request with this idempotency key is still being worked on")
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(reservedPoll):
+		}
+	}
+}
+
+// release frees the key of a request that has changed nothing.
+func (c *call) release(ctx context.Context, key *store.IdempotencyKey) {
+	ctx, cancel := context.WithTimeout(ctx, idempotencyWait)
+	defer cancel()
+	if err := c.api.Guards.Release(ctx, key.Hash); err != nil {
+		c.api.log.LogAttrs(ctx, slog.LevelWarn, "idempotency key not freed", slog.String("operation", c.op.id),
+			slog.String("request", c.requestID()), slog.Any("err", err))
+	}
 }
 
 // repeat gives the remembered answer again.
@@ -153,46 +201,4 @@ func (c *call) unseal(key string, sealed []byte) ([]byte, error) {
 		return nil, err
 	}
 	return box.Open(nil, nil, sealed, nil)
-}
-
-// inFlight makes requests with the same key wait for each other. Its size is the number of
-// requests that are running.
-type inFlight struct {
-	mu   sync.Mutex
-	keys map[[32]byte]chan struct{} // closed when the request ends
-}
-
-// enter waits until nobody else works on the key, or gives up with InProgress.
-func (f *inFlight) enter(ctx context.Context, hash [32]byte) error {
-	var giveUp <-chan time.Time
-	for {
-		f.mu.Lock()
-		other, busy := f.keys[hash]
-		if !busy {
-			if f.keys == nil {
-				f.keys = map[[32]byte]chan struct{}{}
-			}
-			f.keys[hash] = make(chan struct{})
-			f.mu.Unlock()
-			return nil
-		}
-		f.mu.Unlock()
-		if giveUp == nil {
-			giveUp = time.After(idempotencyWait)
-		}
-		select {
-		case <-other:
-		case <-giveUp:
-			return hark.Errorf(hark.InProgress, "a request with this idempotency key is still being worked on")
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-func (f *inFlight) leave(hash [32]byte) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	close(f.keys[hash])
-	delete(f.keys, hash)
 }

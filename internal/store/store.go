@@ -302,16 +302,22 @@ type History interface {
 // Answer is the remembered answer to a request with an idempotency key that was not a message.
 type Answer struct {
 	Key    IdempotencyKey
-	Status int
+	Status int    // 0: a reservation, the request is being worked on
 	Header []byte // opaque to the store
 	Body   []byte
 }
 
 // Guards remember what must not happen twice.
 type Guards interface {
-	// Remember keeps an answer until its key expires; an existing unexpired one stays.
+	// Reserve takes a key, until it expires, for a request that is being worked on; false if an
+	// unexpired answer or reservation stands under it.
+	Reserve(ctx context.Context, key IdempotencyKey, now time.Time) (bool, error)
+	// Release gives a reservation up; an answer stays.
+	Release(ctx context.Context, hash [32]byte) error
+	// Remember keeps an answer until its key expires, in place of a reservation; an existing unexpired
+	// answer stays.
 	Remember(ctx context.Context, answer Answer, now time.Time) error
-	// Recall finds an unexpired answer; hark.ErrNotFound if there is none.
+	// Recall finds an unexpired answer or reservation; hark.ErrNotFound if there is none.
 	Recall(ctx context.Context, hash [32]byte, now time.Time) (Answer, error)
 }
 

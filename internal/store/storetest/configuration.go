@@ -15,6 +15,9 @@ func testEnvironments(t *testing.T, f *fixture) {
 	env := hark.Environment{ID: hark.NewEnvironmentID(at), Name: "test", CreatedAt: at, Retention: time.Hour}
 	f.ok(f.InsertEnvironment(f.ctx, env))
 	f.wantCode(f.InsertEnvironment(f.ctx, env), hark.Conflict, "insert twice")
+	namesake := env
+	namesake.ID = hark.NewEnvironmentID(f.tick())
+	f.wantCode(f.InsertEnvironment(f.ctx, namesake), hark.Conflict, "insert another with its name")
 	got, err := f.Environment(f.ctx, env.ID)
 	f.ok(err)
 	f.same("environment", got, env)

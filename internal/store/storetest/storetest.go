@@ -53,6 +53,7 @@ func Run(t *testing.T, open Open) {
 		{"FailingSince", testFailingSince},
 		{"Replays", testReplays},
 		{"Answers", testAnswers},
+		{"Reservations", testReservations},
 		{"Reclaim", testReclaim},
 		{"ReclaimKeepsQueued", testReclaimKeepsQueued},
 		{"Reopen", testReopen},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,6 +30,40 @@ func testAnswers(t *testing.T, f *fixture) {
 	got, err = f.Recall(f.ctx, key("a"), start.Add(2*time.Hour))
 	f.ok(err)
 	f.same("after it expired", got, second)
+}
+
+func testReservations(t *testing.T, f *fixture) {
+	reserve := func(text string, until, now time.Duration) bool {
+		t.Helper()
+		ok, err := f.Reserve(f.ctx, store.IdempotencyKey{Hash: key(text), Fingerprint: key("b"), ExpiresAt: start.Add(until)}, start.Add(now))
+		f.ok(err)
+		return ok
+	}
+	var won atomic.Int32
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			if reserve("a", time.Minute, 0) {
+				won.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	f.same("of eight at once", won.Load(), int32(1))
+	got, err := f.Recall(f.ctx, key("a"), start)
+	f.ok(err)
+	f.same("what stands meanwhile", got.Status, 0)
+	f.same("after it expired", reserve("a", 2*time.Minute, time.Minute), true)
+	f.ok(f.Release(f.ctx, key("a")))
+	f.same("after it was released", reserve("a", 2*time.Minute, time.Minute), true)
+	answer := store.Answer{Key: store.IdempotencyKey{Hash: key("a"), Fingerprint: key("b"), ExpiresAt: start.Add(time.Hour)},
+		Status: 201, Header: []byte("h"), Body: []byte("first")}
+	f.ok(f.Remember(f.ctx, answer, start.Add(time.Minute)))
+	f.same("an answer stands", reserve("a", 2*time.Hour, 2*time.Minute), false)
+	f.ok(f.Release(f.ctx, key("a")))
+	got, err = f.Recall(f.ctx, key("a"), start.Add(2*time.Minute))
+	f.ok(err)
+	f.same("an answer is not released", got, answer)
 }
 
 // reclaimAll runs retention until nothing is left to do.
