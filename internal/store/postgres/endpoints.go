@@ -49,15 +49,7 @@ func (s *Store) InsertEndpoint(ctx context.Context, ep hark.Endpoint) (hark.Endp
 		if err := s.freeEndpointUID(c, ep.ApplicationRef, ep.UID, 0); err != nil {
 			return 0, err
 		}
-		ref, err := next(c, "endpoint")
-		if err != nil {
-			return 0, err
-		}
-		headers, secrets := s.seal.Close(&ep)
-		_, err = c.exec(insertEndpointSQL, ref, ep.ApplicationRef, string(ep.ID), row.Nullable(ep.UID), ep.URL, ep.Description, ep.Version,
-			row.EncodeMap(ep.Metadata), headers, secrets, row.Encode(ep.EventTypes), row.Encode(ep.Channels), row.EncodeRaw(ep.Filter),
-			ep.Disabled, ep.DisabledReason, ep.DisabledAt, ep.Paused, ep.ThrottleRate, ep.Concurrency, int64(ep.Timeout),
-			row.Encode(ep.RetrySchedule), string(ep.Ordering), ep.SkipTLSVerify, ep.CreatedAt, ep.UpdatedAt)
+		ref, err := s.insertEndpoint(c, &ep)
 		if isUnique(err) {
 			return 0, row.Conflict("An endpoint with this id already exists", string(ep.ID))
 		}
@@ -68,6 +60,19 @@ func (s *Store) InsertEndpoint(ctx context.Context, ep hark.Endpoint) (hark.Endp
 		return ep.ApplicationRef, err
 	})
 	return added, err
+}
+
+func (s *Store) insertEndpoint(c *conn, ep *hark.Endpoint) (hark.Ref, error) {
+	ref, err := next(c, "endpoint")
+	if err != nil {
+		return 0, err
+	}
+	headers, secrets := s.seal.Close(ep)
+	_, err = c.exec(insertEndpointSQL, ref, ep.ApplicationRef, string(ep.ID), row.Nullable(ep.UID), ep.URL, ep.Description, ep.Version,
+		row.EncodeMap(ep.Metadata), headers, secrets, row.Encode(ep.EventTypes), row.Encode(ep.Channels), row.EncodeRaw(ep.Filter),
+		ep.Disabled, ep.DisabledReason, ep.DisabledAt, ep.Paused, ep.ThrottleRate, ep.Concurrency, int64(ep.Timeout),
+		row.Encode(ep.RetrySchedule), string(ep.Ordering), ep.SkipTLSVerify, ep.CreatedAt, ep.UpdatedAt)
+	return ref, err
 }
 
 // freeEndpointUID says Conflict when another endpoint has the uid.

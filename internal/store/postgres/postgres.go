@@ -131,8 +131,11 @@ func Open(ctx context.Context, url string, options Options) (_ *Store, err error
 	}
 	if err := s.read(ctx, func(c *conn) error {
 		n, err := c.int(partitionedSQL)
+		if err != nil {
+			return err
+		}
 		s.byDay = n > 0
-		return err
+		return refuseUnfinished(c)
 	}); err != nil {
 		return nil, err
 	}

@@ -49,11 +49,7 @@ func (s *Store) InsertEndpoint(ctx context.Context, ep hark.Endpoint) (hark.Endp
 		if err := s.freeEndpointUID(c, ep.ApplicationRef, ep.UID, 0); err != nil {
 			return err
 		}
-		headers, secrets := s.seal.Close(&ep)
-		ref, err := c.int(insertEndpointSQL, ep.ApplicationRef, string(ep.ID), row.Nullable(ep.UID), ep.URL, ep.Description, ep.Version,
-			row.EncodeMap(ep.Metadata), headers, secrets, row.Encode(ep.EventTypes), row.Encode(ep.Channels), row.EncodeRaw(ep.Filter),
-			ep.Disabled, ep.DisabledReason, ep.DisabledAt, ep.Paused, ep.ThrottleRate, ep.Concurrency, int64(ep.Timeout),
-			row.Encode(ep.RetrySchedule), string(ep.Ordering), ep.SkipTLSVerify, ep.CreatedAt, ep.UpdatedAt)
+		ref, err := s.insertEndpoint(c, &ep)
 		if isUnique(err) {
 			return row.Conflict("An endpoint with this id already exists", string(ep.ID))
 		}
@@ -67,6 +63,14 @@ func (s *Store) InsertEndpoint(ctx context.Context, ep hark.Endpoint) (hark.Endp
 		return err
 	})
 	return added, err
+}
+
+func (s *Store) insertEndpoint(c *conn, ep *hark.Endpoint) (hark.Ref, error) {
+	headers, secrets := s.seal.Close(ep)
+	return c.int(insertEndpointSQL, ep.ApplicationRef, string(ep.ID), row.Nullable(ep.UID), ep.URL, ep.Description, ep.Version,
+		row.EncodeMap(ep.Metadata), headers, secrets, row.Encode(ep.EventTypes), row.Encode(ep.Channels), row.EncodeRaw(ep.Filter),
+		ep.Disabled, ep.DisabledReason, ep.DisabledAt, ep.Paused, ep.ThrottleRate, ep.Concurrency, int64(ep.Timeout),
+		row.Encode(ep.RetrySchedule), string(ep.Ordering), ep.SkipTLSVerify, ep.CreatedAt, ep.UpdatedAt)
 }
 
 // freeEndpointUID says Conflict when another endpoint has the uid.

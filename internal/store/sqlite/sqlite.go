@@ -103,7 +103,10 @@ func Open(ctx context.Context, dir string, options Options) (_ *Store, err error
 		if _, err := os.Stat(s.path); err != nil {
 			return nil, err
 		}
-		return s, s.openReaders()
+		if err := s.openReaders(); err != nil {
+			return nil, err
+		}
+		return s, s.read(ctx, refuseUnfinished)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -116,6 +119,9 @@ func Open(ctx context.Context, dir string, options Options) (_ *Store, err error
 		return nil, err
 	}
 	if err := migrate(c); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	if err := refuseUnfinished(c); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
 	if err := s.openReaders(); err != nil {

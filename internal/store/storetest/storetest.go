@@ -60,6 +60,8 @@ func Run(t *testing.T, open Open) {
 		{"Upkeep", testUpkeep},
 		{"ChangesInParallel", testChangesInParallel},
 		{"Canceled", testCanceled},
+		{"Transfer", testTransfer},
+		{"TransferFails", testTransferFails},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

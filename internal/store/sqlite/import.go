@@ -1,0 +1,205 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/store/row"
+)
+
+const (
+	isEmptySQL = `SELECT NOT EXISTS (SELECT 1 FROM environment) AND NOT EXISTS (SELECT 1 FROM application)
+  AND NOT EXISTS (SELECT 1 FROM event_type) AND NOT EXISTS (SELECT 1 FROM api_key) AND NOT EXISTS (SELECT 1 FROM task)
+  AND NOT EXISTS (SELECT 1 FROM message) AND NOT EXISTS (SELECT 1 FROM message_key) AND NOT EXISTS (SELECT 1 FROM answer)`
+
+	beginImportSQL = `INSERT INTO counter (name, next) VALUES ('import', 1)`
+
+	importingSQL = `SELECT count(*) FROM counter WHERE name = 'import'`
+
+	endImportSQL = `DELETE FROM counter WHERE name = 'import'`
+
+	importApplicationSQL = `INSERT INTO application (environment, id, uid, name, throttle_rate, metadata, created_at, updated_at, tokens_not_before, version, deleted_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING ref`
+
+	importMessageKeySQL = `INSERT INTO message_key (hash, fingerprint, message, expires_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`
+
+	setDeletedEndpointSQL = `UPDATE endpoint SET deleted_at = ? WHERE ref = ?`
+)
+
+// BeginImport prepares an empty store for an import.
+func (s *Store) BeginImport(ctx context.Context) (store.Importer, error) {
+	err := s.change(ctx, func(c *conn) error {
+		empty, err := c.int(isEmptySQL)
+		if err != nil {
+			return err
+		}
+		if empty == 0 {
+			return row.Conflict("The store is not empty", "")
+		}
+		_, err = c.exec(beginImportSQL)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &importer{store: s}, nil
+}
+
+// refuseUnfinished keeps a store from being opened whose import did not end.
+func refuseUnfinished(c *conn) error {
+	n, err := c.int(importingSQL)
+	if err != nil {
+		return translate(err)
+	}
+	if n > 0 {
+		return store.ErrUnfinished
+	}
+	return nil
+}
+
+// importer is an import under way.
+type importer struct {
+	store  *Store
+	places row.Places
+}
+
+// Add keeps records.
+func (i *importer) Add(ctx context.Context, records []store.Record) error {
+	places := i.places
+	return i.store.change(ctx, func(c *conn) (err error) { // on the writer's goroutine
+		i.places = places
+		w := i.store.writer
+		before, accepted := w.marks(), len(w.accepted)
+		defer func() {
+			if err == nil {
+				err = w.flush()
+			}
+			if err != nil {
+				w.forget(before, accepted)
+			}
+		}()
+		for r := range records {
+			if err := i.add(c, &records[r]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// forget undoes in memory what a change has done with the bulks: the transaction goes on without it.
+func (w *writer) forget(to marks, accepted int) {
+	w.nextMessage, w.nextAttempt = to.nextMessage, to.nextAttempt
+	clear(w.accepted[accepted:])
+	w.accepted = w.accepted[:accepted]
+	clear(w.terms)
+	for _, b := range []*bulk{w.messages, w.payloads, w.queue, w.attempts, w.removals} {
+		b.reset()
+	}
+}
+
+func (i *importer) add(c *conn, r *store.Record) error {
+	switch {
+	case r.Environment != nil:
+		env := r.Environment
+		return row.Once(c.exec(insertEnvironmentSQL, string(env.ID), env.Name, env.CreatedAt, int64(env.Retention)))
+	case r.EventType != nil:
+		et := r.EventType
+		return row.Once(c.exec(insertEventTypeSQL, string(et.EnvironmentID), et.Name, et.Description, et.GroupName, et.Archived, et.Deprecated,
+			row.EncodeRaw(et.Schemas), row.Encode(et.FeatureFlags), et.CreatedAt, et.UpdatedAt))
+	case r.Key != nil:
+		k := r.Key
+		return row.Once(c.exec(insertKeySQL, string(k.EnvironmentID), string(k.ID), k.Name, string(k.Scope), string(k.ApplicationID),
+			k.Prefix, k.Hash[:], k.CreatedAt, k.ExpiresAt, k.RevokedAt))
+	case r.Task != nil:
+		t := r.Task
+		return row.Once(c.exec(insertTaskSQL, string(t.EnvironmentID), string(t.ID), t.Kind, t.Status, row.EncodeRaw(t.Data), t.CreatedAt, t.UpdatedAt))
+	case r.MessageKey != nil:
+		k := r.MessageKey
+		id, err := hark.ParseID(string(k.MessageID), hark.MessagePrefix)
+		if err != nil {
+			return fmt.Errorf("import the key of message %q: %w", k.MessageID, err)
+		}
+		return row.Once(c.exec(importMessageKeySQL, k.Hash[:], k.Fingerprint[:], id[:], k.ExpiresAt))
+	case r.Answer != nil:
+		a := r.Answer
+		return row.Once(c.exec(rememberSQL, a.Key.Hash[:], a.Key.Fingerprint[:], a.Status, a.Header, a.Body, a.Key.ExpiresAt, int64(0)))
+	case r.Application != nil:
+		return i.addApplication(c, r.Application)
+	case r.Endpoint != nil:
+		return i.addEndpoint(c, *r.Endpoint)
+	case r.Message != nil:
+		return i.addMessage(r.Message)
+	}
+	return nil
+}
+
+func (i *importer) addApplication(c *conn, app *store.MovedApplication) error {
+	ref, err := c.int(importApplicationSQL, string(app.EnvironmentID), string(app.ID), row.Nullable(app.UID), app.Name, app.ThrottleRate,
+		row.EncodeMap(app.Metadata), app.CreatedAt, app.UpdatedAt, app.TokensNotBefore, app.Version, app.DeletedAt)
+	if isUnique(err) {
+		return store.ErrTwice
+	}
+	i.places.Applications = append(i.places.Applications, ref)
+	return err
+}
+
+func (i *importer) addEndpoint(c *conn, ep hark.Endpoint) error {
+	var err error
+	if ep.ApplicationRef, err = i.places.Application(ep.ApplicationRef); err != nil {
+		return err
+	}
+	ref, err := i.store.insertEndpoint(c, &ep)
+	if isUnique(err) {
+		return store.ErrTwice
+	}
+	if err != nil {
+		return err
+	}
+	i.places.Endpoints = append(i.places.Endpoints, ref)
+	if ep.DeletedAt.IsZero() {
+		return nil
+	}
+	_, err = c.exec(setDeletedEndpointSQL, ep.DeletedAt, ref)
+	return err
+}
+
+// addMessage accepts a message anew, with its queue rows as they are, and records its attempts. The
+// attempts do not say which queue rows they have left behind, so the rows that were put off are strays.
+func (i *importer) addMessage(m *store.MovedMessage) error {
+	w := i.store.writer
+	a, err := i.places.Message(m)
+	if err != nil {
+		return err
+	}
+	p, err := prepareAcceptance(a)
+	if err != nil {
+		return err
+	}
+	if err := w.accept(&p); err != nil {
+		return err
+	}
+	if a.Outcome != store.Accepted {
+		return store.ErrTwice
+	}
+	for n := range m.Attempts {
+		var s settlement
+		if s.Settlement, s.id, err = i.places.Attempt(&m.Attempts[n], a.Message.Ref); err != nil {
+			return err
+		}
+		if err := w.record(&s, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Finish says that the import is whole.
+func (i *importer) Finish(ctx context.Context) error {
+	return i.store.change(ctx, func(c *conn) error {
+		_, err := c.exec(endImportSQL)
+		return err
+	})
+}
