@@ -23,6 +23,7 @@ import (
 // Patient is what Examine looks at.
 type Patient struct {
 	Data          string
+	Database      string // a PostgreSQL URL, to look at instead of what is in Data; "" for none
 	MasterKey     string // its text; "": in MasterKeyFile
 	MasterKeyFile string // "": in the data folder
 	URL           string // where its server should answer
@@ -51,8 +52,12 @@ const (
 	maxSkew        = 5 * time.Second
 )
 
-// Examine checks a data folder and the server on it. It changes nothing, and works beside a server.
+// Examine checks a data folder or a database and the server on it. It changes nothing, and works beside
+// a server.
 func Examine(ctx context.Context, p Patient) []Finding {
+	if p.Database != "" {
+		return append(examineDatabase(ctx, p), examineServer(ctx, p))
+	}
 	findings := []Finding{examineFolder(p.Data)}
 	if !findings[0].OK && hasData(p.Data) != nil {
 		return append(findings, examineServer(ctx, p))
@@ -245,7 +250,7 @@ func examineServer(ctx context.Context, p Patient) Finding {
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		if used, _ := sqlite.InUse(p.Data); used {
+		if used, _ := sqlite.InUse(p.Data); used && p.Database == "" {
 			return wrong("server", "--server names where it listens", "a server uses the folder, but none answers at %s", p.URL)
 		}
 		return fine("server", "is not running")

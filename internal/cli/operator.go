@@ -96,6 +96,7 @@ func (c *restoreCmd) Run(ctx context.Context, sh *shell) error {
 }
 
 type doctorCmd struct {
+	Database
 	Data          string        `default:"./hark-data" env:"HARK_DATA" type:"path" placeholder:"DIR" help:"The data folder. Default: ./hark-data."`
 	MasterKey     config.Secret `env:"HARK_MASTER_KEY" placeholder:"KEY" help:"The master key, when it is not in a file."`
 	MasterKeyFile string        `env:"HARK_MASTER_KEY_FILE" type:"path" placeholder:"FILE" help:"The master key. Default: DATA/master.key."`
@@ -106,17 +107,19 @@ type doctorCmd struct {
 // Help is shown by hark doctor --help.
 func (doctorCmd) Help() string {
 	return `Checks the folder and its permissions, the master key, the database's integrity, room and speed
-of the disk, the clock, and the server. Changes nothing, and may run beside a server. Exits 1
-when something is wrong.
+of the disk, the clock, and the server. With --database it checks the database instead: whether it can
+be reached, its schema, its master key, its clock, how long a commit takes, what holds old rows, and the
+nodes. Changes nothing, and may run beside a server. Exits 1 when something is wrong.
 
-Example:
+Examples:
 
-  hark doctor --data ./hark-data`
+  hark doctor --data ./hark-data
+  hark doctor --database postgres://hark@db/hark`
 }
 
 // Run checks a data folder.
 func (c *doctorCmd) Run(ctx context.Context, sh *shell) error {
-	findings := app.Examine(ctx, app.Patient{Data: c.Data, MasterKey: c.MasterKey.Reveal(), MasterKeyFile: c.MasterKeyFile, URL: c.URL})
+	findings := app.Examine(ctx, app.Patient{Data: c.Data, Database: c.Database.URL.Reveal(), MasterKey: c.MasterKey.Reveal(), MasterKeyFile: c.MasterKeyFile, URL: c.URL})
 	wrong := 0
 	for _, f := range findings {
 		if !f.OK {

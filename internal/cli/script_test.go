@@ -20,13 +20,19 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/harkhq/hark/internal/cli"
+	"github.com/harkhq/hark/internal/store/postgrestest"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(withDatabase{m}, map[string]func(){
 		"hark": func() { os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
 	})
 }
+
+// withDatabase takes the database server of the scripts away at the end.
+type withDatabase struct{ m *testing.M }
+
+func (w withDatabase) Run() int { return postgrestest.Run(w.m) }
 
 // TestScripts runs the commands as a user types them. Beyond what testscript knows, a script can
 //
@@ -35,29 +41,42 @@ func TestMain(m *testing.M) {
 //	twice            send it SIGTERM twice; it must not wait for what is in flight
 //	sink NAME CODE   start a receiver that answers CODE (hang: never), and set $NAME to its URL
 //	received NAME N  wait until it has received N webhooks
+//	database NAME    set $NAME to the URL of an empty PostgreSQL database; [postgres] says whether there can be one
 //	grab NAME RE     set $NAME to the first group of RE in the last stdout
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HARK_BOOTSTRAP_KEY", "")
-			env.Values[worldKey{}] = &world{sinks: map[string]*sink{}}
+			env.Values[worldKey{}] = &world{t: t, sinks: map[string]*sink{}}
 			return nil
+		},
+		Condition: func(name string) (bool, error) {
+			if name != "postgres" {
+				return false, fmt.Errorf("there is no condition %q", name)
+			}
+			return postgrestest.IsInstalled(), nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"server": startServer, "stop": stopServer, "twice": stopServerTwice, "sink": startSink, "received": received, "grab": grab,
+			"database": makeDatabase,
 		},
 	})
 }
 
 // world is what a script has running.
 type world struct {
+	t      *testing.T
 	server *exec.Cmd
 	log    *lockedLog
 	sinks  map[string]*sink
 }
 
 type worldKey struct{}
+
+func makeDatabase(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Setenv(args[0], postgrestest.Shared(worldOf(ts).t).Database(worldOf(ts).t, "empty", func(string) error { return nil }))
+}
 
 func worldOf(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*world) }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/harkhq/hark/internal/store"
 	"github.com/harkhq/hark/internal/store/row"
 )
 
@@ -34,8 +35,7 @@ func Sealed(ctx context.Context, url string) (sealed bool, err error) {
 // agreeOnKey sees to it that all nodes use the same master key: the first leaves something sealed with
 // it that the others must be able to open.
 func (s *Store) agreeOnKey(ctx context.Context) error {
-	about := []byte("installation\x00" + masterKeyName)
-	sealed := s.seal.Sealer.Seal([]byte(masterKeyName), about)
+	sealed := s.seal.Sealer.Seal([]byte(masterKeyName), aboutKey())
 	err := s.change(ctx, func(c *conn) error {
 		if _, err := c.exec(putInstallationSQL, masterKeyName, sealed); err != nil {
 			return err
@@ -46,7 +46,13 @@ func (s *Store) agreeOnKey(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("agree on the master key: %w", err)
 	}
-	if _, err := s.seal.Sealer.Open(sealed, about); err != nil {
+	return checkKey(s.seal.Sealer, sealed)
+}
+
+func aboutKey() []byte { return []byte("installation\x00" + masterKeyName) }
+
+func checkKey(sealer store.Sealer, sealed []byte) error {
+	if _, err := sealer.Open(sealed, aboutKey()); err != nil {
 		return ErrKey
 	}
 	return nil

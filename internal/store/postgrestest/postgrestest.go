@@ -81,6 +81,12 @@ func (s *Server) setUp() (err error) {
 	return s.Start()
 }
 
+// IsInstalled says whether there is a PostgreSQL to start.
+func IsInstalled() bool {
+	_, err := find()
+	return err == nil
+}
+
 // find looks for the newest installed binaries.
 func find() (string, error) {
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
@@ -374,12 +380,15 @@ func New(t testing.TB, options Options) *Server {
 }
 
 // Main runs the tests and takes the shared server away.
-func Main(m *testing.M) {
-	code := m.Run()
+func Main(m *testing.M) { os.Exit(Run(m)) }
+
+// Run is Main for a TestMain that has more to do.
+func Run(m interface{ Run() int }) (code int) {
+	code = m.Run()
 	if shared.server != nil {
 		if err := shared.server.Remove(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
 	}
-	os.Exit(code)
+	return code
 }
