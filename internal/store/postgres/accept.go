@@ -121,18 +121,3 @@ func (t *table) queue(d *hark.Delivery) {
 	c[6].int8(d.RetryAt)
 	c[7].int8(int64(d.Line))
 }
-
-// appendQueued adds the deliveries of an accepted message, as the hook gets them.
-func (a *acceptance) appendQueued(queued []hark.Delivery) []hark.Delivery {
-	if a.Outcome != store.Accepted || len(a.Deliveries) == 0 {
-		return queued
-	}
-	message := a.Message // a copy: the acceptance is the caller's to reuse
-	for _, d := range a.Deliveries {
-		if d.Message == nil || d.Message == &a.Message {
-			d.Message = &message
-		}
-		queued = append(queued, d)
-	}
-	return queued
-}

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/harkhq/hark"
@@ -41,7 +40,7 @@ WHERE environment = $1 AND id > $2 AND id < $3 AND deleted_at = 0
 func (s *Store) InsertApplication(ctx context.Context, app hark.Application) (hark.Application, error) {
 	var added hark.Application
 	err := s.configure(ctx, func(c *conn) (hark.Ref, error) {
-		if err := freeApplicationUID(c, app.EnvironmentID, app.UID, 0); err != nil {
+		if err := row.FreeUID(c.query, "An application", applicationByUIDSQL, string(app.EnvironmentID), app.UID, 0); err != nil {
 			return 0, err
 		}
 		ref, err := next(c, "application")
@@ -63,21 +62,6 @@ func (s *Store) InsertApplication(ctx context.Context, app hark.Application) (ha
 	return added, err
 }
 
-// freeApplicationUID says Conflict when another application has the uid.
-func freeApplicationUID(c *conn, env hark.EnvironmentID, uid string, self hark.Ref) error {
-	if uid == "" {
-		return nil
-	}
-	other, err := row.Find(c.query, row.ScanApplication, applicationByUIDSQL, string(env), uid)
-	if errors.Is(err, hark.ErrNotFound) || err == nil && other.Ref == self {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return row.Conflict("An application with this uid already exists", string(other.ID))
-}
-
 // UpdateApplication changes an application.
 func (s *Store) UpdateApplication(ctx context.Context, env hark.EnvironmentID, idOrUID string, change func(*hark.Application) error) (hark.Application, error) {
 	var app hark.Application
@@ -89,7 +73,7 @@ func (s *Store) UpdateApplication(ctx context.Context, env hark.EnvironmentID, i
 		if err := change(&app); err != nil {
 			return 0, err
 		}
-		if err := freeApplicationUID(c, env, app.UID, ref); err != nil {
+		if err := row.FreeUID(c.query, "An application", applicationByUIDSQL, string(env), app.UID, ref); err != nil {
 			return 0, err
 		}
 		if _, err := c.exec(updateApplicationSQL, row.Nullable(app.UID), app.Name, app.ThrottleRate, row.EncodeMap(app.Metadata), app.UpdatedAt, app.TokensNotBefore, ref); err != nil {
@@ -116,7 +100,7 @@ func (s *Store) DeleteApplication(ctx context.Context, env hark.EnvironmentID, i
 		return app.Ref, err
 	})
 	if err == nil {
-		s.sweeper.nudge()
+		s.sweeper.Nudge()
 	}
 	return err
 }
@@ -131,11 +115,7 @@ func (s *Store) Application(ctx context.Context, env hark.EnvironmentID, idOrUID
 }
 
 func findApplication(c *conn, env hark.EnvironmentID, idOrUID string) (hark.Application, error) {
-	app, err := row.Find(c.query, row.ScanApplication, applicationByIDSQL, string(env), idOrUID)
-	if errors.Is(err, hark.ErrNotFound) {
-		app, err = row.Find(c.query, row.ScanApplication, applicationByUIDSQL, string(env), idOrUID)
-	}
-	return app, err
+	return row.FindEither(c.query, row.ScanApplication, applicationByIDSQL, applicationByUIDSQL, string(env), idOrUID)
 }
 
 // ApplicationByRef finds an application.

@@ -103,7 +103,7 @@ func (s *Store) patiently(ctx context.Context, f func(context.Context) error) er
 		return err
 	}
 	if s.isClosed() {
-		return errClosed
+		return row.ErrClosed
 	}
 	end := time.Now().Add(patience)
 	for try := 1; ; try++ {

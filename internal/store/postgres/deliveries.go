@@ -10,14 +10,6 @@ import (
 	"github.com/harkhq/hark/internal/store/row"
 )
 
-// state is what became of a message at an endpoint.
-type state struct {
-	status   hark.AttemptStatus
-	next     time.Time // of the queue row; zero without one
-	attempts int64
-	queued   bool
-}
-
 const deliveryStatesSQL = `SELECT d.message, d.endpoint,
   (SELECT count(*) FROM attempt a WHERE a.message = d.message AND a.endpoint = d.endpoint),
   EXISTS (SELECT 1 FROM attempt a WHERE a.message = d.message AND a.endpoint = d.endpoint AND a.status = 0),
@@ -30,8 +22,8 @@ FROM unnest($1::bigint[], $2::bigint[]) AS d (message, endpoint)`
 type delivery struct{ message, endpoint hark.Ref }
 
 // deliveryStates derives deliveries' states from their attempts and their queue rows.
-func deliveryStates(c *conn, deliveries []delivery) (map[delivery]state, error) {
-	states := make(map[delivery]state, len(deliveries))
+func deliveryStates(c *conn, deliveries []delivery) (map[delivery]row.State, error) {
+	states := make(map[delivery]row.State, len(deliveries))
 	if len(deliveries) == 0 {
 		return states, nil
 	}
@@ -40,34 +32,21 @@ func deliveryStates(c *conn, deliveries []delivery) (map[delivery]state, error) 
 		messages[i], endpoints[i] = d.message, d.endpoint
 	}
 	err := c.query(func(r row.Row) error {
-		st := state{attempts: r.Int(2), queued: !r.Null(5), next: r.Time(5)}
-		succeeded, planned := r.Bool(3), r.Int(4) != 0
-		switch {
-		case succeeded:
-			st.status = hark.Succeeded
-		case st.queued && st.attempts == 0:
-			st.status = hark.Pending
-		case st.queued:
-			st.status = hark.Sending
-		case st.attempts == 0 || planned:
-			st.status = hark.Canceled
-		default:
-			st.status = hark.Failed
-		}
+		st, err := row.ScanState(r[2:])
 		states[delivery{r.Int(0), r.Int(1)}] = st
-		return nil
+		return err
 	}, deliveryStatesSQL, messages, endpoints)
 	return states, err
 }
 
 // statesAt is deliveryStates of many messages at one endpoint, by message.
-func statesAt(c *conn, endpoint hark.Ref, messages []hark.Ref) (map[hark.Ref]state, error) {
+func statesAt(c *conn, endpoint hark.Ref, messages []hark.Ref) (map[hark.Ref]row.State, error) {
 	deliveries := make([]delivery, len(messages))
 	for i, ref := range messages {
 		deliveries[i] = delivery{ref, endpoint}
 	}
 	found, err := deliveryStates(c, deliveries)
-	states := make(map[hark.Ref]state, len(found))
+	states := make(map[hark.Ref]row.State, len(found))
 	for d, st := range found {
 		states[d.message] = st
 	}
@@ -114,27 +93,20 @@ WHERE endpoint = $1 AND status <> 0 LIMIT $2) AS a`
 // fewAttempts are read and sorted as a whole, in some 20 ms.
 const fewAttempts = 8_000
 
-// refRange is a part of the messages that an endpoint has attempts of, in the order of their ids.
-type refRange struct {
-	low, high []byte // exclusive
-	down      bool
-	from, to  int64 // created in [from, to), milliseconds
-}
-
 // attempted reads the refs of messages that an endpoint has attempts of. The filter's status is
 // not looked at here, it is the delivery's.
-func attempted(c *conn, endpoint hark.Ref, filter *store.AttemptFilter, r refRange, limit int) ([]hark.Ref, error) {
-	args := append([]any{endpoint, r.low, r.high, limit}, filterArgs(filter)...)
+func attempted(c *conn, endpoint hark.Ref, filter *store.AttemptFilter, r row.Attempted, limit int) ([]hark.Ref, error) {
+	args := append([]any{endpoint, r.Low, r.High, limit}, filterArgs(filter)...)
 	args[4] = nil
-	first, end := refsBetween(r.low, r.high)
-	args = append(args, r.from, r.to, first, end)
+	first, end := refsBetween(r.Low, r.High)
+	args = append(args, r.From, r.To, first, end)
 	if filter.Status != nil && *filter.Status != hark.Succeeded {
 		n, err := c.int(countFailuresSQL, endpoint, fewAttempts)
 		if err != nil {
 			return nil, err
 		}
 		if n < fewAttempts {
-			return row.Collect(c.query, row.ScanRef, row.Pick(r.down, attemptedFailedUpSQL, attemptedFailedDownSQL), args...)
+			return row.Collect(c.query, row.ScanRef, row.Pick(r.Down, attemptedFailedUpSQL, attemptedFailedDownSQL), args...)
 		}
 	}
 	n, err := c.int(countAttemptsSQL, endpoint, fewAttempts)
@@ -142,50 +114,32 @@ func attempted(c *conn, endpoint hark.Ref, filter *store.AttemptFilter, r refRan
 		return nil, err
 	}
 	if n < fewAttempts {
-		return row.Collect(c.query, row.ScanRef, row.Pick(r.down, attemptedFewUpSQL, attemptedFewDownSQL), args...)
+		return row.Collect(c.query, row.ScanRef, row.Pick(r.Down, attemptedFewUpSQL, attemptedFewDownSQL), args...)
 	}
-	return row.Collect(c.query, row.ScanRef, row.Pick(r.down, attemptedManyUpSQL, attemptedManyDownSQL), args...)
+	return row.Collect(c.query, row.ScanRef, row.Pick(r.Down, attemptedManyUpSQL, attemptedManyDownSQL), args...)
 }
 
-// newRange is everything of the row.Span, behind the message with the ref after.
-func newRange(c *conn, after hark.Ref, from, to int64) (refRange, error) {
-	r := refRange{low: []byte{}, high: row.LastID(), from: from, to: to}
+// startBehind narrows a range to what is behind a message; 0 stands for none.
+func startBehind(c *conn, r row.Attempted, after hark.Ref) (row.Attempted, error) {
 	if after == 0 {
 		return r, nil
 	}
-	return r, r.goOn(c, after)
+	err := goOn(c, &r, after)
+	return r, err
 }
 
-// goOn narrows the range to what is behind a message.
-func (r *refRange) goOn(c *conn, ref hark.Ref) error {
+// goOn narrows a range to what is behind a message.
+func goOn(c *conn, r *row.Attempted, ref hark.Ref) error {
 	id, err := idOfMessage(c, ref)
-	r.startAt(id)
+	r.GoOn(id)
 	return err
-}
-
-func (r *refRange) startAt(id []byte) {
-	if r.down {
-		r.high = id
-	} else {
-		r.low = id
-	}
-}
-
-// exclusive are the bounds of filter's times, which are exclusive both.
-func exclusive(filter *store.AttemptFilter) (from, to int64) {
-	return row.LowerBound(filter.After) + 1, row.UpperBound(filter.Before)
 }
 
 // AttemptedMessages lists the messages that an endpoint has attempts of, newest first.
 func (s *Store) AttemptedMessages(ctx context.Context, endpoint hark.Ref, filter store.AttemptFilter, withPayload bool, page store.Page) (all []store.EndpointMessage, err error) {
-	from, to := exclusive(&filter)
-	r := refRange{low: []byte{}, high: row.LastID(), down: !page.Backward && (!filter.OldestFirst || page.From != ""), from: from, to: to}
-	if page.From != "" {
-		id, err := hark.ParseID(page.From, hark.MessagePrefix)
-		if err != nil {
-			return nil, row.BadIterator()
-		}
-		r.startAt(id[:])
+	r, err := row.PageOfAttempted(&filter, page)
+	if err != nil {
+		return nil, err
 	}
 	err = s.view(ctx, func(c *conn) error {
 		all = nil
@@ -200,13 +154,13 @@ func (s *Store) AttemptedMessages(ctx context.Context, endpoint hark.Ref, filter
 			if len(refs) < page.Limit {
 				return nil
 			}
-			if err := r.goOn(c, refs[len(refs)-1]); err != nil {
+			if err := goOn(c, &r, refs[len(refs)-1]); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	return row.Turned(all, !r.down), err
+	return row.Turned(all, !r.Down), err
 }
 
 func appendAttempted(c *conn, all []store.EndpointMessage, endpoint hark.Ref, refs []hark.Ref, filter *store.AttemptFilter, withPayload bool, limit int) ([]store.EndpointMessage, error) {
@@ -216,7 +170,7 @@ func appendAttempted(c *conn, all []store.EndpointMessage, endpoint hark.Ref, re
 	}
 	wanted := make([]hark.Ref, 0, len(refs))
 	for _, ref := range refs {
-		if len(all)+len(wanted) < limit && (filter.Status == nil || *filter.Status == states[ref].status) {
+		if len(all)+len(wanted) < limit && states[ref].Passes(filter) {
 			wanted = append(wanted, ref)
 		}
 	}
@@ -231,7 +185,7 @@ func appendAttempted(c *conn, all []store.EndpointMessage, endpoint hark.Ref, re
 	}
 	for _, m := range row.InOrder(messages, wanted, func(m *hark.Message) hark.Ref { return m.Ref }) {
 		st := states[m.Ref]
-		all = append(all, store.EndpointMessage{Message: m, Status: st.status, NextAttempt: st.next})
+		all = append(all, store.EndpointMessage{Message: m, Status: st.Status, NextAttempt: st.Next})
 	}
 	return all, nil
 }
@@ -263,7 +217,7 @@ func (s *Store) AttemptedEndpoints(ctx context.Context, message hark.Ref, page s
 		}
 		for i, ep := range eps {
 			st := states[deliveries[i]]
-			all = append(all, store.MessageEndpoint{Endpoint: ep, Status: st.status, NextAttempt: st.next})
+			all = append(all, store.MessageEndpoint{Endpoint: ep, Status: st.Status, NextAttempt: st.Next})
 		}
 		return nil
 	})
@@ -295,8 +249,8 @@ func (s *Store) DeliveryStates(ctx context.Context, message hark.Ref, endpoints 
 		}
 		for _, ep := range eps {
 			st := found[delivery{message, ep.Ref}]
-			if st.attempts > 0 || st.queued || slices.Contains(matched, ep.Ref) {
-				states[ep.Ref] = store.MessageEndpoint{Endpoint: ep, Status: st.status, NextAttempt: st.next}
+			if !st.IsUntouched() || slices.Contains(matched, ep.Ref) {
+				states[ep.Ref] = store.MessageEndpoint{Endpoint: ep, Status: st.Status, NextAttempt: st.Next}
 			}
 		}
 		return nil
@@ -310,34 +264,33 @@ func (s *Store) DeliveryStates(ctx context.Context, message hark.Ref, endpoints 
 func (s *Store) Failed(ctx context.Context, endpoint hark.Ref, since, until time.Time, after hark.Ref, limit int) (refs []hark.Ref, next hark.Ref, err error) {
 	failed := hark.Failed
 	return s.selectRefs(ctx, endpoint, limit, func(c *conn) ([]hark.Ref, error) {
-		r, err := newRange(c, after, row.LowerBound(since), row.UpperBound(until))
+		r, err := startBehind(c, row.AttemptedBetween(since, until), after)
 		if err != nil {
 			return nil, err
 		}
 		return attempted(c, endpoint, &store.AttemptFilter{Status: &failed}, r, limit)
-	}, func(st state) bool { return st.status == hark.Failed || st.status == hark.Canceled })
+	}, row.State.IsOver)
 }
 
 // Missing pages through messages that were never attempted or queued at the endpoint.
 func (s *Store) Missing(ctx context.Context, app, endpoint hark.Ref, since, until time.Time, after hark.Ref, limit int) (refs []hark.Ref, next hark.Ref, err error) {
 	return s.selectRefs(ctx, endpoint, limit, func(c *conn) ([]hark.Ref, error) {
 		return walkMessages(c, app, after, row.Span{Since: since, Until: until}, limit)
-	}, func(st state) bool { return st.attempts == 0 && !st.queued })
+	}, row.State.IsUntouched)
 }
 
 // Attempted pages through messages that the endpoint has attempts of.
 func (s *Store) Attempted(ctx context.Context, endpoint hark.Ref, filter store.AttemptFilter, after hark.Ref, limit int) (refs []hark.Ref, next hark.Ref, err error) {
-	from, to := exclusive(&filter)
 	return s.selectRefs(ctx, endpoint, limit, func(c *conn) ([]hark.Ref, error) {
-		r, err := newRange(c, after, from, to)
+		r, err := startBehind(c, row.AttemptedBy(&filter), after)
 		if err != nil {
 			return nil, err
 		}
 		return attempted(c, endpoint, &filter, r, limit)
-	}, func(st state) bool { return filter.Status == nil || st.status == *filter.Status })
+	}, func(st row.State) bool { return st.Passes(&filter) })
 }
 
-func (s *Store) selectRefs(ctx context.Context, endpoint hark.Ref, limit int, candidates func(*conn) ([]hark.Ref, error), wanted func(state) bool) (refs []hark.Ref, next hark.Ref, err error) {
+func (s *Store) selectRefs(ctx context.Context, endpoint hark.Ref, limit int, candidates func(*conn) ([]hark.Ref, error), wanted func(row.State) bool) (refs []hark.Ref, next hark.Ref, err error) {
 	err = s.view(ctx, func(c *conn) error {
 		some, err := candidates(c)
 		if err != nil {

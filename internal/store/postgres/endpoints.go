@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/harkhq/hark"
@@ -46,7 +45,7 @@ WHERE ref = $22`
 func (s *Store) InsertEndpoint(ctx context.Context, ep hark.Endpoint) (hark.Endpoint, error) {
 	var added hark.Endpoint
 	err := s.configure(ctx, func(c *conn) (hark.Ref, error) {
-		if err := s.freeEndpointUID(c, ep.ApplicationRef, ep.UID, 0); err != nil {
+		if err := row.FreeUID(c.query, "An endpoint", endpointByUIDSQL, ep.ApplicationRef, ep.UID, 0); err != nil {
 			return 0, err
 		}
 		ref, err := s.insertEndpoint(c, &ep)
@@ -67,27 +66,9 @@ func (s *Store) insertEndpoint(c *conn, ep *hark.Endpoint) (hark.Ref, error) {
 	if err != nil {
 		return 0, err
 	}
-	headers, secrets := s.seal.Close(ep)
-	_, err = c.exec(insertEndpointSQL, ref, ep.ApplicationRef, string(ep.ID), row.Nullable(ep.UID), ep.URL, ep.Description, ep.Version,
-		row.EncodeMap(ep.Metadata), headers, secrets, row.Encode(ep.EventTypes), row.Encode(ep.Channels), row.EncodeRaw(ep.Filter),
-		ep.Disabled, ep.DisabledReason, ep.DisabledAt, ep.Paused, ep.ThrottleRate, ep.Concurrency, int64(ep.Timeout),
-		row.Encode(ep.RetrySchedule), string(ep.Ordering), ep.SkipTLSVerify, ep.CreatedAt, ep.UpdatedAt)
+	args := append([]any{ref, ep.ApplicationRef, string(ep.ID)}, s.seal.EndpointValues(ep)...)
+	_, err = c.exec(insertEndpointSQL, append(args, ep.CreatedAt, ep.UpdatedAt)...)
 	return ref, err
-}
-
-// freeEndpointUID says Conflict when another endpoint has the uid.
-func (s *Store) freeEndpointUID(c *conn, app hark.Ref, uid string, self hark.Ref) error {
-	if uid == "" {
-		return nil
-	}
-	other, err := row.Find(c.query, s.seal.ScanEndpoint, endpointByUIDSQL, app, uid)
-	if errors.Is(err, hark.ErrNotFound) || err == nil && other.Ref == self {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return row.Conflict("An endpoint with this uid already exists", string(other.ID))
 }
 
 // UpdateEndpoint changes an endpoint.
@@ -102,14 +83,10 @@ func (s *Store) UpdateEndpoint(ctx context.Context, app hark.Ref, idOrUID string
 			return 0, err
 		}
 		ep.Ref, ep.ID, ep.ApplicationRef = ref, id, app // they name the row, and what is sealed
-		if err := s.freeEndpointUID(c, app, ep.UID, ref); err != nil {
+		if err := row.FreeUID(c.query, "An endpoint", endpointByUIDSQL, app, ep.UID, ref); err != nil {
 			return 0, err
 		}
-		headers, secrets := s.seal.Close(&ep)
-		if _, err := c.exec(updateEndpointSQL, row.Nullable(ep.UID), ep.URL, ep.Description, ep.Version,
-			row.EncodeMap(ep.Metadata), headers, secrets, row.Encode(ep.EventTypes), row.Encode(ep.Channels), row.EncodeRaw(ep.Filter),
-			ep.Disabled, ep.DisabledReason, ep.DisabledAt, ep.Paused, ep.ThrottleRate, ep.Concurrency, int64(ep.Timeout),
-			row.Encode(ep.RetrySchedule), string(ep.Ordering), ep.SkipTLSVerify, ep.UpdatedAt, ref); err != nil {
+		if _, err := c.exec(updateEndpointSQL, append(s.seal.EndpointValues(&ep), ep.UpdatedAt, ref)...); err != nil {
 			return 0, err
 		}
 		ep, err = row.Find(c.query, s.seal.ScanEndpoint, endpointByRefSQL, ref)
@@ -129,7 +106,7 @@ func (s *Store) DeleteEndpoint(ctx context.Context, app hark.Ref, idOrUID string
 		return app, err
 	})
 	if err == nil {
-		s.sweeper.nudge()
+		s.sweeper.Nudge()
 	}
 	return err
 }
@@ -144,11 +121,7 @@ func (s *Store) Endpoint(ctx context.Context, app hark.Ref, idOrUID string) (ep 
 }
 
 func (s *Store) findEndpoint(c *conn, app hark.Ref, idOrUID string) (hark.Endpoint, error) {
-	ep, err := row.Find(c.query, s.seal.ScanEndpoint, endpointByIDSQL, app, idOrUID)
-	if errors.Is(err, hark.ErrNotFound) {
-		ep, err = row.Find(c.query, s.seal.ScanEndpoint, endpointByUIDSQL, app, idOrUID)
-	}
-	return ep, err
+	return row.FindEither(c.query, s.seal.ScanEndpoint, endpointByIDSQL, endpointByUIDSQL, app, idOrUID)
 }
 
 // ListEndpoints lists live endpoints.

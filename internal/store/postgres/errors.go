@@ -6,26 +6,16 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
-// retryAfter is what callers are told when the store cannot take a write now.
-const retryAfter = time.Second
-
-func overloaded() error {
-	return &hark.Error{Code: hark.Overloaded, Detail: "Too many writes are waiting", RetryAfter: retryAfter}
-}
-
 func unavailable() error {
-	return &hark.Error{Code: hark.Unavailable, Detail: "The database cannot be used right now", RetryAfter: retryAfter}
+	return &hark.Error{Code: hark.Unavailable, Detail: "The database cannot be used right now", RetryAfter: row.RetryAfter}
 }
-
-// errClosed is what calls get after Close.
-var errClosed = &hark.Error{Code: hark.Unavailable, Detail: "The store is closed"}
 
 // The codes of PostgreSQL's errors that are told apart.
 const (

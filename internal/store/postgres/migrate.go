@@ -2,13 +2,9 @@ package postgres
 
 import (
 	"context"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -44,33 +40,7 @@ const (
 )
 
 // MigrationStatus says how a database's schema compares with this version's.
-type MigrationStatus struct {
-	Applied []string
-	Pending []string
-	Newer   []string // applied by a newer version of hark
-	Changed []string // applied in another wording
-}
-
-// migration is one step of the schema.
-type migration struct{ name, text, sum string }
-
-func allMigrations() ([]migration, error) {
-	paths, err := fs.Glob(migrations, "migrations/*.sql")
-	if err != nil {
-		return nil, err
-	}
-	all := make([]migration, len(paths))
-	for i, path := range paths {
-		text, err := migrations.ReadFile(path)
-		if err != nil {
-			return nil, err
-		}
-		hash := sha256.Sum256(text)
-		name := strings.TrimSuffix(strings.TrimPrefix(path, "migrations/"), ".sql")
-		all[i] = migration{name, string(text), hex.EncodeToString(hash[:])}
-	}
-	return all, nil
-}
+type MigrationStatus = row.MigrationStatus
 
 // Migrations says which migrations a database has and lacks.
 func Migrations(ctx context.Context, url string) (status MigrationStatus, err error) {
@@ -117,10 +87,8 @@ func checkSchema(ctx context.Context, config *pgx.ConnConfig, options Options) e
 		switch {
 		case err != nil:
 			return err
-		case len(status.Newer) > 0:
-			return fmt.Errorf("the database has migration %s, which this version of hark does not know: use a newer one", status.Newer[0])
-		case len(status.Changed) > 0:
-			return fmt.Errorf("migration %s was applied in another wording: this database belongs to another version of hark", status.Changed[0])
+		case status.Refusal() != nil:
+			return status.Refusal()
 		case len(status.Pending) > 0 && !options.Migrate:
 			return ErrNotMigrated
 		case len(status.Pending) > 0:
@@ -136,23 +104,11 @@ func statusOf(c *conn) (status MigrationStatus, err error) {
 	if code := codeOf(err); err != nil && code != codeNoTable && code != codeNoSchema {
 		return status, err
 	}
-	all, err := allMigrations()
+	all, err := row.Migrations(migrations)
 	if err != nil {
 		return status, err
 	}
-	for _, m := range all {
-		switch sum, ok := applied[m.name]; {
-		case !ok:
-			status.Pending = append(status.Pending, m.name)
-		case sum != m.sum:
-			status.Changed = append(status.Changed, m.name)
-		default:
-			status.Applied = append(status.Applied, m.name)
-		}
-		delete(applied, m.name)
-	}
-	status.Newer = slices.Sorted(maps.Keys(applied))
-	return status, nil
+	return row.Compare(all, applied), nil
 }
 
 // migrate applies what is missing, in one transaction for all: a schema is never between versions.
@@ -181,7 +137,7 @@ func migrate(ctx context.Context, c *conn, config *pgx.ConnConfig, options Optio
 		if err != nil {
 			return err
 		}
-		all, err := allMigrations()
+		all, err := row.Migrations(migrations)
 		if err != nil {
 			return err
 		}
@@ -195,11 +151,11 @@ func migrate(ctx context.Context, c *conn, config *pgx.ConnConfig, options Optio
 			partitioned = n > 0
 		}
 		for _, m := range all {
-			if !slices.Contains(status.Pending, m.name) {
+			if !slices.Contains(status.Pending, m.Name) {
 				continue
 			}
 			if err := apply(tx, c, m, partitioned); err != nil {
-				return fmt.Errorf("migration %s: %w", m.name, translate(err))
+				return fmt.Errorf("migration %s: %w", m.Name, translate(err))
 			}
 		}
 		if !partitioned {
@@ -212,15 +168,15 @@ func migrate(ctx context.Context, c *conn, config *pgx.ConnConfig, options Optio
 
 var partitionClause = regexp.MustCompile(` PARTITION BY RANGE \(\w+\)`)
 
-func apply(tx pgx.Tx, c *conn, m migration, partitioned bool) error {
-	text := m.text
+func apply(tx pgx.Tx, c *conn, m row.Migration, partitioned bool) error {
+	text := m.Text
 	if !partitioned {
 		text = partitionClause.ReplaceAllString(text, "")
 	}
 	if _, err := tx.Conn().PgConn().Exec(c.ctx, text).ReadAll(); err != nil {
 		return err
 	}
-	_, err := c.exec(insertMigrationSQL, m.name, m.sum)
+	_, err := c.exec(insertMigrationSQL, m.Name, m.Sum)
 	return err
 }
 

@@ -71,15 +71,16 @@ const (
 
 // Store is a PostgreSQL database that implements store.Store and store.Cluster.
 type Store struct {
-	config  *pgx.ConnConfig
-	pool    *pgxpool.Pool
-	seal    row.Seal
-	log     *slog.Logger
-	writers *writers
-	sweeper *sweeper
-	bell    *bell
-	reclaim reclaimer
-	commits atomic.Int64
+	config     *pgx.ConnConfig
+	pool       *pgxpool.Pool
+	seal       row.Seal
+	log        *slog.Logger
+	writers    *writers
+	sweeper    *row.Sweeper
+	bell       *bell
+	reclaiming sync.Mutex // one Reclaim at a time
+	walk       row.Walk
+	commits    atomic.Int64
 
 	byDay bool     // the schema is partitioned
 	days  sync.Map // days that have tables
@@ -148,14 +149,14 @@ func Open(ctx context.Context, url string, options Options) (_ *Store, err error
 	if s.writers, err = startWriters(ctx, s, options); err != nil {
 		return nil, err
 	}
-	s.sweeper = startSweeper(s)
+	s.sweeper = row.StartSweeper(s.log, s.sweep)
 	return s, nil
 }
 
 // explain is translate for people who have just given a URL: they want to know what it led to.
 func explain(err error, config *pgx.ConnConfig) error {
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok && isAway(err) {
-		return &hark.Error{Code: hark.Unavailable, RetryAfter: retryAfter, Detail: fmt.Sprintf(
+		return &hark.Error{Code: hark.Unavailable, RetryAfter: row.RetryAfter, Detail: fmt.Sprintf(
 			"The database %q cannot be reached at %s, port %d", config.Database, config.Host, config.Port)}
 	}
 	return translate(err)
@@ -208,7 +209,7 @@ func (s *Store) Close() error {
 // release undoes as much of Open as was done.
 func (s *Store) release() {
 	if s.sweeper != nil {
-		s.sweeper.stop()
+		s.sweeper.Stop()
 	}
 	if s.writers != nil {
 		s.writers.stop()

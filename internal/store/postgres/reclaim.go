@@ -1,28 +1,17 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store/row"
 )
 
-// reclaimer is where retention is in its walk over the applications. It starts at the beginning
-// after a restart; that costs one seek per application.
-type reclaimer struct {
-	mu  sync.Mutex
-	app hark.Ref // done up to here
-	id  []byte   // of the application behind it, done up to here
-}
-
 // Bounds of one piece of retention.
 const (
-	reclaimChunk = 500  // messages removed in one transaction
-	reclaimApps  = 1000 // applications looked at in one call
+	reclaimChunk = 500 // messages removed in one transaction
 	housekeeping = 10_000
 	daysAhead    = 2 // whose tables are made before they are needed
 )
@@ -50,9 +39,9 @@ const (
 
 // Reclaim does one bounded piece of retention. One node at a time is enough.
 func (s *Store) Reclaim(ctx context.Context, now time.Time, limit int) (more bool, err error) {
-	s.reclaim.mu.Lock()
-	defer s.reclaim.mu.Unlock()
-	s.sweeper.nudge()
+	s.reclaiming.Lock()
+	defer s.reclaiming.Unlock()
+	s.sweeper.Nudge()
 	for day := range int64(daysAhead + 1) {
 		if err := s.ensureDay(ctx, now.Unix()/secondsOfDay+day); err != nil {
 			return false, err
@@ -157,85 +146,37 @@ WHERE a.ref > $1 ORDER BY a.ref LIMIT $2`
 WHERE application = $1 AND id > $2 AND id < $3 AND ref >= $4 AND ref < $5 ORDER BY id LIMIT $6`
 )
 
-// retention says before which id an application's messages go.
-type retention struct {
-	app hark.Ref
-	end []byte
-}
-
-// expireMessages goes on with the walk until limit messages were looked at or the walk ends.
+// expireMessages goes on with the walk over the applications.
 func (s *Store) expireMessages(ctx context.Context, now time.Time, limit int) (more bool, err error) {
-	at := &s.reclaim
-	var apps []retention
-	if err := s.read(ctx, func(c *conn) (err error) {
-		apps, err = row.Collect(c.query, func(r row.Row) (retention, error) {
-			end := row.LastID()
-			if r.Int(2) == 0 { // a deleted application's messages all go
-				kept := cmp.Or(time.Duration(r.Int(1)), hark.DefaultRetention)
-				k := hark.KSUIDFloor(now.Add(-kept))
-				end = k[:]
-			}
-			return retention{r.Int(0), end}, nil
-		}, retentionsSQL, at.app, reclaimApps)
-		return err
-	}); err != nil {
-		return false, err
-	}
-	for _, app := range apps {
-		for {
-			if limit <= 0 {
-				return true, nil
-			}
-			n, last, err := s.expireSome(ctx, app, at.id, min(limit, reclaimChunk))
-			if err != nil {
-				return false, err
-			}
-			limit -= n
-			if last == nil {
-				break
-			}
-			at.id = last
-		}
-		at.app, at.id = app.app, nil
-	}
-	if len(apps) < reclaimApps {
-		at.app = 0
-		return false, nil
-	}
-	return true, nil
+	return s.walk.Go(limit, reclaimChunk, func(after hark.Ref, limit int) (apps []row.Retention, err error) {
+		err = s.read(ctx, func(c *conn) (err error) {
+			apps, err = row.Collect(c.query, row.ScanRetention(now), retentionsSQL, after, limit)
+			return err
+		})
+		return apps, err
+	}, func(app row.Retention, after []byte, limit int) ([]row.OldMessage, error) {
+		return s.expireSome(ctx, app, after, limit)
+	})
 }
 
-type oldMessage struct {
-	ref hark.Ref
-	id  []byte
-}
-
-// expireSome removes up to limit messages of an application behind an id; it answers how many it
-// looked at, and the last id when there may be more.
-func (s *Store) expireSome(ctx context.Context, app retention, after []byte, limit int) (n int, last []byte, err error) {
-	var old []oldMessage
-	if after == nil {
-		after = []byte{}
-	}
-	first, end := refsBetween(after, app.end)
+// expireSome removes up to limit messages of an application behind an id; it answers those that it
+// looked at.
+func (s *Store) expireSome(ctx context.Context, app row.Retention, after []byte, limit int) (old []row.OldMessage, err error) {
+	first, end := refsBetween(after, app.End)
 	if err := s.read(ctx, func(c *conn) (err error) {
-		old, err = row.Collect(c.query, func(r row.Row) (oldMessage, error) { return oldMessage{r.Int(0), r.Blob(1)}, nil },
-			oldMessagesSQL, app.app, after, app.end, first, end, limit)
+		old, err = row.Collect(c.query, row.ScanOldMessage, oldMessagesSQL, app.ApplicationRef, after, app.End, first, end, limit)
 		return err
 	}); err != nil || len(old) == 0 {
-		return 0, nil, err
+		return nil, err
 	}
 	refs := make([]hark.Ref, len(old))
 	for i, m := range old {
-		refs[i] = m.ref
+		refs[i] = m.Ref
 	}
 	if err := s.change(ctx, func(c *conn) error { return removeMessages(c, refs) }); err != nil {
-		return 0, nil, err
+		return nil, err
 	}
-	if len(old) == limit {
-		last = old[len(old)-1].id
-	}
-	return len(old), last, nil
+	return old, nil
 }
 
 const (

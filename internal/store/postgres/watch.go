@@ -61,7 +61,7 @@ func (s *Store) Watch(ctx context.Context) error {
 		case <-tick.C:
 		case <-w.look:
 		}
-		if err := w.poll(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, errClosed) {
+		if err := w.poll(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, row.ErrClosed) {
 			s.log.LogAttrs(ctx, slog.LevelWarn, "look for changes", slog.Any("err", err))
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 // A group is bounded, so that those who come next do not wait long for it.
@@ -38,17 +39,13 @@ type write struct {
 
 // writers are the goroutines of the hot path, and what waits for them.
 type writers struct {
-	store    *Store
-	maxItems int
-	maxBytes int
-	all      []*writer
-	running  sync.WaitGroup
+	store   *Store
+	all     []*writer
+	running sync.WaitGroup
 
 	mu      sync.Mutex
 	change  *sync.Cond // something waits, a writer is free, or it is over
-	waiting []*write
-	items   int // in waiting
-	bytes   int
+	waiting row.Waiting[*write]
 	busy    int // writers that have a group
 	stopped bool
 
@@ -83,9 +80,11 @@ type doubt struct {
 
 func startWriters(ctx context.Context, s *Store, options Options) (*writers, error) {
 	ws := &writers{
-		store:    s,
-		maxItems: cmp.Or(options.MaxWaiting, DefaultMaxWaiting),
-		maxBytes: cmp.Or(options.MaxWaitingBytes, DefaultMaxWaitingBytes),
+		store: s,
+		waiting: row.Waiting[*write]{
+			MaxItems: cmp.Or(options.MaxWaiting, DefaultMaxWaiting),
+			MaxBytes: cmp.Or(options.MaxWaitingBytes, DefaultMaxWaitingBytes),
+		},
 	}
 	ws.change = sync.NewCond(&ws.mu)
 	for range cmp.Or(options.Writers, DefaultWriters) {
@@ -131,16 +130,11 @@ func (ws *writers) push(op *write) error {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	if ws.stopped {
-		return errClosed
+		return row.ErrClosed
 	}
-	// Only new messages are refused: settling makes things smaller. A call that is alone is taken
-	// however large it is.
-	if op.accept != nil && ws.items > 0 && (ws.items+op.items > ws.maxItems || ws.bytes+op.bytes > ws.maxBytes) {
-		return overloaded()
+	if err := ws.waiting.Push(op, op.items, op.bytes, op.accept != nil); err != nil {
+		return err
 	}
-	ws.waiting = append(ws.waiting, op)
-	ws.items += op.items
-	ws.bytes += op.bytes
 	if ws.isWorth() {
 		ws.change.Signal()
 	}
@@ -149,20 +143,13 @@ func (ws *writers) push(op *write) error {
 
 // isWorth says whether what waits is worth a group now. A small one is, if nobody writes.
 func (ws *writers) isWorth() bool {
-	return len(ws.waiting) > 0 && (ws.busy == 0 || ws.items >= smallGroup || ws.bytes >= groupBytes/8 || ws.stopped)
+	return ws.waiting.Len() > 0 && (ws.busy == 0 || ws.waiting.Items >= smallGroup || ws.waiting.Bytes >= groupBytes/8 || ws.stopped)
 }
 
 func (ws *writers) withdraw(op *write) bool {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	i := slices.Index(ws.waiting, op)
-	if i < 0 {
-		return false
-	}
-	ws.waiting = slices.Delete(ws.waiting, i, i+1)
-	ws.items -= op.items
-	ws.bytes -= op.bytes
-	return true
+	return ws.waiting.Withdraw(op)
 }
 
 // take waits for a group worth writing; nil says that nothing will come.
@@ -176,22 +163,7 @@ func (ws *writers) take() []*write {
 		ws.change.Wait()
 	}
 	ws.busy++
-	return ws.cut(groupItems, groupBytes)
-}
-
-// cut takes from the front of what waits, up to some bounds and at least one.
-func (ws *writers) cut(maxItems, maxBytes int) []*write {
-	n, items, bytes := 0, 0, 0
-	for n < len(ws.waiting) && (n == 0 || items < maxItems && bytes < maxBytes) {
-		items += ws.waiting[n].items
-		bytes += ws.waiting[n].bytes
-		n++
-	}
-	group := slices.Clone(ws.waiting[:n])
-	ws.waiting = slices.Delete(ws.waiting, 0, n)
-	ws.items -= items
-	ws.bytes -= bytes
-	return group
+	return ws.waiting.Cut(groupItems, groupBytes)
 }
 
 // free says that a writer's group is done.
@@ -205,7 +177,7 @@ func (ws *writers) free() {
 func (ws *writers) depth() int {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	return ws.items
+	return ws.waiting.Items
 }
 
 // stop writes what is waiting and ends.
@@ -221,8 +193,7 @@ func (ws *writers) stop() {
 // the first of them did.
 func (ws *writers) refuse() {
 	ws.mu.Lock()
-	all := ws.waiting
-	ws.waiting, ws.items, ws.bytes = nil, 0, 0
+	all := ws.waiting.All()
 	ws.mu.Unlock()
 	for _, op := range all {
 		op.err = unavailable()
@@ -349,7 +320,7 @@ func (w *writer) finish(group []*write, err error) {
 func queuedBy(group []*write, all bool) (queued []hark.Delivery) {
 	for _, op := range group {
 		for i := range op.accept {
-			queued = op.accept[i].appendQueued(queued)
+			queued = row.AppendQueued(queued, op.accept[i].Acceptance)
 		}
 		if all {
 			queued = append(queued, op.enqueue...)

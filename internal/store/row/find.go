@@ -1,6 +1,10 @@
 package row
 
-import "github.com/harkhq/hark"
+import (
+	"errors"
+
+	"github.com/harkhq/hark"
+)
 
 // Query runs a statement and calls scan for each row; the row is valid until scan returns.
 type Query func(scan func(Row) error, query string, args ...any) error
@@ -43,4 +47,27 @@ func InOrder[T any](rows []T, refs []hark.Ref, ref func(*T) hark.Ref) []T {
 // Conflict says that what would be written exists already.
 func Conflict(detail, existing string) error {
 	return &hark.Error{Code: hark.Conflict, Detail: detail, Existing: existing}
+}
+
+// FindEither is Find with a second query for what the first does not find, with the same arguments.
+func FindEither[T any](q Query, scan func(Row) (T, error), first, second string, args ...any) (T, error) {
+	v, err := Find(q, scan, first, args...)
+	if errors.Is(err, hark.ErrNotFound) {
+		return Find(q, scan, second, args...)
+	}
+	return v, err
+}
+
+// FreeUID says Conflict when another row than self has a uid. The query finds the one that has it, by
+// its owner and the uid; its first column is its ref, its third its id.
+func FreeUID(q Query, what, query string, owner any, uid string, self hark.Ref) error {
+	if uid == "" {
+		return nil
+	}
+	return q(func(r Row) error {
+		if r.Int(0) == self {
+			return nil
+		}
+		return Conflict(what+" with this uid already exists", r.Text(2))
+	}, query, owner, uid)
 }

@@ -43,6 +43,16 @@ func (s Seal) ScanEndpoint(r Row) (hark.Endpoint, error) {
 	return ep, err
 }
 
+// EndpointValues are what an endpoint's row holds in uid, url, description, version, metadata, headers,
+// secrets, event_types, channels, filter, disabled, disabled_reason, disabled_at, paused, throttle_rate,
+// concurrency, timeout, retry_schedule, ordering, skip_tls_verify: what an update may change.
+func (s Seal) EndpointValues(ep *hark.Endpoint) []any {
+	headers, secrets := s.Close(ep)
+	return []any{Nullable(ep.UID), ep.URL, ep.Description, ep.Version, EncodeMap(ep.Metadata), headers,
+		secrets, Encode(ep.EventTypes), Encode(ep.Channels), EncodeRaw(ep.Filter), ep.Disabled, ep.DisabledReason, ep.DisabledAt, ep.Paused, ep.ThrottleRate,
+		ep.Concurrency, int64(ep.Timeout), Encode(ep.RetrySchedule), string(ep.Ordering), ep.SkipTLSVerify}
+}
+
 // ScanEventType reads environment, name, description, group_name, archived, deprecated, schemas,
 // feature_flags, created_at, updated_at.
 func ScanEventType(r Row) (hark.EventType, error) {

@@ -215,21 +215,6 @@ func (w *writer) addStray(message, endpoint hark.Ref, due int64) error {
 	return err
 }
 
-// appendQueued adds the deliveries of an accepted message, as the hook gets them.
-func (a *acceptance) appendQueued(queued []hark.Delivery) []hark.Delivery {
-	if a.Outcome != store.Accepted || len(a.Deliveries) == 0 {
-		return queued
-	}
-	message := a.Message // a copy: the acceptance is the caller's to reuse
-	for _, d := range a.Deliveries {
-		if d.Message == nil || d.Message == &a.Message {
-			d.Message = &message
-		}
-		queued = append(queued, d)
-	}
-	return queued
-}
-
 func truth(b bool) int64 {
 	if b {
 		return 1

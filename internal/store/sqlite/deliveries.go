@@ -11,14 +11,6 @@ import (
 	"github.com/harkhq/hark/internal/store/row"
 )
 
-// state is what became of a message at an endpoint.
-type state struct {
-	status   hark.AttemptStatus
-	next     time.Time // of the queue row; zero without one
-	attempts int64
-	queued   bool
-}
-
 const deliveryStateSQL = `SELECT
   (SELECT count(*) FROM attempt INDEXED BY attempt_delivery WHERE endpoint = ?1 AND message = ?2),
   EXISTS (SELECT 1 FROM attempt INDEXED BY attempt_delivery WHERE endpoint = ?1 AND message = ?2 AND status = 0),
@@ -28,25 +20,8 @@ const deliveryStateSQL = `SELECT
      AND EXISTS (SELECT 1 FROM endpoint WHERE ref = ?1 AND deleted_at = 0))`
 
 // deliveryState derives a delivery's state from its attempts and its queue row.
-func deliveryState(c *conn, message, endpoint hark.Ref) (st state, err error) {
-	err = c.query(func(r row.Row) error {
-		st = state{attempts: r.Int(0), queued: !r.Null(3), next: r.Time(3)}
-		succeeded, planned := r.Bool(1), r.Int(2) != 0
-		switch {
-		case succeeded:
-			st.status = hark.Succeeded
-		case st.queued && st.attempts == 0:
-			st.status = hark.Pending
-		case st.queued:
-			st.status = hark.Sending
-		case st.attempts == 0 || planned:
-			st.status = hark.Canceled
-		default:
-			st.status = hark.Failed
-		}
-		return nil
-	}, deliveryStateSQL, endpoint, message)
-	return st, err
+func deliveryState(c *conn, message, endpoint hark.Ref) (row.State, error) {
+	return row.Find(c.query, row.ScanState, deliveryStateSQL, endpoint, message)
 }
 
 const (
@@ -89,26 +64,19 @@ WHERE listed = 1 AND endpoint = ? AND status <> 0 LIMIT ?)`
 // fewAttempts are read and sorted as a whole, in some 20 ms.
 const fewAttempts = 8_000
 
-// refRange is a part of the messages that an endpoint has attempts of, in the order of their ids.
-type refRange struct {
-	low, high []byte // exclusive
-	down      bool
-	from, to  int64 // created in [from, to), milliseconds
-}
-
 // attempted reads the refs of messages that an endpoint has attempts of. The filter's status is
 // not looked at here, it is the delivery's.
-func attempted(c *conn, endpoint hark.Ref, filter *store.AttemptFilter, r refRange, limit int) ([]hark.Ref, error) {
-	args := append([]any{endpoint, r.low, r.high, limit}, filterArgs(filter)...)
+func attempted(c *conn, endpoint hark.Ref, filter *store.AttemptFilter, r row.Attempted, limit int) ([]hark.Ref, error) {
+	args := append([]any{endpoint, r.Low, r.High, limit}, filterArgs(filter)...)
 	args[4] = nil
-	args = append(args, r.from, r.to)
+	args = append(args, r.From, r.To)
 	if filter.Status != nil && *filter.Status != hark.Succeeded {
 		n, err := c.int(countFailuresSQL, endpoint, fewAttempts)
 		if err != nil {
 			return nil, err
 		}
 		if n < fewAttempts {
-			return row.Collect(c.query, row.ScanRef, row.Pick(r.down, attemptedFailedUpSQL, attemptedFailedDownSQL), args...)
+			return row.Collect(c.query, row.ScanRef, row.Pick(r.Down, attemptedFailedUpSQL, attemptedFailedDownSQL), args...)
 		}
 	}
 	n, err := c.int(countAttemptsSQL, endpoint, fewAttempts)
@@ -116,48 +84,30 @@ func attempted(c *conn, endpoint hark.Ref, filter *store.AttemptFilter, r refRan
 		return nil, err
 	}
 	if n < fewAttempts {
-		return row.Collect(c.query, row.ScanRef, row.Pick(r.down, attemptedFewUpSQL, attemptedFewDownSQL), args...)
+		return row.Collect(c.query, row.ScanRef, row.Pick(r.Down, attemptedFewUpSQL, attemptedFewDownSQL), args...)
 	}
-	return row.Collect(c.query, row.ScanRef, row.Pick(r.down, attemptedManyUpSQL, attemptedManyDownSQL), args...)
+	return row.Collect(c.query, row.ScanRef, row.Pick(r.Down, attemptedManyUpSQL, attemptedManyDownSQL), args...)
 }
 
-// newRange is everything of the row.Span, behind the message with the ref after.
-func newRange(c *conn, after hark.Ref, from, to int64) (refRange, error) {
-	r := refRange{low: []byte{}, high: row.LastID(), from: from, to: to}
+// startBehind narrows a range to what is behind a message; 0 stands for none.
+func startBehind(c *conn, r row.Attempted, after hark.Ref) (row.Attempted, error) {
 	if after == 0 {
 		return r, nil
 	}
-	return r, r.goOn(c, after)
+	err := goOn(c, &r, after)
+	return r, err
 }
 
-// goOn narrows the range to what is behind a message.
-func (r *refRange) goOn(c *conn, ref hark.Ref) error {
-	return c.query(func(m row.Row) error { r.startAt(m.Blob(0)); return nil }, messageIDSQL, ref)
-}
-
-func (r *refRange) startAt(id []byte) {
-	if r.down {
-		r.high = id
-	} else {
-		r.low = id
-	}
-}
-
-// exclusive are the bounds of filter's times, which are exclusive both.
-func exclusive(filter *store.AttemptFilter) (from, to int64) {
-	return row.LowerBound(filter.After) + 1, row.UpperBound(filter.Before)
+// goOn narrows a range to what is behind a message.
+func goOn(c *conn, r *row.Attempted, ref hark.Ref) error {
+	return c.query(func(m row.Row) error { r.GoOn(m.Blob(0)); return nil }, messageIDSQL, ref)
 }
 
 // AttemptedMessages lists the messages that an endpoint has attempts of, newest first.
 func (s *Store) AttemptedMessages(ctx context.Context, endpoint hark.Ref, filter store.AttemptFilter, withPayload bool, page store.Page) (all []store.EndpointMessage, err error) {
-	from, to := exclusive(&filter)
-	r := refRange{low: []byte{}, high: row.LastID(), down: !page.Backward && (!filter.OldestFirst || page.From != ""), from: from, to: to}
-	if page.From != "" {
-		id, err := hark.ParseID(page.From, hark.MessagePrefix)
-		if err != nil {
-			return nil, row.BadIterator()
-		}
-		r.startAt(id[:])
+	r, err := row.PageOfAttempted(&filter, page)
+	if err != nil {
+		return nil, err
 	}
 	err = s.viewLists(ctx, func(c *conn) error {
 		all = nil
@@ -172,13 +122,13 @@ func (s *Store) AttemptedMessages(ctx context.Context, endpoint hark.Ref, filter
 			if len(refs) < page.Limit {
 				return nil
 			}
-			if err := r.goOn(c, refs[len(refs)-1]); err != nil {
+			if err := goOn(c, &r, refs[len(refs)-1]); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	return row.Turned(all, !r.down), err
+	return row.Turned(all, !r.Down), err
 }
 
 func appendAttempted(c *conn, all []store.EndpointMessage, endpoint hark.Ref, refs []hark.Ref, filter *store.AttemptFilter, withPayload bool, limit int) ([]store.EndpointMessage, error) {
@@ -187,7 +137,7 @@ func appendAttempted(c *conn, all []store.EndpointMessage, endpoint hark.Ref, re
 		if err != nil {
 			return nil, err
 		}
-		if len(all) == limit || filter.Status != nil && *filter.Status != st.status {
+		if len(all) == limit || !st.Passes(filter) {
 			continue
 		}
 		m, err := row.Find(c.query, row.ScanMessage, messageByRefSQL, ref)
@@ -199,7 +149,7 @@ func appendAttempted(c *conn, all []store.EndpointMessage, endpoint hark.Ref, re
 				return nil, err
 			}
 		}
-		all = append(all, store.EndpointMessage{Message: m, Status: st.status, NextAttempt: st.next})
+		all = append(all, store.EndpointMessage{Message: m, Status: st.Status, NextAttempt: st.Next})
 	}
 	return all, nil
 }
@@ -226,7 +176,7 @@ func (s *Store) AttemptedEndpoints(ctx context.Context, message hark.Ref, page s
 			if err != nil {
 				return err
 			}
-			all = append(all, store.MessageEndpoint{Endpoint: ep, Status: st.status, NextAttempt: st.next})
+			all = append(all, store.MessageEndpoint{Endpoint: ep, Status: st.Status, NextAttempt: st.Next})
 		}
 		return nil
 	})
@@ -249,7 +199,7 @@ func (s *Store) DeliveryStates(ctx context.Context, message hark.Ref, endpoints 
 			if err != nil {
 				return err
 			}
-			if st.attempts == 0 && !st.queued && !slices.Contains(matched, ref) {
+			if st.IsUntouched() && !slices.Contains(matched, ref) {
 				continue
 			}
 			ep, err := row.Find(c.query, s.seal.ScanEndpoint, endpointByRefSQL, ref)
@@ -259,7 +209,7 @@ func (s *Store) DeliveryStates(ctx context.Context, message hark.Ref, endpoints 
 			if err != nil {
 				return err
 			}
-			states[ref] = store.MessageEndpoint{Endpoint: ep, Status: st.status, NextAttempt: st.next}
+			states[ref] = store.MessageEndpoint{Endpoint: ep, Status: st.Status, NextAttempt: st.Next}
 		}
 		return nil
 	})
@@ -272,14 +222,14 @@ func (s *Store) DeliveryStates(ctx context.Context, message hark.Ref, endpoints 
 func (s *Store) Failed(ctx context.Context, endpoint hark.Ref, since, until time.Time, after hark.Ref, limit int) (refs []hark.Ref, next hark.Ref, err error) {
 	failed := hark.Failed
 	return s.selectRefs(ctx, limit, func(c *conn) ([]hark.Ref, error) {
-		r, err := newRange(c, after, row.LowerBound(since), row.UpperBound(until))
+		r, err := startBehind(c, row.AttemptedBetween(since, until), after)
 		if err != nil {
 			return nil, err
 		}
 		return attempted(c, endpoint, &store.AttemptFilter{Status: &failed}, r, limit)
 	}, func(c *conn, ref hark.Ref) (bool, error) {
 		st, err := deliveryState(c, ref, endpoint)
-		return st.status == hark.Failed || st.status == hark.Canceled, err
+		return st.IsOver(), err
 	})
 }
 
@@ -289,15 +239,14 @@ func (s *Store) Missing(ctx context.Context, app, endpoint hark.Ref, since, unti
 		return walkMessages(c, app, after, row.Span{Since: since, Until: until}, limit)
 	}, func(c *conn, ref hark.Ref) (bool, error) {
 		st, err := deliveryState(c, ref, endpoint)
-		return st.attempts == 0 && !st.queued, err
+		return st.IsUntouched(), err
 	})
 }
 
 // Attempted pages through messages that the endpoint has attempts of.
 func (s *Store) Attempted(ctx context.Context, endpoint hark.Ref, filter store.AttemptFilter, after hark.Ref, limit int) (refs []hark.Ref, next hark.Ref, err error) {
-	from, to := exclusive(&filter)
 	return s.selectRefs(ctx, limit, func(c *conn) ([]hark.Ref, error) {
-		r, err := newRange(c, after, from, to)
+		r, err := startBehind(c, row.AttemptedBy(&filter), after)
 		if err != nil {
 			return nil, err
 		}
@@ -307,7 +256,7 @@ func (s *Store) Attempted(ctx context.Context, endpoint hark.Ref, filter store.A
 			return true, nil
 		}
 		st, err := deliveryState(c, ref, endpoint)
-		return st.status == *filter.Status, err
+		return st.Passes(&filter), err
 	})
 }
 

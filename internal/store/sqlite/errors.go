@@ -3,21 +3,13 @@ package sqlite
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	driver "modernc.org/sqlite"
 	codes "modernc.org/sqlite/lib"
 
 	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/store/row"
 )
-
-// retryAfter is what callers are told when the store cannot take a write now: about as long as
-// a full queue takes to be written.
-const retryAfter = time.Second
-
-func overloaded() error {
-	return &hark.Error{Code: hark.Overloaded, Detail: "Too many writes are waiting", RetryAfter: retryAfter}
-}
 
 // translate turns the driver's errors into words that may leave the store: trouble that passes
 // (a full disk, a failing one, a busy file) is Unavailable, the rest keeps only its text.
@@ -27,7 +19,7 @@ func translate(err error) error {
 		return err
 	}
 	if passing(e) {
-		return &hark.Error{Code: hark.Unavailable, Detail: "The store cannot be used right now", RetryAfter: retryAfter}
+		return &hark.Error{Code: hark.Unavailable, Detail: "The store cannot be used right now", RetryAfter: row.RetryAfter}
 	}
 	return fmt.Errorf("sqlite: %s", e.Error())
 }

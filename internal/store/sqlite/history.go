@@ -61,16 +61,10 @@ func (s *Store) Attempt(ctx context.Context, app, message hark.Ref, id hark.Atte
 // AttemptsByEndpoint lists an endpoint's attempts, newest first.
 func (s *Store) AttemptsByEndpoint(ctx context.Context, endpoint hark.Ref, filter store.AttemptFilter, page store.Page) ([]hark.Attempt, error) {
 	up, down := endpointAttemptsUpSQL, endpointAttemptsDnSQL
-	if onlyFailures(&filter) {
+	if row.OnlyFailures(&filter) {
 		up, down = endpointFailuresUpSQL, endpointFailuresDnSQL // few among millions of successes
 	}
 	return s.listAttempts(ctx, endpoint, filter, page, up, down)
-}
-
-// onlyFailures says that no success can pass the filter: only a 2xx is one.
-func onlyFailures(filter *store.AttemptFilter) bool {
-	return filter.Status != nil && *filter.Status != hark.Succeeded ||
-		filter.StatusCodeClass != nil && *filter.StatusCodeClass != 200
 }
 
 // AttemptsByMessage lists a message's attempts, newest first.
@@ -146,17 +140,7 @@ func (s *Store) AttemptStats(ctx context.Context, endpoint hark.Ref, since, unti
 	low, high := hark.KSUIDFloor(since), hark.KSUIDFloor(until)
 	err = s.viewLists(ctx, func(c *conn) (err error) {
 		stats = store.AttemptStats{}
-		if err := c.query(func(r row.Row) error {
-			switch hark.AttemptStatus(r.Int(0)) {
-			case hark.Succeeded:
-				stats.Succeeded = r.Int(1)
-			case hark.Failed:
-				stats.Failed = r.Int(1)
-			case hark.Sending:
-				stats.Sending = r.Int(1)
-			}
-			return nil
-		}, attemptStatsSQL, endpoint, low[:], high[:]); err != nil {
+		if err := c.query(row.CountAttempts(&stats), attemptStatsSQL, endpoint, low[:], high[:]); err != nil {
 			return err
 		}
 		stats.Pending, err = c.int(pendingSQL, endpoint, row.LowerBound(since), row.UpperBound(until))

@@ -1,12 +1,8 @@
 package sqlite
 
 import (
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"fmt"
-	"io/fs"
-	"strings"
 
 	"github.com/harkhq/hark/internal/store/row"
 )
@@ -37,41 +33,32 @@ func migrate(c *conn) error {
 	if err := c.query(func(r row.Row) error { applied[r.Text(0)] = r.Text(1); return nil }, migrationsSQL); err != nil {
 		return translate(err)
 	}
-	names, err := fs.Glob(migrations, "migrations/*.sql")
+	all, err := row.Migrations(migrations)
 	if err != nil {
 		return err
 	}
-	for _, path := range names {
-		text, err := migrations.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		name := strings.TrimSuffix(strings.TrimPrefix(path, "migrations/"), ".sql")
-		hash := sha256.Sum256(text)
-		sum := hex.EncodeToString(hash[:])
-		switch have, ok := applied[name]; {
-		case ok && have != sum:
-			return fmt.Errorf("migration %s was applied in another wording: this store belongs to another version of hark", name)
-		case !ok:
-			if err := applyMigration(c, name, sum, string(text)); err != nil {
-				return fmt.Errorf("migration %s: %w", name, translate(err))
-			}
-		}
-		delete(applied, name)
+	status := row.Compare(all, applied)
+	if err := status.Refusal(); err != nil {
+		return err
 	}
-	for name := range applied {
-		return fmt.Errorf("the store has migration %s, which this version of hark does not know: use a newer one", name)
+	for _, m := range all {
+		if _, ok := applied[m.Name]; ok {
+			continue
+		}
+		if err := applyMigration(c, m); err != nil {
+			return fmt.Errorf("migration %s: %w", m.Name, translate(err))
+		}
 	}
 	return nil
 }
 
-func applyMigration(c *conn, name, sum, text string) error {
+func applyMigration(c *conn, m row.Migration) error {
 	if _, err := c.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
-	err := c.script(text)
+	err := c.script(m.Text)
 	if err == nil {
-		_, err = c.exec(insertMigrationSQL, name, sum)
+		_, err = c.exec(insertMigrationSQL, m.Name, m.Sum)
 	}
 	if err == nil {
 		_, err = c.exec("COMMIT")

@@ -1,28 +1,17 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store/row"
 )
 
-// reclaimer is where retention is in its walk over the applications. It starts at the beginning
-// after a restart; that costs one seek per application.
-type reclaimer struct {
-	mu  sync.Mutex
-	app hark.Ref // done up to here
-	id  []byte   // of the application behind it, done up to here
-}
-
 // Bounds of one piece of retention.
 const (
-	reclaimChunk = 100  // messages removed in one transaction: some milliseconds of the writer's time
-	reclaimApps  = 1000 // applications looked at in one call
+	reclaimChunk = 100 // messages removed in one transaction: some milliseconds of the writer's time
 )
 
 const (
@@ -44,9 +33,9 @@ func (s *Store) Reclaim(ctx context.Context, now time.Time, limit int) (more boo
 	if s.writer == nil {
 		return false, errReadOnly
 	}
-	s.reclaim.mu.Lock()
-	defer s.reclaim.mu.Unlock()
-	s.sweeper.nudge()
+	s.reclaiming.Lock()
+	defer s.reclaiming.Unlock()
+	s.sweeper.Nudge()
 	if err := s.catchUp(ctx); err != nil {
 		return false, err
 	}
@@ -127,88 +116,40 @@ WHERE a.ref > ? ORDER BY a.ref LIMIT ?`
 	oldMessagesSQL = `SELECT ref, id FROM message WHERE listed = 1 AND application = ? AND id > ? AND id < ? ORDER BY id LIMIT ?`
 )
 
-// retention says before which id an application's messages go.
-type retention struct {
-	app hark.Ref
-	end []byte
-}
-
-// expireMessages goes on with the walk until limit messages were looked at or the walk ends.
+// expireMessages goes on with the walk over the applications.
 func (s *Store) expireMessages(ctx context.Context, now time.Time, limit int) (more bool, err error) {
-	at := &s.reclaim
-	var apps []retention
-	if err := s.read(ctx, func(c *conn) (err error) {
-		apps, err = row.Collect(c.query, func(r row.Row) (retention, error) {
-			end := row.LastID()
-			if r.Int(2) == 0 { // a deleted application's messages all go
-				kept := cmp.Or(time.Duration(r.Int(1)), hark.DefaultRetention)
-				k := hark.KSUIDFloor(now.Add(-kept))
-				end = k[:]
-			}
-			return retention{r.Int(0), end}, nil
-		}, retentionsSQL, at.app, reclaimApps)
-		return err
-	}); err != nil {
-		return false, err
-	}
-	for _, app := range apps {
-		for {
-			if limit <= 0 {
-				return true, nil
-			}
-			n, last, err := s.expireSome(ctx, app, at.id, min(limit, reclaimChunk))
-			if err != nil {
-				return false, err
-			}
-			limit -= n
-			if last == nil {
-				break
-			}
-			at.id = last
-		}
-		at.app, at.id = app.app, nil
-	}
-	if len(apps) < reclaimApps {
-		at.app = 0
-		return false, nil
-	}
-	return true, nil
+	return s.walk.Go(limit, reclaimChunk, func(after hark.Ref, limit int) (apps []row.Retention, err error) {
+		err = s.read(ctx, func(c *conn) (err error) {
+			apps, err = row.Collect(c.query, row.ScanRetention(now), retentionsSQL, after, limit)
+			return err
+		})
+		return apps, err
+	}, func(app row.Retention, after []byte, limit int) ([]row.OldMessage, error) {
+		return s.expireSome(ctx, app, after, limit)
+	})
 }
 
-type oldMessage struct {
-	ref hark.Ref
-	id  []byte
-}
-
-// expireSome removes up to limit messages of an application behind an id; it answers how many it
-// looked at, and the last id when there may be more.
-func (s *Store) expireSome(ctx context.Context, app retention, after []byte, limit int) (n int, last []byte, err error) {
-	var old []oldMessage
-	if after == nil {
-		after = []byte{}
-	}
+// expireSome removes up to limit messages of an application behind an id; it answers those that it
+// looked at.
+func (s *Store) expireSome(ctx context.Context, app row.Retention, after []byte, limit int) (old []row.OldMessage, err error) {
 	if err := s.read(ctx, func(c *conn) (err error) {
-		old, err = row.Collect(c.query, func(r row.Row) (oldMessage, error) { return oldMessage{r.Int(0), r.Blob(1)}, nil },
-			oldMessagesSQL, app.app, after, app.end, limit)
+		old, err = row.Collect(c.query, row.ScanOldMessage, oldMessagesSQL, app.ApplicationRef, after, app.End, limit)
 		return err
 	}); err != nil || len(old) == 0 {
-		return 0, nil, err
+		return nil, err
 	}
 	if err := s.change(ctx, func(c *conn) error {
 		for _, m := range old {
-			if err := removeMessage(c, m.ref); err != nil {
+			if err := removeMessage(c, m.Ref); err != nil {
 				return err
 			}
 		}
 		_, err := c.exec(keepCounterSQL, s.writer.nextMessage) // on the writer's goroutine
 		return err
 	}); err != nil {
-		return 0, nil, err
+		return nil, err
 	}
-	if len(old) == limit {
-		last = old[len(old)-1].id
-	}
-	return len(old), last, nil
+	return old, nil
 }
 
 const (

@@ -26,7 +26,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
 	"github.com/harkhq/hark/internal/store/row"
 )
@@ -63,17 +62,18 @@ const (
 
 // Store is a SQLite file that implements store.Store.
 type Store struct {
-	path    string
-	seal    row.Seal
-	log     *slog.Logger
-	lock    *os.File // nil when read only
-	readers chan *conn
-	width   int // of the pool of readers
-	opened  int // readers that exist
-	writer  *writer
-	sweeper *sweeper
-	reclaim reclaimer
-	commits atomic.Int64
+	path       string
+	seal       row.Seal
+	log        *slog.Logger
+	lock       *os.File // nil when read only
+	readers    chan *conn
+	width      int // of the pool of readers
+	opened     int // readers that exist
+	writer     *writer
+	sweeper    *row.Sweeper
+	reclaiming sync.Mutex // one Reclaim at a time
+	walk       row.Walk
+	commits    atomic.Int64
 
 	closing sync.Once
 	closed  chan struct{}
@@ -130,7 +130,7 @@ func Open(ctx context.Context, dir string, options Options) (_ *Store, err error
 	if s.writer, err = startWriter(s, c, options); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
-	s.sweeper = startSweeper(s)
+	s.sweeper = row.StartSweeper(s.log, s.sweep)
 	return s, ctx.Err()
 }
 
@@ -162,7 +162,7 @@ func (s *Store) Close() error {
 func (s *Store) release() error {
 	var errs []error
 	if s.sweeper != nil {
-		s.sweeper.stop()
+		s.sweeper.Stop()
 	}
 	for range s.opened { // waits for those that are lent
 		errs = append(errs, (<-s.readers).close())
@@ -176,9 +176,6 @@ func (s *Store) release() error {
 	return errors.Join(errs...)
 }
 
-// errClosed is what calls get after Close.
-var errClosed = &hark.Error{Code: hark.Unavailable, Detail: "The store is closed"}
-
 // read lends a reading connection to f. What f reads in one query is consistent; view is for more.
 func (s *Store) read(ctx context.Context, f func(*conn) error) error {
 	if err := ctx.Err(); err != nil {
@@ -186,7 +183,7 @@ func (s *Store) read(ctx context.Context, f func(*conn) error) error {
 	}
 	select {
 	case <-s.closed:
-		return errClosed
+		return row.ErrClosed
 	case <-ctx.Done():
 		return ctx.Err()
 	case c := <-s.readers:

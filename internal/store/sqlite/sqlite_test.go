@@ -2,11 +2,7 @@ package sqlite
 
 import (
 	"errors"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -52,57 +48,9 @@ func TestOpen_RefusesASecondProcess(t *testing.T) {
 	}
 }
 
-// queries evaluates this package's string constants whose names end in SQL.
-func queries(t *testing.T) map[string]string {
-	t.Helper()
-	files, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	values := make(map[string]ast.Expr)
-	for _, name := range files {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
-		}
-		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, d := range file.Decls {
-			if g, ok := d.(*ast.GenDecl); ok && g.Tok == token.CONST {
-				for _, spec := range g.Specs {
-					for i, v := range spec.(*ast.ValueSpec).Values {
-						values[spec.(*ast.ValueSpec).Names[i].Name] = v
-					}
-				}
-			}
-		}
-	}
-	var eval func(e ast.Expr) string
-	eval = func(e ast.Expr) string {
-		switch e := e.(type) {
-		case *ast.BasicLit:
-			s, _ := strconv.Unquote(e.Value)
-			return s
-		case *ast.BinaryExpr:
-			return eval(e.X) + eval(e.Y)
-		case *ast.Ident:
-			return eval(values[e.Name])
-		}
-		return ""
-	}
-	found := make(map[string]string)
-	for name, v := range values {
-		if strings.HasSuffix(name, "SQL") {
-			found[name] = eval(v)
-		}
-	}
-	return found
-}
-
 func TestQueries_ArePreparedAgainstTheSchema(t *testing.T) {
 	s := openTest(t, t.TempDir(), Options{})
-	all := queries(t)
+	all := storetest.Queries(t)
 	if len(all) < 50 {
 		t.Fatalf("found only %d queries", len(all))
 	}

@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/store/row"
 )
 
 // A group is bounded, so that those who come next do not wait long for it.
@@ -36,15 +36,11 @@ type write struct {
 
 // writer owns the writing connection and the goroutine that uses it.
 type writer struct {
-	store    *Store
-	c        *conn
-	maxItems int
-	maxBytes int
+	store *Store
+	c     *conn
 
 	mu      sync.Mutex
-	waiting []*write
-	items   int // in waiting
-	bytes   int
+	waiting row.Waiting[*write]
 	stopped bool
 
 	wake     chan struct{}
@@ -71,8 +67,10 @@ type writer struct {
 func startWriter(s *Store, c *conn, options Options) (*writer, error) {
 	w := &writer{
 		store: s, c: c,
-		maxItems: cmp.Or(options.MaxWaiting, DefaultMaxWaiting),
-		maxBytes: cmp.Or(options.MaxWaitingBytes, DefaultMaxWaitingBytes),
+		waiting: row.Waiting[*write]{
+			MaxItems: cmp.Or(options.MaxWaiting, DefaultMaxWaiting),
+			MaxBytes: cmp.Or(options.MaxWaitingBytes, DefaultMaxWaitingBytes),
+		},
 		wake:     make(chan struct{}, 1),
 		finished: make(chan struct{}),
 		versions: make(map[hark.Ref]int64),
@@ -145,16 +143,11 @@ func (w *writer) push(op *write) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.stopped {
-		return errClosed
+		return row.ErrClosed
 	}
-	// Only new messages are refused: settling and configuration make things smaller, or are few.
-	// A call that is alone is taken however large it is.
-	if op.accept != nil && w.items > 0 && (w.items+op.items > w.maxItems || w.bytes+op.bytes > w.maxBytes) {
-		return overloaded()
+	if err := w.waiting.Push(op, op.items, op.bytes, op.accept != nil); err != nil {
+		return err
 	}
-	w.waiting = append(w.waiting, op)
-	w.items += op.items
-	w.bytes += op.bytes
 	w.nudge()
 	return nil
 }
@@ -170,37 +163,21 @@ func (w *writer) nudge() {
 func (w *writer) withdraw(op *write) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	i := slices.Index(w.waiting, op)
-	if i < 0 {
-		return false
-	}
-	w.waiting = slices.Delete(w.waiting, i, i+1)
-	w.items -= op.items
-	w.bytes -= op.bytes
-	return true
+	return w.waiting.Withdraw(op)
 }
 
 // take takes what waits, up to a group's bounds; done says that nothing will come.
 func (w *writer) take() (group []*write, done bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	n, items, bytes := 0, 0, 0
-	for n < len(w.waiting) && (n == 0 || items < groupItems && bytes < groupBytes) {
-		items += w.waiting[n].items
-		bytes += w.waiting[n].bytes
-		n++
-	}
-	group = slices.Clone(w.waiting[:n])
-	w.waiting = slices.Delete(w.waiting, 0, n)
-	w.items -= items
-	w.bytes -= bytes
-	return group, w.stopped && n == 0
+	group = w.waiting.Cut(groupItems, groupBytes)
+	return group, w.stopped && len(group) == 0
 }
 
 func (w *writer) depth() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.items
+	return w.waiting.Items
 }
 
 func (w *writer) run() {
@@ -283,7 +260,7 @@ func (w *writer) tell(group []*write) {
 	var queued []hark.Delivery
 	for _, op := range group {
 		for i := range op.accept {
-			queued = op.accept[i].appendQueued(queued)
+			queued = row.AppendQueued(queued, op.accept[i].Acceptance)
 		}
 		queued = append(queued, op.queued...)
 	}

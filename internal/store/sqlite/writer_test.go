@@ -156,7 +156,7 @@ func TestDeleteEndpoint_RemovesALongQueueAcrossARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	var batch []*store.Acceptance
-	for range 5 * sweepRows {
+	for range 5 * row.SweepRows {
 		a := message(1)
 		a.Message.Matched = []hark.Ref{ep.Ref}
 		a.Deliveries = []hark.Delivery{{EndpointRef: ep.Ref, Due: a.Message.CreatedAt.UnixMilli()}}

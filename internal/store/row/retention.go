@@ -1,0 +1,84 @@
+package row
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/harkhq/hark"
+)
+
+// Retention says before which id an application's messages go.
+type Retention struct {
+	ApplicationRef hark.Ref
+	End            []byte
+}
+
+// ScanRetention reads the ref of an application, the retention of its environment, and deleted_at.
+func ScanRetention(now time.Time) func(Row) (Retention, error) {
+	return func(r Row) (Retention, error) {
+		end := LastID()
+		if r.Int(2) == 0 { // a deleted application's messages all go
+			kept := cmp.Or(time.Duration(r.Int(1)), hark.DefaultRetention)
+			k := hark.KSUIDFloor(now.Add(-kept))
+			end = k[:]
+		}
+		return Retention{r.Int(0), end}, nil
+	}
+}
+
+// OldMessage is a message whose time may be over.
+type OldMessage struct {
+	Ref hark.Ref
+	ID  []byte
+}
+
+// ScanOldMessage reads ref and id.
+func ScanOldMessage(r Row) (OldMessage, error) { return OldMessage{r.Int(0), r.Blob(1)}, nil }
+
+// walkApplications are looked at in one call.
+const walkApplications = 1000
+
+// Walk is where retention is in its walk over the applications. It starts at the beginning after a
+// restart; that costs one seek per application.
+type Walk struct {
+	app hark.Ref // done up to here
+	id  []byte   // of the application behind it, done up to here
+}
+
+// Go goes on until limit messages were looked at or the walk ends, chunk messages at a time. It asks
+// applications for those behind a ref, and expire to remove up to limit messages of one behind an id:
+// it answers the messages that it looked at.
+func (w *Walk) Go(limit, chunk int,
+	applications func(after hark.Ref, limit int) ([]Retention, error),
+	expire func(app Retention, after []byte, limit int) ([]OldMessage, error),
+) (more bool, err error) {
+	apps, err := applications(w.app, walkApplications)
+	if err != nil {
+		return false, err
+	}
+	for _, app := range apps {
+		for full := true; full; {
+			if limit <= 0 {
+				return true, nil
+			}
+			after, some := w.id, min(limit, chunk)
+			if after == nil {
+				after = []byte{} // NULL is behind nothing
+			}
+			old, err := expire(app, after, some)
+			if err != nil {
+				return false, err
+			}
+			limit -= len(old)
+			if full = len(old) == some; full {
+				w.id = old[len(old)-1].ID
+			}
+		}
+		w.app, w.id = app.ApplicationRef, nil
+	}
+	if len(apps) < walkApplications {
+		w.app = 0
+		return false, nil
+	}
+	return true, nil
+}
