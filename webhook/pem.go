@@ -43,7 +43,7 @@ func fits(a *algorithm, key crypto.PublicKey) error {
 	case *ecdsa.PublicKey:
 		ok = a.kind == kindECDSA
 	case *rsa.PublicKey:
-		ok = a.kind == kindRSA && key.N.BitLen() >= 1024 && key.Size() <= maxSignature
+		ok = (a.kind == kindRSA || a.kind == kindPSS) && key.N.BitLen() >= 1024 && key.Size() <= maxSignature
 	}
 	if !ok {
 		return fmt.Errorf("%w: this provider needs %s", ErrKey, a.keyName())

@@ -13,12 +13,13 @@ const StandardWebhooks = "standard-webhooks"
 type provider struct {
 	name, title string
 	schemes     []Scheme // in order of preference
-	code        code     // for what a Scheme cannot say
-	signing     code     // code of the other side, where it differs
-	how         string   // code in words, for the list
-	keyless     bool     // verifies without a secret: its keys are public
-	id, kind    string   // locators
-	params      string   // names of Options.Params, with a space between
+	content     content  // of the schemes, where a template cannot say it; Signed then says it in words
+	wrap        func(*scheme) checker
+	code        code   // for what a Scheme cannot say
+	how         string // code in words, for the list
+	keyless     bool   // verifies without a secret: its keys are public
+	id, kind    string // locators
+	params      string // names of Options.Params, with a space between
 	challenge   challenge
 	accept      reply // how it wants a 2xx; zero is 200 without a body
 	refuse      int   // its status for a bad signature; zero is 401
@@ -27,7 +28,7 @@ type provider struct {
 }
 
 // code makes a checker for a provider that needs more than a Scheme.
-type code func(*Options) (checker, error)
+type code func(o *Options, signing bool) (checker, error)
 
 // reply is a fixed answer.
 type reply struct {
@@ -40,7 +41,7 @@ func (p *provider) unsigned() bool { return len(p.schemes) == 0 && p.code == nil
 
 // tables are all providers, a family each.
 func tables() [][]provider {
-	return [][]provider{hmacTable, stampedTable, standardTable}
+	return [][]provider{hmacTable, stampedTable, standardTable, tokenTable, urlTable, bodyTable, publicTable, jwsTable, certificateTable}
 }
 
 func lookUp(name string) *provider {

@@ -62,7 +62,11 @@ type scheme struct {
 	timestamp []step // when it is in the body
 	stamped   bool   // the signature covers the timestamp
 	bound     bool   // the signature covers the body
+	content   content
 }
+
+// content computes signed content that a template cannot say; flush takes the body.
+type content func(dst []byte, c *call, timestamp string, flush func(before, body []byte) []byte) (out []byte, ok bool)
 
 // compile makes a Scheme ready. For signing, secrets of public-key algorithms are private keys.
 func compile(s Scheme, o *Options, signing bool) (*scheme, error) {
@@ -72,6 +76,12 @@ func compile(s Scheme, o *Options, signing bool) (*scheme, error) {
 	}
 	if c.algorithm.kind == kindBasic {
 		c.Header, c.Prefix = "Authorization", "Basic "
+	}
+	if c.Header == "{param:header}" {
+		c.Header = o.Params["header"]
+		if c.Header == "" {
+			c.Header = "Authorization"
+		}
 	}
 	for name := range strings.SplitSeq(c.Header, "|") {
 		if name = strings.TrimSpace(name); name != "" {
@@ -129,6 +139,14 @@ func (s *scheme) compileContent(o *Options) (err error) {
 		s.Timestamp = canonical(s.Timestamp)
 	}
 	return nil
+}
+
+// compute replaces the template by code.
+func (s *scheme) compute(by content) {
+	if by != nil {
+		s.content, s.bound = by, true
+		s.stamped = s.Timestamp != ""
+	}
 }
 
 // firstEntry is the Timestamp of schemes whose list begins with it.

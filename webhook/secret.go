@@ -29,6 +29,7 @@ const (
 	kindEd25519
 	kindECDSA
 	kindRSA
+	kindPSS
 	kindToken
 	kindBasic
 	kindIP
@@ -38,8 +39,10 @@ const (
 type algorithm struct {
 	kind kind
 	hash func() hash.Hash
-	id   crypto.Hash // for RSA
+	id   crypto.Hash // for public keys
 	size int         // bytes of a signature; 0 when they differ
+	// twice: what is signed is the digest of the content, which is then hashed again.
+	twice bool
 }
 
 // signs says whether there is signed content.
@@ -47,27 +50,29 @@ func (a *algorithm) signs() bool { return a.kind < kindToken }
 
 // public says whether secrets are public keys.
 func (a *algorithm) public() bool {
-	return a.kind == kindEd25519 || a.kind == kindECDSA || a.kind == kindRSA
+	return a.kind == kindEd25519 || a.kind == kindECDSA || a.kind == kindRSA || a.kind == kindPSS
 }
 
 // MD5 and SHA-1 are here because providers use them: as MACs they still hold.
 var algorithms = map[string]*algorithm{
-	"hmac-md5":     {kind: kindHMAC, hash: md5.New, size: md5.Size},
-	"hmac-sha1":    {kind: kindHMAC, hash: sha1.New, size: sha1.Size},
-	"hmac-sha256":  {kind: kindHMAC, hash: sha256.New, size: sha256.Size},
-	"hmac-sha384":  {kind: kindHMAC, hash: sha512.New384, size: sha512.Size384},
-	"hmac-sha512":  {kind: kindHMAC, hash: sha512.New, size: sha512.Size},
-	"sha1":         {kind: kindHash, hash: sha1.New, size: sha1.Size},
-	"sha256":       {kind: kindHash, hash: sha256.New, size: sha256.Size},
-	"ed25519":      {kind: kindEd25519, size: ed25519.SignatureSize},
-	"ecdsa-sha1":   {kind: kindECDSA, hash: sha1.New, id: crypto.SHA1},
-	"ecdsa-sha256": {kind: kindECDSA, hash: sha256.New, id: crypto.SHA256},
-	"rsa-sha1":     {kind: kindRSA, hash: sha1.New, id: crypto.SHA1},
-	"rsa-sha256":   {kind: kindRSA, hash: sha256.New, id: crypto.SHA256},
-	"rsa-sha512":   {kind: kindRSA, hash: sha512.New, id: crypto.SHA512},
-	"token":        {kind: kindToken},
-	"basic":        {kind: kindBasic},
-	"ip":           {kind: kindIP},
+	"hmac-md5":         {kind: kindHMAC, hash: md5.New, size: md5.Size},
+	"hmac-sha1":        {kind: kindHMAC, hash: sha1.New, size: sha1.Size},
+	"hmac-sha256":      {kind: kindHMAC, hash: sha256.New, size: sha256.Size},
+	"hmac-sha384":      {kind: kindHMAC, hash: sha512.New384, size: sha512.Size384},
+	"hmac-sha512":      {kind: kindHMAC, hash: sha512.New, size: sha512.Size},
+	"sha1":             {kind: kindHash, hash: sha1.New, size: sha1.Size},
+	"sha256":           {kind: kindHash, hash: sha256.New, size: sha256.Size},
+	"ed25519":          {kind: kindEd25519, size: ed25519.SignatureSize},
+	"ecdsa-sha1":       {kind: kindECDSA, hash: sha1.New, id: crypto.SHA1},
+	"ecdsa-sha256":     {kind: kindECDSA, hash: sha256.New, id: crypto.SHA256},
+	"rsa-sha1":         {kind: kindRSA, hash: sha1.New, id: crypto.SHA1},
+	"rsa-sha256":       {kind: kindRSA, hash: sha256.New, id: crypto.SHA256},
+	"rsa-sha512":       {kind: kindRSA, hash: sha512.New, id: crypto.SHA512},
+	"rsa-pss-sha512":   {kind: kindPSS, hash: sha512.New, id: crypto.SHA512},
+	"rsa-sha256-twice": {kind: kindRSA, hash: sha256.New, id: crypto.SHA256, twice: true},
+	"token":            {kind: kindToken},
+	"basic":            {kind: kindBasic},
+	"ip":               {kind: kindIP},
 }
 
 func algorithmOf(name string) *algorithm { return algorithms[name] }
@@ -152,26 +157,39 @@ func parseNetwork(text string) (netip.Prefix, error) {
 func (s *scheme) matches(sec *secret, c *call, timestamp string, decoded [][]byte) bool {
 	st := sec.scratch.Get().(*scratch)
 	defer sec.release(st)
-	if !s.digest(st, sec, c, timestamp) {
-		return false
-	}
+	return s.digest(st, sec, c, timestamp) && s.anyOf(st.buf, sec, decoded)
+}
+
+// proves says whether sec signed exactly this content.
+func (s *scheme) proves(sec *secret, content []byte, decoded ...[]byte) bool {
+	st := sec.scratch.Get().(*scratch)
+	defer sec.release(st)
+	s.digestOf(st, content)
+	return s.anyOf(st.buf, sec, decoded)
+}
+
+func (s *scheme) anyOf(digest []byte, sec *secret, decoded [][]byte) bool {
 	for _, signature := range decoded {
-		ok := false
-		switch s.algorithm.kind {
-		case kindEd25519:
-			ok = ed25519.Verify(sec.public.(ed25519.PublicKey), st.buf, signature)
-		case kindECDSA:
-			ok = ecdsa.VerifyASN1(sec.public.(*ecdsa.PublicKey), st.buf, signature)
-		case kindRSA:
-			ok = rsa.VerifyPKCS1v15(sec.public.(*rsa.PublicKey), s.algorithm.id, st.buf, signature) == nil
-		default:
-			ok = hmac.Equal(st.buf, signature)
-		}
-		if ok {
+		if s.algorithm.verify(sec.public, digest, signature) {
 			return true
 		}
 	}
 	return false
+}
+
+// verify compares a MAC, or verifies a signature over a digest.
+func (a *algorithm) verify(public crypto.PublicKey, digest, signature []byte) bool {
+	switch a.kind {
+	case kindEd25519:
+		return ed25519.Verify(public.(ed25519.PublicKey), digest, signature)
+	case kindECDSA:
+		return ecdsa.VerifyASN1(public.(*ecdsa.PublicKey), digest, signature)
+	case kindRSA:
+		return rsa.VerifyPKCS1v15(public.(*rsa.PublicKey), a.id, digest, signature) == nil
+	case kindPSS:
+		return rsa.VerifyPSS(public.(*rsa.PublicKey), a.id, digest, signature, nil) == nil
+	}
+	return hmac.Equal(digest, signature)
 }
 
 // digest leaves in st.buf what is compared or signed: the MAC, the hash, or for ed25519 the content.
@@ -188,7 +206,21 @@ func (s *scheme) digest(st *scratch, sec *secret, c *call, timestamp string) (ok
 	})
 	_, _ = st.mac.Write(st.buf)
 	st.buf = st.mac.Sum(st.buf[:0])
+	if s.algorithm.twice {
+		s.digestOf(st, append([]byte(nil), st.buf...))
+	}
 	return ok
+}
+
+// digestOf is digest for content that is there as a whole.
+func (s *scheme) digestOf(st *scratch, content []byte) {
+	if st.mac == nil {
+		st.buf = append(st.buf[:0], content...)
+		return
+	}
+	st.mac.Reset()
+	_, _ = st.mac.Write(content)
+	st.buf = st.mac.Sum(st.buf[:0])
 }
 
 // signature signs with a secret or private key; the result is not yet encoded.
@@ -198,13 +230,27 @@ func (s *scheme) signature(sec *secret, c *call, timestamp string) ([]byte, erro
 	if !s.digest(st, sec, c, timestamp) {
 		return nil, fmt.Errorf("%w: the request lacks a part that is signed", ErrProvider)
 	}
-	switch s.algorithm.kind {
+	return s.algorithm.sign(sec, st.buf)
+}
+
+// signatureOf signs content that is there as a whole.
+func (s *scheme) signatureOf(sec *secret, content []byte) ([]byte, error) {
+	st := sec.scratch.Get().(*scratch)
+	defer sec.release(st)
+	s.digestOf(st, content)
+	return s.algorithm.sign(sec, st.buf)
+}
+
+func (a *algorithm) sign(sec *secret, digest []byte) ([]byte, error) {
+	switch a.kind {
 	case kindEd25519:
-		return sec.private.Sign(nil, st.buf, crypto.Hash(0))
+		return sec.private.Sign(nil, digest, crypto.Hash(0))
 	case kindECDSA, kindRSA:
-		return sec.private.Sign(rand.Reader, st.buf, s.algorithm.id)
+		return sec.private.Sign(rand.Reader, digest, a.id)
+	case kindPSS:
+		return sec.private.Sign(rand.Reader, digest, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: a.id})
 	}
-	return append([]byte(nil), st.buf...), nil
+	return append([]byte(nil), digest...), nil
 }
 
 func (s *secret) release(st *scratch) {

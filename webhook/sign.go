@@ -40,11 +40,7 @@ func NewSigner(name string, o Options) (*Signer, error) {
 		return nil, fmt.Errorf("%w: there is none", ErrKey)
 	}
 	s := &Signer{provider: p, options: &settings{&o}}
-	build := p.code
-	if p.signing != nil {
-		build = p.signing
-	}
-	c, err := build(s.options.Options)
+	c, err := p.code(s.options.Options, true)
 	if err != nil {
 		return nil, err
 	}
@@ -69,6 +65,7 @@ func newSchemeSigner(p *provider, s Scheme, o Options) (*Signer, error) {
 	if err != nil {
 		return nil, err
 	}
+	by.compute(p.content)
 	out.by = by
 	return out, nil
 }

@@ -18,7 +18,7 @@ type standard struct {
 
 // newStandard is the code of the providers that follow the standard.
 func newStandard(parse func(text string) (Key, error)) code {
-	return func(o *Options) (checker, error) {
+	return func(o *Options, _ bool) (checker, error) {
 		s := &standard{}
 		for _, text := range o.Secrets {
 			k, err := parse(text)

@@ -82,6 +82,9 @@ func parsePart(name string, params map[string]string) (part, error) {
 // append appends every part but the body to dst. The body goes to flush, if there is one, after
 // what is before it: nothing that large has to be copied. ok is false when a part is not there.
 func (s *scheme) append(dst []byte, c *call, secret []byte, timestamp string, flush func(before, body []byte) []byte) (out []byte, ok bool) {
+	if s.content != nil {
+		return s.content(dst, c, timestamp, flush)
+	}
 	for _, p := range s.parts {
 		switch p.kind {
 		case partLiteral:

@@ -132,10 +132,15 @@ func newVerifier(p *provider, o Options) (*Verifier, error) {
 		if err != nil {
 			return nil, err
 		}
+		c.compute(p.content)
+		if p.wrap != nil {
+			v.checkers = append(v.checkers, p.wrap(c))
+			continue
+		}
 		v.checkers = append(v.checkers, c)
 	}
 	if p.code != nil {
-		c, err := p.code(v.options.Options)
+		c, err := p.code(v.options.Options, false)
 		if err != nil {
 			return nil, err
 		}
