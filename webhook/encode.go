@@ -33,7 +33,7 @@ func (s *scheme) decode(dst []byte, text string) ([]byte, bool) {
 	case "base64url":
 		dst, ok = decode64(dst, text, strictBase64URL)
 	case "base64-hex":
-		var inner [2 * 64]byte
+		var inner [2*64 + 4]byte // base64 counts its padding
 		b, fine := decode64(inner[:0], text, strictBase64)
 		if fine {
 			dst, ok = decodeHex(dst, string(b), false)
