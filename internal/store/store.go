@@ -128,6 +128,9 @@ type Acceptance struct {
 	// ConfigVersion is the version of the application by which the message was matched; when it is
 	// not the application's version any more, the outcome is Stale. Zero is not compared.
 	ConfigVersion int64
+	// OutboxRow, when not 0, is the row of the Outbox that the message comes from: it is removed in
+	// the same transaction, if the message is accepted. When it is gone already, the outcome is Taken.
+	OutboxRow int64
 
 	// Outcome is set by Accept.
 	Outcome Outcome
@@ -152,6 +155,7 @@ const (
 	KeyReused                     // the same idempotency key came with another request: nothing kept
 	DuplicateEvent                // the application has a message with this event id: Existing; nothing kept
 	Stale                         // the application was changed since ConfigVersion: nothing kept, match it again
+	Taken                         // OutboxRow is gone: another node has accepted its message; nothing kept
 )
 
 // Messages are append only, and dropped by retention.

@@ -79,6 +79,9 @@ func (t *tables) accept(a *acceptance) {
 	m := &a.Message
 	m.Ref = a.ref
 	expunged := m.Payload == nil && m.RawBody == nil
+	if a.OutboxRow != 0 {
+		t.outbox.columns[0].int8(a.OutboxRow)
+	}
 	c := t.messages.columns
 	c[0].int8(a.ref)
 	c[1].int8(m.ApplicationRef)

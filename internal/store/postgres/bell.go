@@ -35,6 +35,7 @@ const (
 	// What a notification consists of, besides endpoints' refs in base 36.
 	changeMark = "c"
 	leaseMark  = "l"
+	outboxMark = "o" // said by the trigger on the outbox, never by the bell
 )
 
 func startBell(s *Store, loud bool) *bell {

@@ -29,6 +29,7 @@ type tables struct {
 	remove, removeAll, makeRoom, move          *table
 	messages, payloads, expiries, queue, added *table
 	attempts                                   *table
+	outbox                                     *table // rows whose messages are accepted
 }
 
 func newTables() tables {
@@ -45,11 +46,12 @@ func newTables() tables {
 		added:    newTable("enqueue", oidInt2, oidInt2, oidInt4, oidInt8, oidInt8, oidInt8, oidInt8, oidInt8),
 		attempts: newTable("insert attempts", oidInt8, oidInt8, oidInt8, oidInt8, oidInt4, oidInt4, oidInt4, oidInt4, oidInt4, oidInt4,
 			oidInt2, oidInt2, oidInt2, oidByte, oidText, oidText, oidByte),
+		outbox: newTable("take outbox", oidInt8),
 	}
 }
 
-func (t *tables) all() [10]*table {
-	return [...]*table{t.remove, t.removeAll, t.makeRoom, t.move, t.messages, t.payloads, t.expiries, t.queue, t.added, t.attempts}
+func (t *tables) all() [11]*table {
+	return [...]*table{t.outbox, t.remove, t.removeAll, t.makeRoom, t.move, t.messages, t.payloads, t.expiries, t.queue, t.added, t.attempts}
 }
 
 // attempt runs the group in one transaction. After an error nothing of it is left, unless the
@@ -303,6 +305,7 @@ func (w *writer) askFirst(ctx context.Context) error {
 	b.add("version", []byte(w.id))
 	b.add("versions", apps.param())
 	b.add("leases", []byte(node))
+	outbox := w.lockOutbox(b)
 	results, err := b.send(ctx)
 	if err != nil {
 		return err
@@ -326,6 +329,9 @@ func (w *writer) askFirst(ctx context.Context) error {
 		if a.ConfigVersion != 0 && a.ConfigVersion != versions[a.Message.ApplicationRef] {
 			a.Outcome = store.Stale
 		}
+	}
+	if outbox >= 0 {
+		w.noteTaken(results[outbox])
 	}
 	return w.guard(ctx)
 }

@@ -37,7 +37,7 @@ var hotStatements = map[string]string{
 	"insert messages": insertMessagesSQL, "insert payloads": insertPayloadsSQL, "insert expiries": insertExpiriesSQL,
 	"insert queue": insertQueueSQL, "enqueue": enqueueSQL, "remove": removeSQL, "remove all": removeAllSQL,
 	"make room": makeRoomSQL, "move": moveSQL, "insert attempts": insertAttemptsSQL, "insert new attempts": insertNewAttemptsSQL,
-	"insert new queue": insertNewQueueSQL,
+	"insert new queue": insertNewQueueSQL, "take outbox": takeOutboxSQL, "lock outbox": lockOutboxSQL,
 }
 
 // connect makes the writer's connection, if it has none.

@@ -51,7 +51,7 @@ func Migrations(ctx context.Context, url string) (status MigrationStatus, err er
 	return status, err
 }
 
-// Migrate brings a database's schema up to date; of the options it looks at NoPartitions.
+// Migrate brings a database's schema up to date; of the options it looks at NoPartitions and NoNotify.
 func Migrate(ctx context.Context, url string, options Options) error {
 	config, err := parse(url)
 	if err != nil {
@@ -154,7 +154,7 @@ func migrate(ctx context.Context, c *conn, config *pgx.ConnConfig, options Optio
 			if !slices.Contains(status.Pending, m.Name) {
 				continue
 			}
-			if err := apply(tx, c, m, partitioned); err != nil {
+			if err := apply(tx, c, m, partitioned, !options.NoNotify); err != nil {
 				return fmt.Errorf("migration %s: %w", m.Name, translate(err))
 			}
 		}
@@ -168,10 +168,16 @@ func migrate(ctx context.Context, c *conn, config *pgx.ConnConfig, options Optio
 
 var partitionClause = regexp.MustCompile(` PARTITION BY RANGE \(\w+\)`)
 
-func apply(tx pgx.Tx, c *conn, m row.Migration, partitioned bool) error {
+// notifyPart is the line behind which a migration has what needs notifications.
+const notifyPart = "-- NOTIFY\n"
+
+func apply(tx pgx.Tx, c *conn, m row.Migration, partitioned, notify bool) error {
 	text := m.Text
 	if !partitioned {
 		text = partitionClause.ReplaceAllString(text, "")
+	}
+	if !notify {
+		text, _, _ = strings.Cut(text, notifyPart)
 	}
 	if _, err := tx.Conn().PgConn().Exec(c.ctx, text).ReadAll(); err != nil {
 		return err

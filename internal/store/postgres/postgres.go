@@ -1,6 +1,6 @@
 // Package postgres keeps everything Hark has in a PostgreSQL database that several nodes share.
 //
-// It promises what store.Store and store.Cluster promise: a write that returned nil is committed
+// It promises what store.Store, store.Cluster and store.Outbox promise: a write that returned nil is committed
 // (and as durable as synchronous_commit says), one that returned an error left nothing behind, and a
 // connection that was lost heals by itself. While the database is away calls fail with Unavailable
 // within some seconds; only a write whose commit was on its way just then, and whose outcome cannot
@@ -54,7 +54,7 @@ type Options struct {
 	Migrate bool
 
 	// NoNotify is for databases without LISTEN and NOTIFY, and for poolers that do not pass them on:
-	// other nodes find out by polling.
+	// other nodes find out by polling. A schema that is made with it has no trigger on the outbox.
 	NoNotify bool
 	// NoPartitions is for databases without partitions: what is old is deleted instead of dropped.
 	// It is decided when the schema is made, and remembered there.
@@ -69,7 +69,7 @@ const (
 	DefaultReaders         = 8
 )
 
-// Store is a PostgreSQL database that implements store.Store and store.Cluster.
+// Store is a PostgreSQL database that implements store.Store, store.Cluster and store.Outbox.
 type Store struct {
 	config     *pgx.ConnConfig
 	pool       *pgxpool.Pool
@@ -97,6 +97,7 @@ type Store struct {
 var (
 	_ store.Store   = (*Store)(nil)
 	_ store.Cluster = (*Store)(nil)
+	_ store.Outbox  = (*Store)(nil)
 )
 
 // Open connects to the database that the URL names.

@@ -18,6 +18,9 @@ func newDatabase(t testing.TB, options Options) (url string) {
 	if options.NoPartitions {
 		template = "plain"
 	}
+	if options.NoNotify {
+		template += "_silent"
+	}
 	return postgrestest.Shared(t).Database(t, template, func(url string) error {
 		return Migrate(t.Context(), url, options)
 	})

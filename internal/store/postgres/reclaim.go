@@ -70,13 +70,18 @@ func (s *Store) expireGuards(ctx context.Context, now time.Time, limit int) (n i
 			}
 			n += int(gone)
 		}
+		gone, err := c.exec(expireOutboxSQL, now.Add(-refusedLife), limit)
+		if err != nil {
+			return err
+		}
+		n += int(gone)
 		// These do not count: every change, this one too, leaves one.
 		for _, query := range [...]string{expireOutcomesSQL, expireChangesSQL} {
 			if _, err := c.exec(query, now.Add(-changeLife), housekeeping); err != nil {
 				return err
 			}
 		}
-		_, err := c.exec(expireWritersSQL, now.Add(-writerLife))
+		_, err = c.exec(expireWritersSQL, now.Add(-writerLife))
 		return err
 	})
 	return n, err

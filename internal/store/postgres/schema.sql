@@ -205,6 +205,28 @@ CREATE TABLE node (
 );
 CREATE UNIQUE INDEX node_pkey ON node USING btree (id);
 
+CREATE TABLE outbox (
+  id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+  environment character varying(256) NOT NULL DEFAULT 'live'::character varying,
+  application character varying(256) NOT NULL,
+  event_type character varying(256) NOT NULL,
+  event_id character varying(256),
+  payload text NOT NULL,
+  channels character varying(128)[],
+  tags character varying(128)[],
+  deliver_at timestamp with time zone,
+  created_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+  reason text,
+  refused_at timestamp with time zone,
+  CONSTRAINT outbox_channels_are_a_short_list CHECK (((array_ndims(channels) = 1) AND (cardinality(channels) <= 10))),
+  CONSTRAINT outbox_payload_is_an_object CHECK ((json_typeof((payload)::json) = 'object'::text)),
+  CONSTRAINT outbox_tags_are_a_short_list CHECK (((array_ndims(tags) = 1) AND (cardinality(tags) <= 5)))
+) WITH (autovacuum_vacuum_scale_factor=0.01, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_cost_delay=0, autovacuum_analyze_scale_factor=0.2, autovacuum_analyze_threshold=20000);
+CREATE UNIQUE INDEX outbox_pkey ON outbox USING btree (id);
+CREATE INDEX outbox_refused ON outbox USING btree (refused_at) WHERE (reason IS NOT NULL);
+CREATE INDEX outbox_waiting ON outbox USING btree (id) WHERE (reason IS NULL);
+CREATE TRIGGER outbox_ring AFTER INSERT ON outbox FOR EACH STATEMENT EXECUTE FUNCTION outbox_ring();
+
 CREATE TABLE outcome (
   token bytea NOT NULL,
   at bigint NOT NULL

@@ -20,11 +20,17 @@ const (
 	dumpTablesSQL = `SELECT c.oid::bigint, c.relname::text, coalesce(pg_get_partkeydef(c.oid), ''), coalesce(array_to_string(c.reloptions, ', '), '')
 FROM pg_class c WHERE c.relnamespace = 'hark'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY c.relname`
 
-	dumpColumnsSQL = `SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull, coalesce(l.collname::text, '')
+	dumpColumnsSQL = `SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull, coalesce(l.collname::text, ''),
+  CASE WHEN a.attidentity = 'a' THEN ' GENERATED ALWAYS AS IDENTITY' ELSE coalesce(' DEFAULT ' || pg_get_expr(d.adbin, d.adrelid), '') END
 FROM pg_attribute a LEFT JOIN pg_collation l ON l.oid = a.attcollation AND l.collname <> 'default'
+LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`
 
 	dumpIndexesSQL = `SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = $1::oid ORDER BY NOT indisprimary, pg_get_indexdef(indexrelid)`
+
+	dumpChecksSQL = `SELECT 'CONSTRAINT ' || conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = $1::oid AND contype = 'c' ORDER BY conname`
+
+	dumpTriggersSQL = `SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgrelid = $1::oid AND NOT tgisinternal ORDER BY tgname`
 )
 
 // dumpSchema describes all tables, from the catalog.
@@ -48,11 +54,16 @@ func dumpSchema(c *conn) (string, error) {
 			if r.Bool(2) {
 				text += " NOT NULL"
 			}
-			return text, nil
+			return text + r.Text(4), nil
 		}, dumpColumnsSQL, t.oid)
 		if err != nil {
 			return "", err
 		}
+		checks, err := row.Collect(c.query, scanText, dumpChecksSQL, t.oid)
+		if err != nil {
+			return "", err
+		}
+		columns = append(columns, checks...)
 		fmt.Fprintf(&b, "\nCREATE TABLE %s (\n  %s\n)", t.name, strings.Join(columns, ",\n  "))
 		if t.partition != "" {
 			b.WriteString(" PARTITION BY " + t.partition)
@@ -61,12 +72,20 @@ func dumpSchema(c *conn) (string, error) {
 			b.WriteString(" WITH (" + t.options + ")")
 		}
 		b.WriteString(";\n")
-		if err := c.query(func(r row.Row) error { b.WriteString(strings.ReplaceAll(r.Text(0), "hark.", "") + ";\n"); return nil }, dumpIndexesSQL, t.oid); err != nil {
-			return "", err
+		for _, query := range []string{dumpIndexesSQL, dumpTriggersSQL} {
+			parts, err := row.Collect(c.query, scanText, query, t.oid)
+			if err != nil {
+				return "", err
+			}
+			for _, text := range parts {
+				b.WriteString(strings.ReplaceAll(text, "hark.", "") + ";\n")
+			}
 		}
 	}
 	return b.String(), nil
 }
+
+func scanText(r row.Row) (string, error) { return r.Text(0), nil }
 
 // UPDATE_GOLDEN=1 rewrites schema.sql.
 func TestSchema_IsTheGoldenFile(t *testing.T) {

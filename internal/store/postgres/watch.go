@@ -22,6 +22,7 @@ type listeners struct {
 	wake   func([]hark.Ref)
 	change func([]hark.Ref)
 	leases func()
+	outbox func()
 }
 
 // OnWake names the function that is told of endpoints with new deliveries.
@@ -196,6 +197,10 @@ func (w *watcher) heard(text string) {
 		switch {
 		case word == changeMark || word == leaseMark:
 			w.lookNow()
+		case word == outboxMark:
+			if w.listeners.outbox != nil {
+				w.listeners.outbox()
+			}
 		case word[0] == 'e' && m != nil:
 			ref, err := strconv.ParseInt(word[1:], 36, 64)
 			if err != nil {
