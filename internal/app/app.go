@@ -34,6 +34,7 @@ import (
 	"github.com/harkhq/hark/internal/manage"
 	"github.com/harkhq/hark/internal/observe"
 	"github.com/harkhq/hark/internal/outbound"
+	"github.com/harkhq/hark/internal/outbox"
 	"github.com/harkhq/hark/internal/replay"
 	"github.com/harkhq/hark/internal/retain"
 	"github.com/harkhq/hark/internal/store"
@@ -60,6 +61,7 @@ type App struct {
 	engine   *deliver.Engine
 	replayer *replay.Replayer
 	keeper   *retain.Keeper
+	taker    *outbox.Taker // nil: applications cannot write to the store
 	first    auth.Bootstrapped
 
 	addr    net.Addr
@@ -158,7 +160,7 @@ func (a *App) build(ctx context.Context, build observe.Build, keys *vault.Vault)
 		replays.Holds = a.engine.Holds
 	}
 	a.replayer = replay.New(replays)
-	a.keeper = retain.New(retain.Options{Store: a.store, Logger: a.log, Mine: func() bool { return a.engine.Holds(upkeepShard) }})
+	a.keeper = retain.New(retain.Options{Store: a.store, Logger: a.log, Mine: a.isUpkeeper})
 
 	var publicKey []byte
 	if path := a.config.JWTPublicKeyFile; path != "" {
@@ -183,6 +185,12 @@ func (a *App) build(ctx context.Context, build observe.Build, keys *vault.Vault)
 		Store: a.store, Directory: dir, Engine: a.engine, Tokens: authenticator, Replays: a.replayer, Nodes: a.nodes,
 		Logger: a.log, HTTPSOnly: a.config.HTTPSOnly, MaxPayload: a.config.MaxPayload, PortalURL: a.URL() + "/docs",
 	})
+	if box, ok := a.store.(store.Outbox); ok {
+		a.taker = outbox.New(outbox.Options{
+			Store: box, Publisher: manager, Logger: a.log, Metrics: a.metrics, Mine: a.isUpkeeper,
+		})
+		box.OnOutbox(a.taker.Ring)
+	}
 	observe.WatchStore(a.metrics, a.store.Stats)
 	return api.New(api.Options{
 		Manage: manager, Auth: authenticator, Guards: a.store, Log: a.log,
@@ -259,6 +267,9 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	tasks.Go(func() error { return fail(background, "replay", a.replayer.Run(background)) })
 	tasks.Go(func() error { return fail(background, "retention", a.keeper.Run(background)) })
+	if a.taker != nil {
+		tasks.Go(func() error { return fail(background, "outbox", a.taker.Run(background)) })
+	}
 	for _, s := range a.servers {
 		faces.Go(func() error { return fail(serving, s.name, serve(serving, s)) })
 	}

@@ -24,7 +24,7 @@ const masterKey = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 // database is the configuration of a node on a fresh database.
 func database(t *testing.T) config.Config {
 	t.Helper()
-	url := postgrestest.Shared(t).Database(t, "migrated", func(url string) error { return app.Migrate(t.Context(), url, false) })
+	url := postgrestest.Shared(t).Database(t, "migrated", func(url string) error { return app.Migrate(t.Context(), url, false, false) })
 	c := defaults(t)
 	c.Database, c.MasterKey, c.Lease = config.Secret(url), masterKey, 3*time.Second
 	return c

@@ -22,6 +22,8 @@ import (
 // upkeepShard stands for work that is nobody's in particular: whoever delivers for this shard does it.
 const upkeepShard = 0
 
+func (a *App) isUpkeeper() bool { return a.engine.Holds(upkeepShard) }
+
 // newNode names this process: by its machine, for people, and so that no other has the name.
 func newNode(addr net.Addr, build observe.Build, now time.Time) store.Node {
 	host, err := os.Hostname()

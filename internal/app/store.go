@@ -30,8 +30,8 @@ func Migrations(ctx context.Context, url string) (postgres.MigrationStatus, erro
 }
 
 // Migrate brings a database's schema up to date.
-func Migrate(ctx context.Context, url string, noPartitions bool) error {
-	return postgres.Migrate(ctx, url, postgres.Options{NoPartitions: noPartitions})
+func Migrate(ctx context.Context, url string, noPartitions, noNotify bool) error {
+	return postgres.Migrate(ctx, url, postgres.Options{NoPartitions: noPartitions, NoNotify: noNotify})
 }
 
 // openStore opens the master key and the store.

@@ -86,6 +86,7 @@ func (c *migrateStatus) Run(ctx context.Context, sh *shell) error {
 type migrateUp struct {
 	Database
 	NoPartitions bool `help:"For databases without partitions: what is old is then deleted instead of dropped by the day. Counts when the schema is made."`
+	NoNotify     bool `env:"HARK_NO_NOTIFY" help:"For databases without LISTEN and NOTIFY: the outbox gets no trigger."`
 }
 
 // Help is shown by hark migrate up --help.
@@ -103,7 +104,7 @@ func (c *migrateUp) Run(ctx context.Context, sh *shell) error {
 	if err != nil {
 		return err
 	}
-	if err := app.Migrate(ctx, url, c.NoPartitions); err != nil {
+	if err := app.Migrate(ctx, url, c.NoPartitions, c.NoNotify); err != nil {
 		return err
 	}
 	for _, name := range before.Pending {

@@ -181,6 +181,8 @@ type PublishIn struct {
 	PayloadRetentionPeriod Opt[int] // days
 	PayloadRetentionHours  Opt[int]
 	DeliverAt              Opt[time.Time]
+	// DeliverSoon lets DeliverAt be less than a minute ahead.
+	DeliverSoon bool
 	// Application creates the application when the one in the path is new.
 	Application *ApplicationIn
 	// WithEndpoints asks for the endpoints that the message was matched to.

@@ -158,7 +158,7 @@ type parcel struct {
 // pack checks a message and makes the acceptance of it: this is the hot path.
 func (m *Manager) pack(p *parcel, app *directory.Application, in *PublishIn, now time.Time) error {
 	if len(in.Payload) > m.maxPayload || len(in.RawBody) > m.maxPayload {
-		return &hark.Error{Code: hark.TooLarge, Detail: "Request payload is too large."}
+		return errTooLarge
 	}
 	deliverAt, expiresAt, err := in.check(now)
 	if err != nil {
@@ -199,6 +199,8 @@ func (m *Manager) pack(p *parcel, app *directory.Application, in *PublishIn, now
 	return nil
 }
 
+var errTooLarge = &hark.Error{Code: hark.TooLarge, Detail: "Request payload is too large."}
+
 // check says what is wrong with a message, and when it and its payload are due.
 func (in *PublishIn) check(now time.Time) (deliverAt, payloadExpires time.Time, err error) {
 	var v check
@@ -221,7 +223,7 @@ func (in *PublishIn) check(now time.Time) (deliverAt, payloadExpires time.Time, 
 	if in.DeliverAt.Given() {
 		deliverAt = in.DeliverAt.Value.UTC()
 		// A second of grace: the request was on its way.
-		if ahead := deliverAt.Sub(now); ahead < minDeliverAhead-time.Second || ahead > maxDeliverAhead+time.Second {
+		if ahead := deliverAt.Sub(now); ahead < minDeliverAhead-time.Second && !in.DeliverSoon || ahead > maxDeliverAhead+time.Second {
 			v.wrong("must be 1 minute to 24 hours ahead", "body", "deliverAt")
 		}
 	}

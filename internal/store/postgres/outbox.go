@@ -17,8 +17,7 @@ import (
 const (
 	// The size of a payload is known without reading it. Times may be infinite, which these are not.
 	readOutboxSQL = `SELECT p.id, p.environment,
-  coalesce((SELECT e.id FROM environment AS e WHERE e.id = p.environment),
-    (SELECT e.id FROM environment AS e WHERE e.name = p.environment ORDER BY e.created_at, e.id LIMIT 1)),
+  (SELECT e.id FROM environment AS e WHERE p.environment IN (e.id, e.name) ORDER BY e.name = p.environment LIMIT 1),
   p.application, p.event_type, p.event_id, CASE WHEN p.size <= $3 THEN p.payload END,
   array_to_json(p.channels)::text, array_to_json(p.tags)::text,
   (extract(epoch FROM least(greatest(p.deliver_at, 'epoch'), '9999-12-31')) * 1000)::bigint,
