@@ -12,8 +12,10 @@ import (
 )
 
 const (
-	messageColumns = `SELECT m.ref, m.application, m.id, m.event_type, m.created_at, m.deliver_at, m.payload_expires_at, m.expunged,
-  m.event_id, m.channels, m.tags, m.matched
+	messageColumnsOnly = `SELECT m.ref, m.application, m.id, m.event_type, m.created_at, m.deliver_at, m.payload_expires_at, m.expunged,
+  m.event_id, m.channels, m.tags, m.matched`
+
+	messageColumns = messageColumnsOnly + `
 FROM message m
 `
 	// The id says in which day's table the message is.
@@ -22,7 +24,11 @@ FROM message m
 	messageByEventIDSQL = messageColumns + `
 WHERE m.application = $1 AND m.ref = (SELECT message FROM event_id WHERE application = $1 AND event_id = $2)`
 
-	messagesByRefSQL = messageColumns + `WHERE m.ref = ANY ($1)`
+	// One query, so that it is one way there and back, and all of one moment. The second condition lets both
+	// tables be searched in the days of these messages alone.
+	messagesByRefSQL = messageColumnsOnly + `, p.body, p.raw
+FROM message AS m LEFT JOIN payload AS p ON p.message = m.ref AND p.message = ANY ($1)
+WHERE m.ref = ANY ($1)`
 
 	payloadsSQL = `SELECT message, body, raw FROM payload WHERE message = ANY ($1)`
 
@@ -83,11 +89,13 @@ func findMessage(c *conn, app hark.Ref, idOrEventID string) (hark.Message, error
 
 // MessagesByRef finds messages with their payloads.
 func (s *Store) MessagesByRef(ctx context.Context, refs []hark.Ref) (all []hark.Message, err error) {
-	err = s.view(ctx, func(c *conn) error {
-		if all, err = row.Collect(c.query, row.ScanMessage, messagesByRefSQL, refs); err != nil {
-			return err
-		}
-		return loadPayloads(c, all, itself)
+	err = s.read(ctx, func(c *conn) (err error) {
+		all, err = row.Collect(c.query, func(r row.Row) (hark.Message, error) {
+			m, err := row.ScanMessage(r)
+			m.Payload, m.RawBody = r.Blob(12), r.Blob(13)
+			return m, err
+		}, messagesByRefSQL, refs)
+		return err
 	})
 	return row.InOrder(all, refs, func(m *hark.Message) hark.Ref { return m.Ref }), err
 }

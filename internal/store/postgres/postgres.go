@@ -122,9 +122,7 @@ func Open(ctx context.Context, url string, options Options) (_ *Store, err error
 		return nil, err
 	}
 	config.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {
-		// Compiling a query takes longer than any of these run. A database that does not know the
-		// setting has no such trouble.
-		_, _ = c.Exec(ctx, `SET jit = off`)
+		_, _ = c.Exec(ctx, readSettingsSQL) // a database that does not know these has no such trouble
 		return nil
 	}
 	config.MaxConns = int32(cmp.Or(options.Readers, DefaultReaders))
@@ -162,6 +160,11 @@ func explain(err error, config *pgx.ConnConfig) error {
 	}
 	return translate(err)
 }
+
+// Compiling a query takes longer than any of these run. And whoever plans while a day's tables are still
+// empty takes it that walking through them is best, and remembers that when they are not any more: every
+// query here has an index.
+const readSettingsSQL = `SET jit = off; SET enable_seqscan = off`
 
 const partitionedSQL = `SELECT count(*) FROM counter WHERE name = 'partitioned'`
 
