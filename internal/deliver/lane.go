@@ -73,6 +73,8 @@ type reading struct {
 	overflow *store.Position
 	// settled are places that left meanwhile: the page may still show them.
 	settled map[store.Position]struct{}
+	// again says that another node has committed rows meanwhile, which the page may have missed.
+	again bool
 }
 
 // page is a part of an endpoint's queue.
@@ -81,6 +83,7 @@ type page struct {
 	after store.Position
 	rows  []hark.Delivery
 	full  bool // there may be more behind it
+	last  bool // of the pages that were read together
 	err   error
 }
 
@@ -215,7 +218,23 @@ func (l *lane) trim(n int) {
 	}
 	clear(l.rows[n:])
 	l.rows = l.rows[:n]
-	l.horizon = place(l.rows[n-1])
+	if last := place(l.rows[n-1]); compare(last, l.horizon) < 0 {
+		l.horizon = last
+	}
+}
+
+// lookAgain has the store's rows read anew, because another node has committed some: they are found
+// beside those that are known. Rows far behind the present are read when it is their turn.
+func (l *lane) lookAgain(now time.Time) {
+	switch {
+	case l.reading != nil:
+		l.reading.again = true
+	case l.horizon.Due <= now.Add(-soon).UnixMilli():
+	case l.ep == nil || l.ordered(): // nothing may be taken before it is known what stands before it
+		l.forget()
+	default:
+		l.horizon = firstPlace
+	}
 }
 
 // forget gives all waiting rows back to the store: the endpoint takes none for now, or what the
@@ -323,6 +342,13 @@ func (l *lane) dropMessage(ref hark.Ref) {
 func (l *lane) read(p page, now time.Time) {
 	r := l.reading
 	l.reading, l.readAt = nil, now
+	l.takeIn(p, r, now)
+	if r.again {
+		l.lookAgain(now)
+	}
+}
+
+func (l *lane) takeIn(p page, r *reading, now time.Time) {
 	// What was committed meanwhile lies beyond the horizon and is found by the next read, where this
 	// one is of no use: it failed, or the lane was trimmed and the page has a gap before it.
 	if p.err != nil || compare(l.horizon, p.after) != 0 {

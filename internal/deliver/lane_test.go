@@ -82,6 +82,15 @@ func (m *laneMachine) accept(t *rapid.T) {
 	}
 }
 
+// elsewhere commits rows through another node, which wakes the lane.
+func (m *laneMachine) elsewhere(t *rapid.T) {
+	for range rapid.SampledFrom([]int{1, 3, 400}).Draw(t, "rows") {
+		m.nextRef++
+		m.stored.add(hark.Delivery{EndpointRef: 2, MessageRef: m.nextRef, Due: m.now, Line: uint64(m.nextRef % 3)})
+	}
+	m.lane.lookAgain(m.clock())
+}
+
 // resend queues a message once more, by hand, and as a replay does.
 func (m *laneMachine) resend(t *rapid.T) {
 	if m.nextRef == 0 {
@@ -287,6 +296,7 @@ func TestLane_TakesEveryRowAndNoneTwice(t *testing.T) {
 			m := newLaneMachine(ordering)
 			t.Repeat(map[string]func(*rapid.T){
 				"accept":     m.accept,
+				"elsewhere":  m.elsewhere,
 				"finishRead": m.finishRead,
 				"take":       m.take,
 				"end":        m.end,

@@ -24,6 +24,7 @@ type owner struct {
 	parked    ring[*lane]                // they have retries ready, and too many retries are in flight
 	squeezed  ring[*lane]                // they use their share of the slots, which was small
 	unread    ring[*lane]                // they want to read, and too many reads are under way
+	wanted    []*lane                    // they are read next
 	loads     map[hark.Ref]*load         // applications that are being read
 	reads     int                        // under way, of queues and applications
 	memory    memory
@@ -47,8 +48,10 @@ type owner struct {
 const (
 	sweepEvery = time.Minute
 	// mostReads bounds the pages in memory that are not in a lane yet, and what the API has to wait
-	// for when very many endpoints have a backlog.
-	mostReads = 16
+	// for when very many endpoints have a backlog. Where nodes share a store each read asks for many
+	// lanes, so there are fewer: lanes that are woken while they are under way are the next read.
+	mostReads         = 16
+	mostReadsTogether = 3
 )
 
 func newOwner(e *Engine, backlogs []store.Backlog) *owner {
@@ -83,6 +86,7 @@ func (o *owner) run(ctx context.Context) {
 		if !o.stopping {
 			o.expire(now)
 			o.dispatch(now)
+			o.readWanted()
 			o.sweep(now)
 			o.lookAround(now)
 		}
@@ -133,7 +137,9 @@ func (o *owner) readMail(now time.Time) {
 		o.settled(j, now)
 	}
 	for _, p := range in.pages {
-		o.reads--
+		if p.last {
+			o.reads--
+		}
 		p.lane.read(p, now)
 		if p.err != nil {
 			o.opt.Log.LogAttrs(o.ctx, slog.LevelError, "queue not read", slog.Any("err", p.err))
@@ -271,7 +277,7 @@ func (o *owner) readmit() {
 		l.parked = false
 		o.turns.add(l)
 	}
-	if o.unread.len() > 0 && o.reads < mostReads {
+	if o.unread.len() > 0 && o.isReadable() {
 		l := o.unread.pop()
 		l.unread = false
 		o.turns.add(l)
@@ -283,7 +289,7 @@ func (o *owner) mayRetry() bool { return o.retries < (o.opt.InFlight+1)/2 }
 
 // mayRead says that one more read may begin; if not, the lane gets another turn when one has ended.
 func (o *owner) mayRead(l *lane) bool {
-	if o.reads < mostReads {
+	if o.isReadable() {
 		return true
 	}
 	if !l.unread {

@@ -317,8 +317,8 @@ func (o *owner) woken(endpoint hark.Ref, now time.Time) {
 	l := o.lanes[endpoint]
 	if l == nil {
 		l = o.unknownLane(0, endpoint)
-	} else if l.horizon.Due > now.Add(-soon).UnixMilli() { // else they lie behind much that is older
-		l.forget()
+	} else {
+		l.lookAgain(now)
 	}
 	o.turns.add(l)
 }

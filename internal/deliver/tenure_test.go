@@ -104,6 +104,17 @@ func (n *clusterNode) BacklogsOf(ctx context.Context, shards []int) ([]store.Bac
 	return slices.DeleteFunc(all, func(b store.Backlog) bool { return !slices.Contains(shards, store.ShardOf(b.EndpointRef)) }), err
 }
 
+func (n *clusterNode) ReadQueues(ctx context.Context, starts []store.QueueStart, limit int) (all [][]hark.Delivery, err error) {
+	for _, start := range starts {
+		rows, err := n.w.store.ReadQueue(ctx, start.EndpointRef, start.After, limit)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, rows)
+	}
+	return all, nil
+}
+
 func (n *clusterNode) Nodes(context.Context, time.Time) ([]store.NodeStatus, error) { return nil, nil }
 func (n *clusterNode) OnWake(func([]hark.Ref))                                      {}
 func (n *clusterNode) OnChange(func([]hark.Ref))                                    {}

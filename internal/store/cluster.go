@@ -38,6 +38,10 @@ type Cluster interface {
 	// to time, because a wake-up can be lost.
 	BacklogsOf(ctx context.Context, shards []int) ([]Backlog, error)
 
+	// ReadQueues is ReadQueue for many endpoints at once, up to limit rows of each: a node that is woken
+	// for many asks once.
+	ReadQueues(ctx context.Context, starts []QueueStart, limit int) ([][]hark.Delivery, error)
+
 	// OnWake names the function that is told of endpoints for which another node has committed
 	// deliveries. It must not block. Missing calls are made up for by polling.
 	OnWake(func(endpoints []hark.Ref))
@@ -52,6 +56,12 @@ type Cluster interface {
 	// Watch listens and polls for all three until ctx ends; losing the database does not end it. The
 	// functions are named before.
 	Watch(ctx context.Context) error
+}
+
+// QueueStart is where to begin reading an endpoint's rows: behind After.
+type QueueStart struct {
+	EndpointRef hark.Ref
+	After       Position
 }
 
 // Node is one process that delivers.

@@ -30,6 +30,14 @@ FROM heads AS h LEFT JOIN endpoint AS e ON e.ref = h.endpoint`
 FROM endpoint AS e JOIN queue AS q ON q.endpoint = e.ref
 WHERE e.ref = $2 AND e.deleted_at = 0 AND q.shard = $1 AND q.endpoint = $2 AND (q.due, q.message) > ($3, $4)
 ORDER BY q.due, q.message LIMIT $5`
+
+	readQueuesSQL = `SELECT q.due, q.message, q.retry_at, q.attempts, q.line, q.manual, e.application, r.n
+FROM unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::bigint[]) WITH ORDINALITY AS r (shard, endpoint, due, message, n)
+JOIN endpoint AS e ON e.ref = r.endpoint AND e.deleted_at = 0
+CROSS JOIN LATERAL (
+  SELECT * FROM queue WHERE shard = r.shard AND endpoint = r.endpoint AND (due, message) > (r.due, r.message)
+  ORDER BY due, message LIMIT $5) AS q
+ORDER BY r.n, q.due, q.message`
 )
 
 // backlogs lists the endpoints of some shards that have queue rows.
@@ -72,6 +80,26 @@ func (s *Store) ReadQueue(ctx context.Context, endpoint hark.Ref, after store.Po
 	err = s.read(ctx, func(c *conn) (err error) {
 		all, err = row.Collect(c.query, row.ScanDelivery(endpoint), readQueueSQL, store.ShardOf(endpoint), endpoint, after.Due, after.MessageRef, limit)
 		return err
+	})
+	return all, err
+}
+
+// ReadQueues reads the rows of many endpoints.
+func (s *Store) ReadQueues(ctx context.Context, starts []store.QueueStart, limit int) (all [][]hark.Delivery, err error) {
+	shards, refs := make([]int, len(starts)), make([]hark.Ref, len(starts))
+	due, messages := make([]int64, len(starts)), make([]hark.Ref, len(starts))
+	for i, start := range starts {
+		shards[i], refs[i] = store.ShardOf(start.EndpointRef), start.EndpointRef
+		due[i], messages[i] = start.After.Due, start.After.MessageRef
+	}
+	err = s.read(ctx, func(c *conn) error {
+		all = make([][]hark.Delivery, len(starts))
+		return c.query(func(r row.Row) error {
+			i := r.Int(7) - 1
+			d, err := row.ScanDelivery(refs[i])(r)
+			all[i] = append(all[i], d)
+			return err
+		}, readQueuesSQL, shards, refs, due, messages, limit)
 	})
 	return all, err
 }
