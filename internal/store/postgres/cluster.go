@@ -214,7 +214,7 @@ func (s *Store) take(c *conn, t *leaseTable, node string, shards []int) error {
 const writerName = "hark writer "
 
 const terminateSQL = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-WHERE usename = current_user AND application_name IN (SELECT $1 || id FROM writer WHERE node = ANY ($2::text[]))`
+WHERE usename = current_user AND application_name IN (SELECT $1 || split_part(id, '.', 1) FROM writer WHERE node = ANY ($2::text[]))`
 
 // terminate ends the transactions of nodes that are not heard of any more. One that was stopped in
 // the middle of sending would keep its rows locked for as long as it sleeps. A database that cannot

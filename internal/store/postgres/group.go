@@ -175,6 +175,7 @@ func (w *writer) swiftly(ctx context.Context) error {
 	if err != nil {
 		return w.failed(ctx, err, false)
 	}
+	w.marks++
 	w.noteAdded(results, added)
 	return nil
 }
@@ -214,6 +215,7 @@ func (w *writer) carefully(ctx context.Context) error {
 	if err != nil {
 		return w.failed(ctx, err, false)
 	}
+	w.marks++
 	w.noteAdded(results, added)
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -45,7 +47,7 @@ func (w *writer) connect(ctx context.Context) error {
 	if w.raw != nil && !w.raw.IsClosed() {
 		return nil
 	}
-	raw, err := w.store.connect(ctx, writerName+w.id)
+	raw, err := w.store.connect(ctx, writerName+w.name)
 	if err != nil {
 		return err
 	}
@@ -71,6 +73,30 @@ func (w *writer) connect(ctx context.Context) error {
 	}
 	w.raw = raw
 	return nil
+}
+
+// rowLife is how many transactions change a writer's row before it gets another id. As long as anybody
+// keeps a transaction open, no version of a row that was replaced since can be cleaned up, and whoever
+// looks for the id walks through all of them: with a new one, through few.
+const rowLife = 256
+
+const renameWriterSQL = `UPDATE writer SET id = $2 WHERE id = $1`
+
+// renameRow gives the row another id. While a Beat is under way, which may name it, the next time will do.
+func (w *writer) renameRow() {
+	if w.raw == nil || w.raw.IsClosed() || !w.store.beat.TryLock() {
+		return
+	}
+	defer w.store.beat.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), transactionTimeout)
+	defer cancel()
+	base, count, _ := strings.Cut(w.id, ".")
+	n, _ := strconv.Atoi(count) // it is ours
+	old := w.id
+	w.id, w.marks = base+"."+strconv.Itoa(n+1), 0
+	if _, err := w.raw.Exec(ctx, renameWriterSQL, old, w.id); err != nil {
+		w.disconnect() // the next connection makes the row if it is not there
+	}
 }
 
 func (w *writer) disconnect() {

@@ -58,7 +58,8 @@ type writers struct {
 // writer is one of them.
 type writer struct {
 	*writers
-	id   string
+	name string    // of its connection
+	id   string    // of its row: the name and a number; guarded by Store.beat, too, when it changes
 	raw  *pgx.Conn // nil until it is needed, and after it was lost
 	stmt map[string]*statement
 	seq  int64 // of the last transaction
@@ -66,6 +67,7 @@ type writer struct {
 	// What it knows of its row, and of the leases of its node at that version.
 	version int64
 	held    map[int]int64
+	marks   int // how often it has changed its row since that has its id
 
 	doubt  *doubt // a transaction that may have been committed; its callers were told no
 	group  group
@@ -90,7 +92,8 @@ func startWriters(ctx context.Context, s *Store, options Options) (*writers, err
 	for range cmp.Or(options.Writers, DefaultWriters) {
 		var id [12]byte
 		_, _ = rand.Read(id[:]) // never fails
-		w := &writer{writers: ws, id: hex.EncodeToString(id[:]), tables: newTables()}
+		w := &writer{writers: ws, name: hex.EncodeToString(id[:]), tables: newTables()}
+		w.id = w.name + ".0"
 		if err := w.connect(ctx); err != nil {
 			for _, w := range ws.all {
 				w.disconnect()
@@ -216,6 +219,9 @@ func (w *writer) run() {
 			return
 		}
 		w.commit(group)
+		if w.marks >= rowLife && w.doubt == nil {
+			w.renameRow()
+		}
 		w.free()
 	}
 }
