@@ -61,7 +61,7 @@ func TestHistogram_SurvivesTheWayToAnotherProcess(t *testing.T) {
 }
 
 func TestShape_NumbersEveryMessage(t *testing.T) {
-	l := load{Paths: []string{"/a", "/b"}, Headers: []string{"Idempotency-Key: k-{{seq}}"}, Addr: "h",
+	l := load{Paths: []string{"/a", "/b"}, Headers: []string{"Idempotency-Key: k-{{seq}}"}, Addrs: []string{"h"},
 		Item: `{"seq":{{seq}},"sentAt":{{now}},"pad":"{{pad}}"}`, Envelope: `{"messages":[{{items}}]}`, Batch: 3, Size: 100}
 	s, err := newShape(l)
 	if err != nil {
@@ -95,7 +95,7 @@ func TestShape_NumbersEveryMessage(t *testing.T) {
 }
 
 func TestShape_HarkItemHasAKibibyteOfPayload(t *testing.T) {
-	s, err := newShape(load{Paths: []string{"/"}, Item: harkItem, Size: harkItemSize, Batch: 1})
+	s, err := newShape(load{Addrs: []string{"h"}, Paths: []string{"/"}, Item: harkItem, Size: harkItemSize, Batch: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func TestGenerate_EveryMessageArrivesOnce(t *testing.T) {
 	}
 	defer l.Close()
 	go func() { _ = s.listen(l, nil) }() // ends with the listener
-	res, err := generate(load{Addr: l.Addr().String(), Paths: []string{"/ok/1", "/ok/2"}, Item: harkItem, Size: harkItemSize, Batch: 1, Conns: 4, Count: 1000})
+	res, err := generate(load{Addrs: []string{l.Addr().String()}, Paths: []string{"/ok/1", "/ok/2"}, Item: harkItem, Size: harkItemSize, Batch: 1, Conns: 4, Count: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ const firstSeq = 100_000_000_000
 
 // load says what a generator sends.
 type load struct {
-	Addr     string        // of the sender under test
+	Addrs    []string      // of the sender under test: connections are spread over them
 	Paths    []string      // published to in turn
 	Headers  []string      // "Name: value"; {{seq}} is replaced
 	Item     string        // one message; {{now}}, {{seq}} and {{pad}} are replaced
@@ -68,14 +68,12 @@ func (r *genResult) merge(o *genResult) {
 
 func genMain(args []string) error {
 	var l load
-	var paths, headers list
 	fs := flag.NewFlagSet("gen", flag.ExitOnError)
-	l.flags(fs, &paths, &headers)
+	l.flags(fs)
 	file := fs.String("load", "", "read all of this from a JSON file instead")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
-	l.Paths, l.Headers = paths, headers
 	if *file != "" {
 		b, err := os.ReadFile(*file)
 		if err != nil {
@@ -92,10 +90,10 @@ func genMain(args []string) error {
 	return json.NewEncoder(os.Stdout).Encode(res)
 }
 
-func (l *load) flags(fs *flag.FlagSet, paths, headers *list) {
-	fs.StringVar(&l.Addr, "publish", "127.0.0.1:8071", "address of the sender under test")
-	fs.Var(paths, "path", "path to publish to; may be repeated, used in turn")
-	fs.Var(headers, "header", `header of every request, "Name: value"; may be repeated; {{seq}} is replaced`)
+func (l *load) flags(fs *flag.FlagSet) {
+	fs.Var((*list)(&l.Addrs), "publish", "address of the sender under test; may be repeated, connections are spread over them")
+	fs.Var((*list)(&l.Paths), "path", "path to publish to; may be repeated, used in turn")
+	fs.Var((*list)(&l.Headers), "header", `header of every request, "Name: value"; may be repeated; {{seq}} is replaced`)
 	fs.StringVar(&l.Item, "item", harkItem, "one message; {{now}}, {{seq}} and {{pad}} are replaced")
 	fs.StringVar(&l.Envelope, "envelope", "", "body around a batch; {{items}} is replaced")
 	fs.IntVar(&l.Batch, "batch", 1, "messages per request")
@@ -114,8 +112,8 @@ func (s *list) Set(v string) error { *s = append(*s, v); return nil }
 
 // generate sends the load and reports how it was answered.
 func generate(l load) (*genResult, error) {
-	if len(l.Paths) == 0 || l.Conns < 1 || l.Batch < 1 || (l.Duration == 0 && l.Count == 0) {
-		return nil, errors.New("a load needs a path, a connection, a batch of one and an end")
+	if len(l.Addrs) == 0 || len(l.Paths) == 0 || l.Conns < 1 || l.Batch < 1 || (l.Duration == 0 && l.Count == 0) {
+		return nil, errors.New("a load needs an address, a path, a connection, a batch of one and an end")
 	}
 	shape, err := newShape(l)
 	if err != nil {
@@ -125,9 +123,9 @@ func generate(l load) (*genResult, error) {
 	total := &genResult{Statuses: map[string]int{}, Ack: newHistogram(), FirstNS: g.began.UnixNano()}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	for range l.Conns {
+	for i := range l.Conns {
 		wg.Go(func() {
-			part := g.worker()
+			part := g.worker(l.Addrs[i%len(l.Addrs)])
 			mu.Lock()
 			defer mu.Unlock()
 			total.merge(part)
@@ -146,7 +144,7 @@ type generator struct {
 }
 
 // worker is one connection: it takes the next request, sends it and waits for the answer.
-func (g *generator) worker() *genResult {
+func (g *generator) worker(addr string) *genResult {
 	res := &genResult{Statuses: map[string]int{}, Ack: newHistogram()}
 	var c conn
 	defer c.close()
@@ -169,7 +167,7 @@ func (g *generator) worker() *genResult {
 		out := request.render(n, g.load.First+first, sentAt)
 		res.Requests++
 		res.Sent += int64(g.load.Batch)
-		status, body, err := c.exchange(g.load.Addr, out)
+		status, body, err := c.exchange(addr, out)
 		now := time.Now()
 		res.LastNS = now.UnixNano()
 		switch {

@@ -23,6 +23,8 @@ const (
 // hark is a Hark server under measurement, with what was set up in it.
 type hark struct {
 	*harness.Server
+	others   []*hark   // further nodes on the same database
+	database *database // nil: it keeps everything in its folder
 	client   *harness.Client
 	dir      string
 	profiles string // address of its profiles; "" when none are wanted
@@ -36,13 +38,17 @@ type application struct {
 
 // startHark starts a server on a fresh folder, or again on that of one that has ended.
 func (b *bench) startHark(ctx context.Context, dir string, env ...string) (*hark, error) {
+	return b.startServer(ctx, dir, nil, env)
+}
+
+func (b *bench) startServer(ctx context.Context, dir string, args, env []string) (*hark, error) {
 	if dir == "" {
 		var err error
 		if dir, err = os.MkdirTemp(b.dir, "data-"); err != nil {
 			return nil, err
 		}
 	}
-	args, profiles := []string{"--log-level", "warn"}, ""
+	args, profiles := append(args, "--log-level", "warn"), ""
 	if b.profile != "" {
 		var err error
 		if profiles, err = harness.FreeAddr(); err != nil {
@@ -59,8 +65,31 @@ func (b *bench) startHark(ctx context.Context, dir string, env ...string) (*hark
 	return &hark{Server: s, client: s.Client(), dir: dir, profiles: profiles}, nil
 }
 
+// nodes are all servers, h among them.
+func (h *hark) nodes() []*hark { return append([]*hark{h}, h.others...) }
+
+func (h *hark) addrs() (addrs []string) {
+	for _, node := range h.nodes() {
+		addrs = append(addrs, node.Addr)
+	}
+	return addrs
+}
+
+func (h *hark) pids() (pids []int) {
+	for _, node := range h.nodes() {
+		pids = append(pids, node.PID())
+	}
+	return pids
+}
+
 // end stops the server and removes its folder.
 func (h *hark) end() {
+	for _, node := range h.others {
+		node.end()
+	}
+	if h.Server == nil {
+		return
+	}
 	h.Kill()
 	_ = os.RemoveAll(h.dir) // the folder above is removed as well
 }
@@ -109,7 +138,7 @@ func (h *hark) create(ctx context.Context, path string, in, out any) error {
 // load is a load on all applications in turn.
 func (h *hark) load(batch int) load {
 	l := load{
-		Addr:    h.Addr,
+		Addrs:   h.addrs(),
 		Headers: []string{"Authorization: Bearer " + harness.Key},
 		Item:    harkItem,
 		Size:    harkItemSize,
@@ -130,6 +159,9 @@ func (h *hark) load(batch int) load {
 // recorded is the number of successful attempts in the history, as the statistics of every
 // endpoint say.
 func (h *hark) recorded(ctx context.Context) (int64, error) {
+	if h.database != nil {
+		return h.database.recorded(ctx)
+	}
 	var n int64
 	for _, a := range h.apps {
 		for _, e := range a.endpoints {
@@ -168,6 +200,7 @@ type bench struct {
 	backlog  int64
 	rate     float64 // of the fairness scenario
 	conns    int
+	held     time.Duration // how long the held transaction is taken to have been open
 }
 
 var errStalled = errors.New("deliveries stalled: the queue did not drain")

@@ -29,7 +29,7 @@ func (b *bench) history(ctx context.Context, r *report) error {
 	}
 	l := h.load(500)
 	l.Count, l.Conns = b.messages, 4
-	fill, err := b.measure(ctx, measured{name: "filling by batches of 500", load: l, sink: s, fanout: 1, pid: h.PID()})
+	fill, err := b.measure(ctx, measured{name: "filling by batches of 500", load: l, sink: s, fanout: 1, pids: h.pids()})
 	if fill != nil {
 		r.Runs = append(r.Runs, fill)
 	}

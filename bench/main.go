@@ -5,13 +5,15 @@
 // sender and refuses to be clever about the results.
 //
 //	go run ./bench all                          every scenario against a Hark built from this tree
+//	go run ./bench pg                           those on PostgreSQL, with one node and with three
 //	go run ./bench throughput -duration 5s      one of them
 //	go run ./bench drive -publish HOST:PORT -path /publish -sink HOST:PORT -item '{…{{pad}}}' -pid N
 //	                                            any other sender that has been set up to deliver to
 //	                                            http://SINK/ok/…
 //	go run ./bench gen …, go run ./bench sink … the two ends alone
 //
-// Hark runs on a fresh folder with fsync on every commit, as it always does.
+// Hark runs on a fresh folder with fsync on every commit, as it always does; or on a PostgreSQL of the
+// benchmark's own, from the system's binaries, whose commits are synced as well.
 package main
 
 import (
@@ -37,7 +39,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) == 0 {
-		return errors.New("which scenario? one of " + names() + ", all, drive, gen, sink")
+		return errors.New("which scenario? one of " + names() + ", all, pg, drive, gen, sink")
 	}
 	switch args[0] {
 	case "gen":
@@ -69,6 +71,7 @@ func scenarioMain(name string, args []string) error {
 	fs.IntVar(&b.conns, "conns", 64, "keep-alive connections of the throughput scenarios")
 	fs.Int64Var(&b.messages, "history", 100_000, "messages of history; the published figure uses 5000000")
 	fs.Int64Var(&b.backlog, "backlog", 1_000_000, "deliveries of the backlog")
+	fs.DurationVar(&b.held, "held", time.Minute, "how long the open transaction is taken to have been open; the published figure uses 10m")
 	fs.Float64Var(&b.rate, "rate", 200, "messages a second in the fairness scenario, times nine endpoints")
 	fs.StringVar(&b.profile, "cpuprofile", "", "write the server's CPU profile to FILE.throughput, FILE.batch and FILE.history")
 	if err := fs.Parse(args); err != nil {
@@ -109,7 +112,8 @@ func (b *bench) scenarios(ctx context.Context, name string) error {
 	var reports []*report
 	var failed bool
 	for _, s := range scenarios {
-		if name != "all" && name != s.name {
+		onPostgres := strings.HasPrefix(s.name, "pg-")
+		if name != s.name && (name != "all" || onPostgres) && (name != "pg" || !onPostgres) {
 			continue
 		}
 		r := &report{Scenario: s.name, About: s.about}
@@ -125,7 +129,7 @@ func (b *bench) scenarios(ctx context.Context, name string) error {
 		}
 	}
 	if len(reports) == 0 {
-		return fmt.Errorf("no scenario %q: there are %s, all", name, names())
+		return fmt.Errorf("no scenario %q: there are %s, all, pg", name, names())
 	}
 	if len(reports) > 1 {
 		conclude(reports)
@@ -154,9 +158,8 @@ func driveMain(args []string) error {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()
 	var l load
-	var paths, headers list
 	fs := flag.NewFlagSet("drive", flag.ExitOnError)
-	l.flags(fs, &paths, &headers)
+	l.flags(fs)
 	sinkAddr := fs.String("sink", "127.0.0.1:9000", "where the sink listens; the sender delivers to http://SINK/ok/…")
 	cert := fs.String("sink-tls", "", "the sink speaks TLS and writes its certificate to this file")
 	fanout := fs.Int64("fanout", 1, "deliveries that each message causes")
@@ -164,7 +167,6 @@ func driveMain(args []string) error {
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
-	l.Paths, l.Headers = paths, headers
 	dir, err := os.MkdirTemp("", "hark-bench-")
 	if err != nil {
 		return err
@@ -175,8 +177,12 @@ func driveMain(args []string) error {
 		return err
 	}
 	defer s.stop()
-	r := &report{Scenario: "drive", About: l.Addr}
-	f, err := (&bench{dir: dir}).measure(ctx, measured{name: "load", load: l, sink: s, fanout: *fanout, pid: *pid})
+	var pids []int
+	if *pid != 0 {
+		pids = append(pids, *pid)
+	}
+	r := &report{Scenario: "drive", About: strings.Join(l.Addrs, ", ")}
+	f, err := (&bench{dir: dir}).measure(ctx, measured{name: "load", load: l, sink: s, fanout: *fanout, pids: pids})
 	if f != nil {
 		r.Runs = append(r.Runs, f)
 	}

@@ -31,6 +31,7 @@ type figures struct {
 	ServerCPU  float64 `json:"server_cpu_us_per_message"`
 	GenCPU     float64 `json:"generator_cpu_us_per_request"`
 	SinkCPU    float64 `json:"sink_cpu_us_per_request"`
+	Database   *costs  `json:"database,omitempty"`
 	RSS        int64   `json:"rss_mb"`
 	PeakRSS    int64   `json:"peak_rss_mb"`
 	Conns      int64   `json:"sink_connections"`
@@ -46,7 +47,8 @@ type measured struct {
 	sink     *sinkProcess
 	class    string                                   // of the sink's paths that must drain; "" is ok
 	fanout   int64                                    // deliveries for each message
-	pid      int                                      // of the server, for its cost; 0 is unknown
+	pids     []int                                    // of the servers, for their cost; none is unknown
+	database *database                                // beside them; nil: none
 	recorded func(ctx context.Context) (int64, error) // nil: not counted
 	before   int64                                    // recorded before this load
 }
@@ -61,11 +63,13 @@ func (b *bench) measure(ctx context.Context, m measured) (*figures, error) {
 	if err != nil {
 		return nil, err
 	}
-	var usage harness.Usage
-	if m.pid != 0 {
-		if usage, err = harness.UsageOf(m.pid); err != nil {
-			return nil, err
-		}
+	usage, err := usageOf(m.pids)
+	if err != nil {
+		return nil, err
+	}
+	counters, err := m.database.read(ctx)
+	if err != nil {
+		return nil, err
 	}
 	busy, began := harness.BusyTime(), time.Now()
 	gen, err := runGen(ctx, b.dir, m.load)
@@ -81,12 +85,17 @@ func (b *bench) measure(ctx context.Context, m measured) (*figures, error) {
 	others := busy - gen.CPU - (st.CPU - started.CPU)
 	f := m.figures(gen, st, st.CPU-started.CPU)
 	f.Busy = busy.Seconds() / machine.Seconds()
-	if m.pid != 0 {
-		after, err := harness.UsageOf(m.pid)
+	if len(m.pids) > 0 {
+		after, err := usageOf(m.pids)
 		if err != nil {
 			return nil, fmt.Errorf("the server is gone: %w", err)
 		}
-		others -= after.CPU - usage.CPU
+		since, err := m.database.read(ctx)
+		if err != nil {
+			return nil, err
+		}
+		f.Database = since.minus(counters).each(f.Messages)
+		others -= after.CPU - usage.CPU + since.CPU - counters.CPU
 		f.Elsewhere = max(0, others.Seconds()/machine.Seconds())
 		f.ServerCPU = micros(after.CPU-usage.CPU, f.Messages)
 		f.RSS, f.PeakRSS = after.RSS>>20, after.PeakRSS>>20
@@ -171,6 +180,20 @@ func (m *measured) count(ctx context.Context, f *figures, firstNS, want int64) e
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+// usageOf adds up what some processes have cost.
+func usageOf(pids []int) (sum harness.Usage, err error) {
+	for _, pid := range pids {
+		u, err := harness.UsageOf(pid)
+		if err != nil {
+			return sum, err
+		}
+		sum.CPU += u.CPU
+		sum.RSS += u.RSS
+		sum.PeakRSS += u.PeakRSS
+	}
+	return sum, nil
 }
 
 func perSecond(n, ns int64) float64 {

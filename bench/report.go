@@ -76,6 +76,9 @@ func (f *figures) print(w io.Writer) {
 	fmt.Fprintf(w, "    acknowledge\t%v\n", f.Ack)
 	fmt.Fprintf(w, "    publish→arrival\t%v\n", f.Arrival)
 	fmt.Fprintf(w, "    CPU\t%.1f µs per message\tgenerator %.1f, sink %.1f µs per request; machine %.0f %% busy\n", f.ServerCPU, f.GenCPU, f.SinkCPU, 100*f.Busy)
+	if d := f.Database; d != nil {
+		fmt.Fprintf(w, "    PostgreSQL\t%.1f µs of CPU per message\t%.0f bytes of log, %.3f statements, %.3f commits, %.3f syncs per message\n", d.CPU, d.WAL, d.Statements, d.Commits, d.Syncs)
+	}
 	fmt.Fprintf(w, "    memory\t%d MB\tat most %d MB\n", f.RSS, f.PeakRSS)
 	if f.Elsewhere > 0.05 {
 		fmt.Fprintf(w, "    NOISE\t%.0f %% of the machine\twas busy with something else: these figures are too low\n", 100*f.Elsewhere)

@@ -20,6 +20,12 @@ var scenarios = []struct {
 	{"tls", "fan-out to 10 TLS endpoints", (*bench).tls},
 	{"history", "an empty store against one with history; lists over that history", (*bench).history},
 	{"backlog", "many deliveries due at a sink that is down, and a restart", (*bench).backlogged},
+	{"pg-throughput", "PostgreSQL, one node: as throughput", (*bench).pgThroughput},
+	{"pg-batch", "PostgreSQL, one node: as batch", (*bench).pgBatch},
+	{"pg-nodes", "PostgreSQL, three nodes, the load spread over them: as throughput", (*bench).pgNodes},
+	{"pg-latency", "PostgreSQL, one node and three: as latency", (*bench).pgLatency},
+	{"pg-history", "PostgreSQL, one node: an empty database against one with history", (*bench).pgHistory},
+	{"pg-held", "PostgreSQL, one node: a transaction of somebody else is left open", (*bench).pgHeld},
 }
 
 // healthy starts a server with applications whose endpoints a fresh sink answers at once.
@@ -33,15 +39,19 @@ func (b *bench) healthy(ctx context.Context, apps, endpoints int) (*hark, *sinkP
 		s.stop()
 		return nil, nil, err
 	}
-	err = h.setup(ctx, apps, endpoints, nil, func(i, j int) string {
-		return fmt.Sprintf("http://%s/ok/%d/%d", s.Addr, i, j)
-	})
-	if err != nil {
+	if err := h.setupFor(ctx, s, apps, endpoints); err != nil {
 		h.end()
 		s.stop()
 		return nil, nil, err
 	}
 	return h, s, nil
+}
+
+// setupFor makes applications whose endpoints the sink answers at once.
+func (h *hark) setupFor(ctx context.Context, s *sinkProcess, apps, endpoints int) error {
+	return h.setup(ctx, apps, endpoints, nil, func(i, j int) string {
+		return fmt.Sprintf("http://%s/ok/%d/%d", s.Addr, i, j)
+	})
 }
 
 // warm sends a short load first, so that connections are open and code is hot.
@@ -77,6 +87,11 @@ func (b *bench) flood(ctx context.Context, r *report, name string, batch int) (*
 	}
 	defer s.stop()
 	defer h.end()
+	return b.profiled(ctx, r, name, h, s, batch)
+}
+
+// profiled is flooded after a warm-up, with a profile if one is wanted.
+func (b *bench) profiled(ctx context.Context, r *report, name string, h *hark, s *sinkProcess, batch int) (*figures, error) {
 	if err := b.warm(ctx, h, s, 1); err != nil {
 		return nil, err
 	}
@@ -105,7 +120,7 @@ func (b *bench) flooded(ctx context.Context, r *report, name string, h *hark, s 
 		l.Conns = min(l.Conns, 16) // 64 batches of 100 at once would only queue
 	}
 	f, err := b.measure(ctx, measured{
-		name: name, load: l, sink: s, fanout: 1, pid: h.PID(), recorded: h.recorded, before: before,
+		name: name, load: l, sink: s, fanout: 1, pids: h.pids(), database: h.database, recorded: h.recorded, before: before,
 	})
 	if f != nil {
 		r.Runs = append(r.Runs, f)
@@ -133,24 +148,32 @@ func (b *bench) latency(ctx context.Context, r *report) error {
 	}
 	defer s.stop()
 	defer h.end()
-	if err := b.warm(ctx, h, s, 1); err != nil {
-		return err
-	}
-	before, err := h.settled(ctx)
-	if err != nil {
-		return err
-	}
-	l := h.load(1)
-	l.Duration, l.Rate = b.duration, 200
-	f, err := b.measure(ctx, measured{
-		name: "200/s", load: l, sink: s, fanout: 1, pid: h.PID(), recorded: h.recorded, before: before,
-	})
+	f, err := b.trickle(ctx, r, "200/s", h, s)
 	if f != nil {
-		r.Runs = append(r.Runs, f)
 		r.atMost("publish→arrival p50", 1.5, f.Arrival.P50, "ms")
 		r.atMost("publish→arrival p99", 5, f.Arrival.P99, "ms")
 	}
 	return err
+}
+
+// trickle publishes 200 messages a second, however they are answered.
+func (b *bench) trickle(ctx context.Context, r *report, name string, h *hark, s *sinkProcess) (*figures, error) {
+	if err := b.warm(ctx, h, s, 1); err != nil {
+		return nil, err
+	}
+	before, err := h.settled(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l := h.load(1)
+	l.Duration, l.Rate = b.duration, 200
+	f, err := b.measure(ctx, measured{
+		name: name, load: l, sink: s, fanout: 1, pids: h.pids(), database: h.database, recorded: h.recorded, before: before,
+	})
+	if f != nil {
+		r.Runs = append(r.Runs, f)
+	}
+	return f, err
 }
 
 // fairness puts all endpoints into one application, so that every publish is also for the one that
@@ -168,7 +191,7 @@ func (b *bench) fairness(ctx context.Context, r *report) error {
 	watch := func(name string) (*figures, error) {
 		l := h.load(1)
 		l.Duration, l.Rate = b.duration, b.rate
-		f, err := b.measure(ctx, measured{name: name, load: l, sink: s, fanout: 9, pid: h.PID()})
+		f, err := b.measure(ctx, measured{name: name, load: l, sink: s, fanout: 9, pids: h.pids(), database: h.database})
 		if f != nil {
 			r.Runs = append(r.Runs, f)
 		}
@@ -216,7 +239,7 @@ func (b *bench) tls(ctx context.Context, r *report) error {
 	l := h.load(1)
 	l.Duration, l.Count = 0, int64(b.duration.Seconds()*1500)
 	f, err := b.measure(ctx, measured{
-		name: "fan-out of 10 over TLS", load: l, sink: s, fanout: 10, pid: h.PID(), recorded: h.recorded, before: before,
+		name: "fan-out of 10 over TLS", load: l, sink: s, fanout: 10, pids: h.pids(), database: h.database, recorded: h.recorded, before: before,
 	})
 	if f != nil {
 		r.Runs = append(r.Runs, f)

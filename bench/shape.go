@@ -50,7 +50,7 @@ func newShape(l load) (*shape, error) {
 	}
 	s := &shape{body: cut(body), batch: l.Batch}
 	for _, path := range l.Paths {
-		head := "POST " + path + " HTTP/1.1\r\nHost: " + l.Addr + "\r\nContent-Type: application/json\r\n"
+		head := "POST " + path + " HTTP/1.1\r\nHost: " + l.Addrs[0] + "\r\nContent-Type: application/json\r\n"
 		for _, h := range l.Headers {
 			head += h + "\r\n"
 		}
