@@ -125,22 +125,15 @@ func (s *Store) findEndpoint(c *conn, app hark.Ref, idOrUID string) (hark.Endpoi
 }
 
 // ListEndpoints lists live endpoints.
-func (s *Store) ListEndpoints(ctx context.Context, app hark.Ref, page store.Page) (eps []hark.Endpoint, err error) {
+func (s *Store) ListEndpoints(ctx context.Context, app hark.Ref, page store.Page) ([]hark.Endpoint, error) {
 	p := row.PageOfText(page)
-	err = s.read(ctx, func(c *conn) (err error) {
-		eps, err = row.Collect(c.query, s.seal.ScanEndpoint, row.Pick(p.Down, listEndpointsUpSQL, listEndpointsDownSQL), app, p.Low, p.High, p.Limit)
-		return err
-	})
+	eps, err := row.List(ctx, s.lend, s.seal.ScanEndpoint, p.Query(listEndpointsUpSQL, listEndpointsDownSQL), p.Args(app)...)
 	return row.Turned(eps, p.Turn), err
 }
 
 // AllEndpoints lists every live endpoint of an application.
-func (s *Store) AllEndpoints(ctx context.Context, app hark.Ref) (eps []hark.Endpoint, err error) {
-	err = s.read(ctx, func(c *conn) (err error) {
-		eps, err = row.Collect(c.query, s.seal.ScanEndpoint, allEndpointsSQL, app)
-		return err
-	})
-	return eps, err
+func (s *Store) AllEndpoints(ctx context.Context, app hark.Ref) ([]hark.Endpoint, error) {
+	return row.List(ctx, s.lend, s.seal.ScanEndpoint, allEndpointsSQL, app)
 }
 
 const endpointsByRefSQL = endpointColumns + `WHERE ref = ANY ($1)`

@@ -20,7 +20,7 @@ const (
 // InsertEnvironment adds an environment.
 func (s *Store) InsertEnvironment(ctx context.Context, env hark.Environment) error {
 	return s.configure(ctx, func(c *conn) (hark.Ref, error) {
-		n, err := c.exec(insertEnvironmentSQL, string(env.ID), env.Name, env.CreatedAt, int64(env.Retention))
+		n, err := c.exec(insertEnvironmentSQL, row.EnvironmentValues(&env)...)
 		if err == nil && n == 0 {
 			err = row.Conflict("An environment with this id or name already exists", "")
 		}
@@ -32,7 +32,7 @@ func (s *Store) InsertEnvironment(ctx context.Context, env hark.Environment) err
 func (s *Store) UpdateEnvironment(ctx context.Context, id hark.EnvironmentID, change func(*hark.Environment) error) (hark.Environment, error) {
 	var env hark.Environment
 	err := s.configure(ctx, func(c *conn) (_ hark.Ref, err error) {
-		if env, err = findEnvironment(c, id); err != nil {
+		if env, err = row.Find(c.query, row.ScanEnvironment, environmentSQL, string(id)); err != nil {
 			return 0, err
 		}
 		if err := change(&env); err != nil {
@@ -41,7 +41,7 @@ func (s *Store) UpdateEnvironment(ctx context.Context, id hark.EnvironmentID, ch
 		if _, err := c.exec(updateEnvironmentSQL, env.Name, int64(env.Retention), string(id)); err != nil {
 			return 0, err
 		}
-		env, err = findEnvironment(c, id)
+		env, err = row.Find(c.query, row.ScanEnvironment, environmentSQL, string(id))
 		return 0, err
 	})
 	return env, err
@@ -49,23 +49,10 @@ func (s *Store) UpdateEnvironment(ctx context.Context, id hark.EnvironmentID, ch
 
 // Environment finds an environment.
 func (s *Store) Environment(ctx context.Context, id hark.EnvironmentID) (hark.Environment, error) {
-	var env hark.Environment
-	err := s.read(ctx, func(c *conn) (err error) {
-		env, err = findEnvironment(c, id)
-		return err
-	})
-	return env, err
-}
-
-func findEnvironment(c *conn, id hark.EnvironmentID) (env hark.Environment, err error) {
-	return row.Find(c.query, row.ScanEnvironment, environmentSQL, string(id))
+	return row.Get(ctx, s.lend, row.ScanEnvironment, environmentSQL, string(id))
 }
 
 // ListEnvironments lists all environments, oldest first.
-func (s *Store) ListEnvironments(ctx context.Context) (envs []hark.Environment, err error) {
-	err = s.read(ctx, func(c *conn) (err error) {
-		envs, err = row.Collect(c.query, row.ScanEnvironment, listEnvironmentsSQL)
-		return err
-	})
-	return envs, err
+func (s *Store) ListEnvironments(ctx context.Context) ([]hark.Environment, error) {
+	return row.List(ctx, s.lend, row.ScanEnvironment, listEnvironmentsSQL)
 }

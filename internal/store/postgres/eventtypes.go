@@ -35,8 +35,7 @@ WHERE environment = $1 AND name > $2 AND name < $3
 // InsertEventType adds an event type.
 func (s *Store) InsertEventType(ctx context.Context, et hark.EventType) error {
 	return s.configure(ctx, func(c *conn) (hark.Ref, error) {
-		n, err := c.exec(insertEventTypeSQL, string(et.EnvironmentID), et.Name, et.Description, et.GroupName, et.Archived, et.Deprecated,
-			row.EncodeRaw(et.Schemas), row.Encode(et.FeatureFlags), et.CreatedAt, et.UpdatedAt)
+		n, err := c.exec(insertEventTypeSQL, row.EventTypeValues(&et)...)
 		if err == nil && n == 0 {
 			err = &hark.Error{Code: hark.EventTypeExists, Detail: "An event type with this name already exists", Existing: et.Name}
 		}
@@ -76,21 +75,13 @@ func (s *Store) DeleteEventType(ctx context.Context, env hark.EnvironmentID, nam
 }
 
 // EventType finds an event type.
-func (s *Store) EventType(ctx context.Context, env hark.EnvironmentID, name string) (et hark.EventType, err error) {
-	err = s.read(ctx, func(c *conn) (err error) {
-		et, err = row.Find(c.query, row.ScanEventType, eventTypeSQL, string(env), name)
-		return err
-	})
-	return et, err
+func (s *Store) EventType(ctx context.Context, env hark.EnvironmentID, name string) (hark.EventType, error) {
+	return row.Get(ctx, s.lend, row.ScanEventType, eventTypeSQL, string(env), name)
 }
 
 // ListEventTypes lists the event types of an environment by name.
-func (s *Store) ListEventTypes(ctx context.Context, env hark.EnvironmentID, filter store.EventTypeFilter, page store.Page) (ets []hark.EventType, err error) {
+func (s *Store) ListEventTypes(ctx context.Context, env hark.EnvironmentID, filter store.EventTypeFilter, page store.Page) ([]hark.EventType, error) {
 	p := row.PageOfText(page)
-	err = s.read(ctx, func(c *conn) (err error) {
-		ets, err = row.Collect(c.query, row.ScanEventType, row.Pick(p.Down, listEventTypesUpSQL, listEventTypesDownSQL),
-			string(env), p.Low, p.High, filter.IncludeArchived, row.Encode(filter.Flags), p.Limit)
-		return err
-	})
+	ets, err := row.List(ctx, s.lend, row.ScanEventType, p.Query(listEventTypesUpSQL, listEventTypesDownSQL), p.Args(string(env), filter.IncludeArchived, row.Encode(filter.Flags))...)
 	return row.Turned(ets, p.Turn), err
 }

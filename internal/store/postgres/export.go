@@ -1,9 +1,7 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -82,82 +80,21 @@ func (s *Store) Export(ctx context.Context, visit func(*store.Record) error) err
 				return err
 			}
 		}
-		e := &exporter{store: s, c: c, applications: row.Numbers{}, endpoints: row.Numbers{}, visit: func(r store.Record) error { return visit(&r) }}
-		for _, step := range [...]func() error{e.configuration, e.guards, e.places, e.messages} {
-			if err := step(); err != nil {
-				return err
-			}
+		e := &exporter{c: c, Export: row.Export{Query: c.query, Seal: s.seal, Visit: visit, Applications: row.Numbers{}, Endpoints: row.Numbers{}}}
+		if err := e.Do(row.Everything{
+			Environments: listEnvironmentsSQL, EventTypes: everyEventTypeSQL, Keys: everyKeySQL, Tasks: everyTaskSQL,
+			MessageKeys: everyMessageKeySQL, Answers: everyAnswerSQL, Applications: everyApplicationSQL, Endpoints: everyEndpointSQL,
+		}); err != nil {
+			return err
 		}
-		return nil
+		return e.messages()
 	}))
 }
 
 // exporter is an export under way.
 type exporter struct {
-	store                   *Store
-	c                       *conn
-	applications, endpoints row.Numbers
-	visit                   func(store.Record) error
-}
-
-// each visits the rows of a query.
-func each[T any](e *exporter, scan func(row.Row) (T, error), record func(*T) store.Record, query string, args ...any) error {
-	return e.c.query(func(r row.Row) error {
-		v, err := scan(r)
-		if err != nil {
-			return err
-		}
-		return e.visit(record(&v))
-	}, query, args...)
-}
-
-func (e *exporter) configuration() error {
-	envs, err := row.Collect(e.c.query, row.ScanEnvironment, listEnvironmentsSQL)
-	if err != nil {
-		return err
-	}
-	slices.SortFunc(envs, func(a, b hark.Environment) int { return cmp.Compare(a.ID, b.ID) })
-	for i := range envs {
-		if err := e.visit(store.Record{Environment: &envs[i]}); err != nil {
-			return err
-		}
-	}
-	if err := each(e, row.ScanEventType, func(t *hark.EventType) store.Record { return store.Record{EventType: t} }, everyEventTypeSQL); err != nil {
-		return err
-	}
-	if err := each(e, row.ScanKey, func(k *hark.Key) store.Record { return store.Record{Key: k} }, everyKeySQL); err != nil {
-		return err
-	}
-	return each(e, row.ScanTask, func(t *hark.Task) store.Record { return store.Record{Task: t} }, everyTaskSQL)
-}
-
-func (e *exporter) guards() error {
-	if err := each(e, row.ScanMessageKey, func(k *store.MessageKey) store.Record { return store.Record{MessageKey: k} }, everyMessageKeySQL); err != nil {
-		return err
-	}
-	return each(e, row.ScanAnswer, func(a *store.Answer) store.Record { return store.Record{Answer: a} }, everyAnswerSQL)
-}
-
-// places visits applications, and then their endpoints.
-func (e *exporter) places() error {
-	var refs []hark.Ref
-	err := each(e, row.ScanMovedApplication, func(app *store.MovedApplication) store.Record {
-		refs = append(refs, app.Ref)
-		app.Ref = e.applications.Add(app.Ref)
-		return store.Record{Application: app}
-	}, everyApplicationSQL)
-	if err != nil {
-		return err
-	}
-	for _, ref := range refs {
-		if err := each(e, e.store.seal.ScanEndpoint, func(ep *hark.Endpoint) store.Record {
-			ep.Ref, ep.ApplicationRef = e.endpoints.Add(ep.Ref), e.applications[ep.ApplicationRef]
-			return store.Record{Endpoint: ep}
-		}, everyEndpointSQL, ref); err != nil {
-			return err
-		}
-	}
-	return nil
+	row.Export
+	c *conn
 }
 
 // sized is a message with the size of its payload.
@@ -187,7 +124,7 @@ func (e *exporter) messages() error {
 			return err
 		}
 		for i := range some {
-			if err := e.visit(store.Record{Message: &some[i].MovedMessage}); err != nil {
+			if err := e.Visit(&store.Record{Message: &some[i].MovedMessage}); err != nil {
 				return err
 			}
 		}
@@ -225,7 +162,7 @@ func (e *exporter) complete(some []sized) error {
 		return err
 	}
 	for i := range some {
-		row.Renumber(&some[i].MovedMessage, e.applications, e.endpoints)
+		row.Renumber(&some[i].MovedMessage, e.Applications, e.Endpoints)
 	}
 	return nil
 }

@@ -145,31 +145,14 @@ func (i *importer) write(ctx context.Context, c *conn) error {
 }
 
 func (i *importer) add(c *conn, r *store.Record) error {
+	inserts := row.Inserts{
+		Environment: insertEnvironmentSQL, EventType: insertEventTypeSQL, Key: insertKeySQL, Task: insertTaskSQL,
+		MessageKey: importMessageKeySQL, Answer: rememberSQL,
+	}
+	if done, err := inserts.Add(c.exec, r); done {
+		return err
+	}
 	switch {
-	case r.Environment != nil:
-		env := r.Environment
-		return row.Once(c.exec(insertEnvironmentSQL, string(env.ID), env.Name, env.CreatedAt, int64(env.Retention)))
-	case r.EventType != nil:
-		et := r.EventType
-		return row.Once(c.exec(insertEventTypeSQL, string(et.EnvironmentID), et.Name, et.Description, et.GroupName, et.Archived, et.Deprecated,
-			row.EncodeRaw(et.Schemas), row.Encode(et.FeatureFlags), et.CreatedAt, et.UpdatedAt))
-	case r.Key != nil:
-		k := r.Key
-		return row.Once(c.exec(insertKeySQL, string(k.EnvironmentID), string(k.ID), k.Name, string(k.Scope), string(k.ApplicationID),
-			k.Prefix, k.Hash[:], k.CreatedAt, k.ExpiresAt, k.RevokedAt))
-	case r.Task != nil:
-		t := r.Task
-		return row.Once(c.exec(insertTaskSQL, string(t.EnvironmentID), string(t.ID), t.Kind, t.Status, row.EncodeRaw(t.Data), t.CreatedAt, t.UpdatedAt))
-	case r.MessageKey != nil:
-		k := r.MessageKey
-		id, err := hark.ParseID(string(k.MessageID), hark.MessagePrefix)
-		if err != nil {
-			return fmt.Errorf("import the key of message %q: %w", k.MessageID, err)
-		}
-		return row.Once(c.exec(importMessageKeySQL, k.Hash[:], k.Fingerprint[:], id[:], k.ExpiresAt))
-	case r.Answer != nil:
-		a := r.Answer
-		return row.Once(c.exec(rememberSQL, a.Key.Hash[:], a.Key.Fingerprint[:], a.Status, a.Header, a.Body, a.Key.ExpiresAt, int64(0)))
 	case r.Application != nil:
 		return i.addApplication(c, r.Application)
 	case r.Endpoint != nil:

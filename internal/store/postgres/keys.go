@@ -28,8 +28,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING`
 // InsertKey adds a key.
 func (s *Store) InsertKey(ctx context.Context, key hark.Key) error {
 	return s.configure(ctx, func(c *conn) (hark.Ref, error) {
-		n, err := c.exec(insertKeySQL, string(key.EnvironmentID), string(key.ID), key.Name, string(key.Scope), string(key.ApplicationID),
-			key.Prefix, key.Hash[:], key.CreatedAt, key.ExpiresAt, key.RevokedAt)
+		n, err := c.exec(insertKeySQL, row.KeyValues(&key)...)
 		if err == nil && n == 0 {
 			err = row.Conflict("This key already exists", "")
 		}
@@ -58,20 +57,13 @@ func (s *Store) UpdateKey(ctx context.Context, env hark.EnvironmentID, id hark.K
 }
 
 // KeyByHash finds a key by the hash of its text.
-func (s *Store) KeyByHash(ctx context.Context, hash [32]byte) (key hark.Key, err error) {
-	err = s.read(ctx, func(c *conn) (err error) {
-		key, err = row.Find(c.query, row.ScanKey, keyByHashSQL, hash[:])
-		return err
-	})
-	return key, err
+func (s *Store) KeyByHash(ctx context.Context, hash [32]byte) (hark.Key, error) {
+	return row.Get(ctx, s.lend, row.ScanKey, keyByHashSQL, hash[:])
 }
 
 // ListKeys lists the keys of an environment.
-func (s *Store) ListKeys(ctx context.Context, env hark.EnvironmentID, page store.Page) (keys []hark.Key, err error) {
+func (s *Store) ListKeys(ctx context.Context, env hark.EnvironmentID, page store.Page) ([]hark.Key, error) {
 	p := row.PageOfText(page)
-	err = s.read(ctx, func(c *conn) (err error) {
-		keys, err = row.Collect(c.query, row.ScanKey, row.Pick(p.Down, listKeysUpSQL, listKeysDownSQL), string(env), p.Low, p.High, p.Limit)
-		return err
-	})
+	keys, err := row.List(ctx, s.lend, row.ScanKey, p.Query(listKeysUpSQL, listKeysDownSQL), p.Args(string(env))...)
 	return row.Turned(keys, p.Turn), err
 }

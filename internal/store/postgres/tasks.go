@@ -34,8 +34,7 @@ WHERE environment = $1 AND id > $2 AND id < $3 AND ($4::text = '' OR status = $4
 // InsertTask adds a task.
 func (s *Store) InsertTask(ctx context.Context, task hark.Task) error {
 	return s.change(ctx, func(c *conn) error {
-		n, err := c.exec(insertTaskSQL, string(task.EnvironmentID), string(task.ID), task.Kind, task.Status,
-			row.EncodeRaw(task.Data), task.CreatedAt, task.UpdatedAt)
+		n, err := c.exec(insertTaskSQL, row.TaskValues(&task)...)
 		if err == nil && n == 0 {
 			return row.Conflict("A task with this id already exists", string(task.ID))
 		}
@@ -63,29 +62,18 @@ func (s *Store) UpdateTask(ctx context.Context, id hark.TaskID, change func(*har
 }
 
 // Task finds a task.
-func (s *Store) Task(ctx context.Context, env hark.EnvironmentID, id hark.TaskID) (task hark.Task, err error) {
-	err = s.read(ctx, func(c *conn) (err error) {
-		task, err = row.Find(c.query, row.ScanTask, taskSQL, string(env), string(id))
-		return err
-	})
-	return task, err
+func (s *Store) Task(ctx context.Context, env hark.EnvironmentID, id hark.TaskID) (hark.Task, error) {
+	return row.Get(ctx, s.lend, row.ScanTask, taskSQL, string(env), string(id))
 }
 
 // ListTasks lists the tasks of an environment; status and kind narrow it unless empty.
-func (s *Store) ListTasks(ctx context.Context, env hark.EnvironmentID, status, kind string, page store.Page) (tasks []hark.Task, err error) {
+func (s *Store) ListTasks(ctx context.Context, env hark.EnvironmentID, status, kind string, page store.Page) ([]hark.Task, error) {
 	p := row.PageOfText(page)
-	err = s.read(ctx, func(c *conn) (err error) {
-		tasks, err = row.Collect(c.query, row.ScanTask, row.Pick(p.Down, listTasksUpSQL, listTasksDownSQL), string(env), p.Low, p.High, status, kind, p.Limit)
-		return err
-	})
+	tasks, err := row.List(ctx, s.lend, row.ScanTask, p.Query(listTasksUpSQL, listTasksDownSQL), p.Args(string(env), status, kind)...)
 	return row.Turned(tasks, p.Turn), err
 }
 
 // RunningTasks lists the unfinished tasks of all environments.
-func (s *Store) RunningTasks(ctx context.Context) (tasks []hark.Task, err error) {
-	err = s.read(ctx, func(c *conn) (err error) {
-		tasks, err = row.Collect(c.query, row.ScanTask, runningTasksSQL)
-		return err
-	})
-	return tasks, err
+func (s *Store) RunningTasks(ctx context.Context) ([]hark.Task, error) {
+	return row.List(ctx, s.lend, row.ScanTask, runningTasksSQL)
 }

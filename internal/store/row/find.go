@@ -1,6 +1,7 @@
 package row
 
 import (
+	"context"
 	"errors"
 
 	"github.com/harkhq/hark"
@@ -26,6 +27,27 @@ func Collect[T any](q Query, scan func(Row) (T, error), query string, args ...an
 		all = append(all, v)
 		return err
 	}, query, args...)
+	return all, err
+}
+
+// Lend lends the queries of one connection to f, for reading. f may run more than once.
+type Lend func(ctx context.Context, f func(Query) error) error
+
+// Get is Find on a connection that is lent for it.
+func Get[T any](ctx context.Context, lend Lend, scan func(Row) (T, error), query string, args ...any) (v T, err error) {
+	err = lend(ctx, func(q Query) (err error) {
+		v, err = Find(q, scan, query, args...)
+		return err
+	})
+	return v, err
+}
+
+// List is Collect on a connection that is lent for it.
+func List[T any](ctx context.Context, lend Lend, scan func(Row) (T, error), query string, args ...any) (all []T, err error) {
+	err = lend(ctx, func(q Query) (err error) {
+		all, err = Collect(q, scan, query, args...)
+		return err
+	})
 	return all, err
 }
 

@@ -104,11 +104,3 @@ func (p *Places) Attempt(a *hark.Attempt, message hark.Ref) (s store.Settlement,
 	}
 	return s, id, err
 }
-
-// Once says so when a row did not go in because there is one like it.
-func Once(inserted int64, err error) error {
-	if err == nil && inserted == 0 {
-		return store.ErrTwice
-	}
-	return err
-}

@@ -37,6 +37,14 @@ func PageOfText(p store.Page) TextRange {
 	return r
 }
 
+// Query chooses the one for the range's direction.
+func (r TextRange) Query(upwards, downwards string) string { return Pick(r.Down, upwards, downwards) }
+
+// Args are what a list of what somebody owns asks for: the owner, the range, what narrows it, the limit.
+func (r TextRange) Args(owner any, narrow ...any) []any {
+	return append(append([]any{owner, r.Low, r.High}, narrow...), r.Limit)
+}
+
 // IDRange is the part of a time-ordered list that a page asks for, where the key is a KSUID.
 type IDRange struct {
 	Low, High []byte

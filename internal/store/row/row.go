@@ -1,7 +1,7 @@
 // Package row is what the stores do alike with their rows: how Hark's words are written into columns
 // and read from them, what is sealed and how, which part of a list a page is, what the rows of a
-// delivery say of its state, where retention goes on, what waits to be written, and whether a schema
-// is one that this version may touch.
+// delivery say of its state, where retention goes on, what waits to be written, how everything is
+// exported, and whether a schema is one that this version may touch.
 //
 // It promises that what it reads is what it wrote, whichever database was in between. It refuses to
 // know a driver, a dialect or a statement: those stay in each store, a query above the method that

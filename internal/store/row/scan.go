@@ -8,11 +8,17 @@ import (
 	"github.com/harkhq/hark/internal/store"
 )
 
-// Each of these reads the columns that its comment names, in that order.
+// Each of these reads the columns that its comment names, in that order; what is called Values is what
+// an INSERT of the same columns is given.
 
 // ScanEnvironment reads id, name, created_at, retention.
 func ScanEnvironment(r Row) (hark.Environment, error) {
 	return hark.Environment{ID: hark.EnvironmentID(r.Text(0)), Name: r.Text(1), CreatedAt: r.Time(2), Retention: time.Duration(r.Int(3))}, nil
+}
+
+// EnvironmentValues are an environment's.
+func EnvironmentValues(env *hark.Environment) []any {
+	return []any{string(env.ID), env.Name, env.CreatedAt, int64(env.Retention)}
 }
 
 // ScanApplication reads ref, environment, id, uid, name, throttle_rate, metadata, created_at,
@@ -63,6 +69,12 @@ func ScanEventType(r Row) (hark.EventType, error) {
 	return et, r.Decode(7, &et.FeatureFlags)
 }
 
+// EventTypeValues are an event type's.
+func EventTypeValues(et *hark.EventType) []any {
+	return []any{string(et.EnvironmentID), et.Name, et.Description, et.GroupName, et.Archived, et.Deprecated,
+		EncodeRaw(et.Schemas), Encode(et.FeatureFlags), et.CreatedAt, et.UpdatedAt}
+}
+
 // ScanKey reads environment, id, name, scope, application, prefix, hash, created_at, expires_at,
 // revoked_at.
 func ScanKey(r Row) (hark.Key, error) {
@@ -75,12 +87,23 @@ func ScanKey(r Row) (hark.Key, error) {
 	return key, nil
 }
 
+// KeyValues are a key's.
+func KeyValues(key *hark.Key) []any {
+	return []any{string(key.EnvironmentID), string(key.ID), key.Name, string(key.Scope), string(key.ApplicationID),
+		key.Prefix, key.Hash[:], key.CreatedAt, key.ExpiresAt, key.RevokedAt}
+}
+
 // ScanTask reads environment, id, kind, status, data, created_at, updated_at.
 func ScanTask(r Row) (hark.Task, error) {
 	return hark.Task{
 		EnvironmentID: hark.EnvironmentID(r.Text(0)), ID: hark.TaskID(r.Text(1)), Kind: r.Text(2), Status: r.Text(3),
 		Data: r.Raw(4), CreatedAt: r.Time(5), UpdatedAt: r.Time(6),
 	}, nil
+}
+
+// TaskValues are a task's.
+func TaskValues(task *hark.Task) []any {
+	return []any{string(task.EnvironmentID), string(task.ID), task.Kind, task.Status, EncodeRaw(task.Data), task.CreatedAt, task.UpdatedAt}
 }
 
 // ScanAnswer reads hash, fingerprint, status, header, body, expires_at.
@@ -90,6 +113,11 @@ func ScanAnswer(r Row) (store.Answer, error) {
 	copy(a.Key.Fingerprint[:], r.Blob(1))
 	a.Key.ExpiresAt = r.Time(5)
 	return a, nil
+}
+
+// AnswerValues are an answer's.
+func AnswerValues(a *store.Answer) []any {
+	return []any{a.Key.Hash[:], a.Key.Fingerprint[:], a.Status, a.Header, a.Body, a.Key.ExpiresAt}
 }
 
 // ScanMessage reads ref, application, id, event type, created_at, deliver_at, payload_expires_at,

@@ -115,21 +115,13 @@ func findApplication(c *conn, env hark.EnvironmentID, idOrUID string) (hark.Appl
 }
 
 // ApplicationByRef finds an application.
-func (s *Store) ApplicationByRef(ctx context.Context, ref hark.Ref) (app hark.Application, err error) {
-	err = s.read(ctx, func(c *conn) (err error) {
-		app, err = row.Find(c.query, row.ScanApplication, applicationByRefSQL, ref)
-		return err
-	})
-	return app, err
+func (s *Store) ApplicationByRef(ctx context.Context, ref hark.Ref) (hark.Application, error) {
+	return row.Get(ctx, s.lend, row.ScanApplication, applicationByRefSQL, ref)
 }
 
 // ListApplications lists the applications of an environment.
-func (s *Store) ListApplications(ctx context.Context, env hark.EnvironmentID, filter store.ApplicationFilter, page store.Page) (apps []hark.Application, err error) {
+func (s *Store) ListApplications(ctx context.Context, env hark.EnvironmentID, filter store.ApplicationFilter, page store.Page) ([]hark.Application, error) {
 	p := row.PageOfText(page)
-	err = s.read(ctx, func(c *conn) (err error) {
-		apps, err = row.Collect(c.query, row.ScanApplication, row.Pick(p.Down, listApplicationsUpSQL, listApplicationsDownSQL),
-			string(env), p.Low, p.High, filter.WithEndpoints, filter.WithEnabledEndpoints, p.Limit)
-		return err
-	})
+	apps, err := row.List(ctx, s.lend, row.ScanApplication, p.Query(listApplicationsUpSQL, listApplicationsDownSQL), p.Args(string(env), filter.WithEndpoints, filter.WithEnabledEndpoints)...)
 	return row.Turned(apps, p.Turn), err
 }

@@ -1,10 +1,8 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
@@ -73,87 +71,26 @@ func (s *Store) Export(ctx context.Context, visit func(*store.Record) error) err
 			_, end := c.exec("COMMIT")
 			err = errors.Join(err, end)
 		}()
-		e := &exporter{store: s, c: c, applications: row.Numbers{}, endpoints: row.Numbers{}, visit: func(r store.Record) error {
+		e := &exporter{c: c, Export: row.Export{Query: c.query, Seal: s.seal, Applications: row.Numbers{}, Endpoints: row.Numbers{}, Visit: func(r *store.Record) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			return visit(&r)
-		}}
-		for _, step := range [...]func() error{e.configuration, e.guards, e.places, e.messages} {
-			if err := step(); err != nil {
-				return err
-			}
+			return visit(r)
+		}}}
+		if err := e.Do(row.Everything{
+			Environments: listEnvironmentsSQL, EventTypes: everyEventTypeSQL, Keys: everyKeySQL, Tasks: everyTaskSQL,
+			MessageKeys: everyMessageKeySQL, Answers: everyAnswerSQL, Applications: everyApplicationSQL, Endpoints: everyEndpointSQL,
+		}); err != nil {
+			return err
 		}
-		return nil
+		return e.messages()
 	})
 }
 
 // exporter is an export under way.
 type exporter struct {
-	store                   *Store
-	c                       *conn
-	applications, endpoints row.Numbers
-	visit                   func(store.Record) error
-}
-
-// each visits the rows of a query.
-func each[T any](e *exporter, scan func(row.Row) (T, error), record func(*T) store.Record, query string, args ...any) error {
-	return e.c.query(func(r row.Row) error {
-		v, err := scan(r)
-		if err != nil {
-			return err
-		}
-		return e.visit(record(&v))
-	}, query, args...)
-}
-
-func (e *exporter) configuration() error {
-	envs, err := row.Collect(e.c.query, row.ScanEnvironment, listEnvironmentsSQL)
-	if err != nil {
-		return err
-	}
-	slices.SortFunc(envs, func(a, b hark.Environment) int { return cmp.Compare(a.ID, b.ID) })
-	for i := range envs {
-		if err := e.visit(store.Record{Environment: &envs[i]}); err != nil {
-			return err
-		}
-	}
-	if err := each(e, row.ScanEventType, func(t *hark.EventType) store.Record { return store.Record{EventType: t} }, everyEventTypeSQL); err != nil {
-		return err
-	}
-	if err := each(e, row.ScanKey, func(k *hark.Key) store.Record { return store.Record{Key: k} }, everyKeySQL); err != nil {
-		return err
-	}
-	return each(e, row.ScanTask, func(t *hark.Task) store.Record { return store.Record{Task: t} }, everyTaskSQL)
-}
-
-func (e *exporter) guards() error {
-	if err := each(e, row.ScanMessageKey, func(k *store.MessageKey) store.Record { return store.Record{MessageKey: k} }, everyMessageKeySQL); err != nil {
-		return err
-	}
-	return each(e, row.ScanAnswer, func(a *store.Answer) store.Record { return store.Record{Answer: a} }, everyAnswerSQL)
-}
-
-// places visits applications, and then their endpoints.
-func (e *exporter) places() error {
-	var refs []hark.Ref
-	err := each(e, row.ScanMovedApplication, func(app *store.MovedApplication) store.Record {
-		refs = append(refs, app.Ref)
-		app.Ref = e.applications.Add(app.Ref)
-		return store.Record{Application: app}
-	}, everyApplicationSQL)
-	if err != nil {
-		return err
-	}
-	for _, ref := range refs {
-		if err := each(e, e.store.seal.ScanEndpoint, func(ep *hark.Endpoint) store.Record {
-			ep.Ref, ep.ApplicationRef = e.endpoints.Add(ep.Ref), e.applications[ep.ApplicationRef]
-			return store.Record{Endpoint: ep}
-		}, everyEndpointSQL, ref); err != nil {
-			return err
-		}
-	}
-	return nil
+	row.Export
+	c *conn
 }
 
 func (e *exporter) messages() error {
@@ -169,7 +106,7 @@ func (e *exporter) messages() error {
 		if err := e.complete(moved); err != nil {
 			return err
 		}
-		return e.visit(store.Record{Message: moved})
+		return e.Visit(&store.Record{Message: moved})
 	}, everyMessageSQL)
 }
 
@@ -190,6 +127,6 @@ func (e *exporter) complete(m *store.MovedMessage) (err error) {
 	}, queuedOfMessageSQL, ref); err != nil {
 		return err
 	}
-	row.Renumber(m, e.applications, e.endpoints)
+	row.Renumber(m, e.Applications, e.Endpoints)
 	return nil
 }

@@ -44,17 +44,12 @@ func (s *Store) Release(ctx context.Context, hash [32]byte) error {
 // Remember keeps an answer until its key expires.
 func (s *Store) Remember(ctx context.Context, answer store.Answer, now time.Time) error {
 	return s.change(ctx, func(c *conn) error {
-		_, err := c.exec(rememberSQL, answer.Key.Hash[:], answer.Key.Fingerprint[:], answer.Status, answer.Header, answer.Body,
-			answer.Key.ExpiresAt, now)
+		_, err := c.exec(rememberSQL, append(row.AnswerValues(&answer), now)...)
 		return err
 	})
 }
 
 // Recall finds an unexpired answer.
-func (s *Store) Recall(ctx context.Context, hash [32]byte, now time.Time) (answer store.Answer, err error) {
-	err = s.read(ctx, func(c *conn) (err error) {
-		answer, err = row.Find(c.query, row.ScanAnswer, recallSQL, hash[:], now)
-		return err
-	})
-	return answer, err
+func (s *Store) Recall(ctx context.Context, hash [32]byte, now time.Time) (store.Answer, error) {
+	return row.Get(ctx, s.lend, row.ScanAnswer, recallSQL, hash[:], now)
 }

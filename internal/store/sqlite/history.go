@@ -46,16 +46,12 @@ LEFT JOIN term t ON t.ref = m.event_type
 )
 
 // Attempt finds one attempt of a message.
-func (s *Store) Attempt(ctx context.Context, app, message hark.Ref, id hark.AttemptID) (a hark.Attempt, err error) {
+func (s *Store) Attempt(ctx context.Context, app, message hark.Ref, id hark.AttemptID) (hark.Attempt, error) {
 	k, err := hark.ParseID(string(id), hark.AttemptPrefix)
 	if err != nil {
-		return a, hark.ErrNotFound
+		return hark.Attempt{}, hark.ErrNotFound
 	}
-	err = s.read(ctx, func(c *conn) (err error) {
-		a, err = row.Find(c.query, row.ScanAttempt, attemptSQL, message, app, k[:])
-		return err
-	})
-	return a, err
+	return row.Get(ctx, s.lend, row.ScanAttempt, attemptSQL, message, app, k[:])
 }
 
 // AttemptsByEndpoint lists an endpoint's attempts, newest first.

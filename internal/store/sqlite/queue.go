@@ -51,10 +51,6 @@ func (s *Store) Backlogs(ctx context.Context) (all []store.Backlog, err error) {
 }
 
 // ReadQueue reads an endpoint's rows behind a position, in order.
-func (s *Store) ReadQueue(ctx context.Context, endpoint hark.Ref, after store.Position, limit int) (all []hark.Delivery, err error) {
-	err = s.read(ctx, func(c *conn) (err error) {
-		all, err = row.Collect(c.query, row.ScanDelivery(endpoint), readQueueSQL, endpoint, after.Due, after.MessageRef, limit)
-		return err
-	})
-	return all, err
+func (s *Store) ReadQueue(ctx context.Context, endpoint hark.Ref, after store.Position, limit int) ([]hark.Delivery, error) {
+	return row.List(ctx, s.lend, row.ScanDelivery(endpoint), readQueueSQL, endpoint, after.Due, after.MessageRef, limit)
 }

@@ -192,6 +192,11 @@ func (s *Store) read(ctx context.Context, f func(*conn) error) error {
 	}
 }
 
+// lend is read for a single query.
+func (s *Store) lend(ctx context.Context, f func(row.Query) error) error {
+	return s.read(ctx, func(c *conn) error { return f(c.query) })
+}
+
 // view is read with all of f's queries seeing the same commit.
 func (s *Store) view(ctx context.Context, f func(*conn) error) error {
 	return s.read(ctx, func(c *conn) error {

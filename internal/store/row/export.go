@@ -1,0 +1,136 @@
+package row
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/store"
+)
+
+// Export is an export under way. It makes records of all rows but those of messages, of which a store
+// has too many to treat them like another's.
+type Export struct {
+	Query                   Query
+	Seal                    Seal
+	Visit                   func(*store.Record) error
+	Applications, Endpoints Numbers
+}
+
+// Everything are the statements that read all rows of a kind, as the function here that scans it wants
+// them, in an order that is the same in every store. Endpoints are those of one application.
+type Everything struct {
+	Environments, EventTypes, Keys, Tasks string
+	MessageKeys, Answers                  string
+	Applications, Endpoints               string
+}
+
+// Do visits everything.
+func (e *Export) Do(every Everything) error {
+	for _, step := range [...]func(*Everything) error{e.configuration, e.guards, e.places} {
+		if err := step(&every); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// each visits the rows of a query.
+func each[T any](e *Export, scan func(Row) (T, error), record func(*T) store.Record, query string, args ...any) error {
+	return e.Query(func(r Row) error {
+		v, err := scan(r)
+		if err != nil {
+			return err
+		}
+		one := record(&v)
+		return e.Visit(&one)
+	}, query, args...)
+}
+
+func (e *Export) configuration(every *Everything) error {
+	envs, err := Collect(e.Query, ScanEnvironment, every.Environments)
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(envs, func(a, b hark.Environment) int { return cmp.Compare(a.ID, b.ID) })
+	for i := range envs {
+		if err := e.Visit(&store.Record{Environment: &envs[i]}); err != nil {
+			return err
+		}
+	}
+	if err := each(e, ScanEventType, func(t *hark.EventType) store.Record { return store.Record{EventType: t} }, every.EventTypes); err != nil {
+		return err
+	}
+	if err := each(e, ScanKey, func(k *hark.Key) store.Record { return store.Record{Key: k} }, every.Keys); err != nil {
+		return err
+	}
+	return each(e, ScanTask, func(t *hark.Task) store.Record { return store.Record{Task: t} }, every.Tasks)
+}
+
+func (e *Export) guards(every *Everything) error {
+	if err := each(e, ScanMessageKey, func(k *store.MessageKey) store.Record { return store.Record{MessageKey: k} }, every.MessageKeys); err != nil {
+		return err
+	}
+	return each(e, ScanAnswer, func(a *store.Answer) store.Record { return store.Record{Answer: a} }, every.Answers)
+}
+
+// places visits applications, and then their endpoints.
+func (e *Export) places(every *Everything) error {
+	var refs []hark.Ref
+	err := each(e, ScanMovedApplication, func(app *store.MovedApplication) store.Record {
+		refs = append(refs, app.Ref)
+		app.Ref = e.Applications.Add(app.Ref)
+		return store.Record{Application: app}
+	}, every.Applications)
+	if err != nil {
+		return err
+	}
+	for _, ref := range refs {
+		if err := each(e, e.Seal.ScanEndpoint, func(ep *hark.Endpoint) store.Record {
+			ep.Ref, ep.ApplicationRef = e.Endpoints.Add(ep.Ref), e.Applications[ep.ApplicationRef]
+			return store.Record{Endpoint: ep}
+		}, every.Endpoints, ref); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Inserts are the statements that add the rows of records that have no refs. Each leaves a row that
+// exists as it is.
+type Inserts struct{ Environment, EventType, Key, Task, MessageKey, Answer string }
+
+// Add adds a record's row; done is false where it has a ref.
+func (s *Inserts) Add(exec func(query string, args ...any) (int64, error), r *store.Record) (done bool, err error) {
+	switch {
+	case r.Environment != nil:
+		err = once(exec(s.Environment, EnvironmentValues(r.Environment)...))
+	case r.EventType != nil:
+		err = once(exec(s.EventType, EventTypeValues(r.EventType)...))
+	case r.Key != nil:
+		err = once(exec(s.Key, KeyValues(r.Key)...))
+	case r.Task != nil:
+		err = once(exec(s.Task, TaskValues(r.Task)...))
+	case r.MessageKey != nil:
+		k := r.MessageKey
+		id, err := hark.ParseID(string(k.MessageID), hark.MessagePrefix)
+		if err != nil {
+			return true, fmt.Errorf("import the key of message %q: %w", k.MessageID, err)
+		}
+		return true, once(exec(s.MessageKey, k.Hash[:], k.Fingerprint[:], id[:], k.ExpiresAt))
+	case r.Answer != nil:
+		err = once(exec(s.Answer, append(AnswerValues(r.Answer), int64(0))...)) // no other has expired
+	default:
+		return false, nil
+	}
+	return true, err
+}
+
+// once says so when a row did not go in because there is one like it.
+func once(inserted int64, err error) error {
+	if err == nil && inserted == 0 {
+		return store.ErrTwice
+	}
+	return err
+}
