@@ -78,23 +78,6 @@ func (w *world) publishAt(payload string, at time.Time, ep hark.Endpoint) {
 	}
 }
 
-func (w *world) resend(m hark.Message, ep hark.Endpoint) {
-	w.t.Helper()
-	err := w.store.Enqueue(context.Background(), []hark.Delivery{{
-		EndpointRef: ep.Ref, ApplicationRef: w.app.Ref, MessageRef: m.Ref, Due: time.Now().UnixMilli(), Trigger: hark.Manual,
-	}})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-}
-
-func (w *world) mustChange(ref hark.Ref, change func(*hark.Endpoint)) {
-	w.t.Helper()
-	if err := w.change(ref, change); err != nil {
-		w.t.Fatal(err)
-	}
-}
-
 func TestEngine_RowsDueMuchLaterAreNotReadAgainAndAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, spy := spied(t, deliver.Options{})
@@ -383,36 +366,29 @@ func TestEngine_AnEnabledEndpointGetsANewChance(t *testing.T) {
 		defer func() { w.stop() }()
 		var j journal
 		ep := w.endpoint("down", always(500, &j), nil)
-		read := func() hark.Endpoint {
-			eps, err := w.store.EndpointsByRef(t.Context(), []hark.Ref{ep.Ref})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return eps[0]
-		}
 		for range 7 {
-			if !read().Disabled {
+			if !w.stored(ep).Disabled {
 				w.publish(`{"n":1}`)
 			}
 			time.Sleep(24 * time.Hour)
 		}
-		if !read().Disabled {
+		if !w.stored(ep).Disabled {
 			t.Fatal("it was not disabled after a week")
 		}
 		w.mustChange(ep.Ref, func(e *hark.Endpoint) { e.Disabled, e.UpdatedAt = false, time.Now() })
 		w.publish(`{"n":2}`)
 		time.Sleep(24 * time.Hour)
 		synctest.Wait()
-		if read().Disabled {
+		if w.stored(ep).Disabled {
 			t.Error("a day after a person enabled it, it is disabled again")
 		}
 		for range 6 {
-			if !read().Disabled {
+			if !w.stored(ep).Disabled {
 				w.publish(`{"n":1}`)
 			}
 			time.Sleep(24 * time.Hour)
 		}
-		if !read().Disabled {
+		if !w.stored(ep).Disabled {
 			t.Error("it failed for another week and is not disabled")
 		}
 	})

@@ -139,6 +139,33 @@ func (w *world) change(ref hark.Ref, change func(*hark.Endpoint)) error {
 }
 
 // publish accepts a message as the manage room does: matched, with its deliveries.
+func (w *world) resend(m hark.Message, ep hark.Endpoint) {
+	w.t.Helper()
+	err := w.store.Enqueue(context.Background(), []hark.Delivery{{
+		EndpointRef: ep.Ref, ApplicationRef: w.app.Ref, MessageRef: m.Ref, Due: time.Now().UnixMilli(), Trigger: hark.Manual,
+	}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) mustChange(ref hark.Ref, change func(*hark.Endpoint)) {
+	w.t.Helper()
+	if err := w.change(ref, change); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// stored is the endpoint as the store has it now.
+func (w *world) stored(ep hark.Endpoint) hark.Endpoint {
+	w.t.Helper()
+	eps, err := w.store.EndpointsByRef(w.t.Context(), []hark.Ref{ep.Ref})
+	if err != nil || len(eps) != 1 {
+		w.t.Fatalf("endpoint %s: %d rows, %v", ep.ID, len(eps), err)
+	}
+	return eps[0]
+}
+
 func (w *world) publish(payload string) hark.Message {
 	w.t.Helper()
 	a, err := w.tryPublish(w.app, payload)
@@ -497,9 +524,8 @@ func TestEngine_GoneDisablesTheEndpointAndKeepsItsQueue(t *testing.T) {
 		if got := len(j.list()); got != 1 {
 			t.Errorf("%d attempts, want 1", got)
 		}
-		eps, _ := w.store.EndpointsByRef(t.Context(), []hark.Ref{ep.Ref})
-		if !eps[0].Disabled || eps[0].DisabledReason != "gone" {
-			t.Errorf("endpoint disabled %v, reason %q", eps[0].Disabled, eps[0].DisabledReason)
+		if got := w.stored(ep); !got.Disabled || got.DisabledReason != "gone" {
+			t.Errorf("endpoint disabled %v, reason %q", got.Disabled, got.DisabledReason)
 		}
 		if list := w.attempts(m); len(list) != 1 || list[0].Status != hark.Failed {
 			t.Errorf("attempts: %+v", list)
@@ -603,12 +629,7 @@ func TestEngine_AResendThatWorksCancelsTheRetry(t *testing.T) {
 		m := w.publish(`{"n":1}`)
 		time.Sleep(time.Second)
 		up.Store(true)
-		err := w.store.Enqueue(t.Context(), []hark.Delivery{{
-			EndpointRef: ep.Ref, ApplicationRef: w.app.Ref, MessageRef: m.Ref, Due: time.Now().UnixMilli(), Trigger: hark.Manual,
-		}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		w.resend(m, ep)
 		time.Sleep(5 * time.Hour)
 		synctest.Wait()
 		if got := len(j.list()); got != 2 {
@@ -628,12 +649,7 @@ func TestEngine_ResendsGoOutEvenWhenTheEndpointIsPaused(t *testing.T) {
 		ep := w.endpoint("paused", j.ok, func(e *hark.Endpoint) { e.Paused = true })
 		m := w.publish(`{"n":1}`)
 		time.Sleep(time.Second)
-		err := w.store.Enqueue(t.Context(), []hark.Delivery{{
-			EndpointRef: ep.Ref, ApplicationRef: w.app.Ref, MessageRef: m.Ref, Due: time.Now().UnixMilli(), Trigger: hark.Manual,
-		}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		w.resend(m, ep)
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if got := len(j.list()); got != 1 {
@@ -648,21 +664,14 @@ func TestEngine_DisablesAnEndpointThatFailsForFiveDays(t *testing.T) {
 		defer func() { w.stop() }()
 		var j journal
 		ep := w.endpoint("down", always(500, &j), nil)
-		read := func() hark.Endpoint {
-			eps, err := w.store.EndpointsByRef(t.Context(), []hark.Ref{ep.Ref})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return eps[0]
-		}
 		for day := range 7 {
-			if day < 5 && read().Disabled {
+			if day < 5 && w.stored(ep).Disabled {
 				t.Fatalf("disabled on day %d", day)
 			}
 			w.publish(`{"n":1}`)
 			time.Sleep(24 * time.Hour)
 		}
-		if got := read(); !got.Disabled || got.DisabledReason != "failing" {
+		if got := w.stored(ep); !got.Disabled || got.DisabledReason != "failing" {
 			t.Errorf("after a week: disabled %v, reason %q", got.Disabled, got.DisabledReason)
 		}
 	})

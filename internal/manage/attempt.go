@@ -10,9 +10,12 @@ import (
 	"github.com/harkhq/hark/internal/store"
 )
 
-// filter checks the query of a list of attempts. nothing says that the answer is empty whatever the
-// store has: no attempt is ever pending.
-func (in *AttemptListIn) filter(v *check, l *listing, prefix string) (f store.AttemptFilter, nothing bool) {
+// list checks the query of a list of attempts, or of what they were made for. nothing says that the
+// answer is empty whatever the store has: no attempt is ever pending.
+func (in AttemptListIn) list(prefix string) (l listing, f store.AttemptFilter, nothing bool, err error) {
+	var v check
+	in.Descending = nil
+	l = v.list(in.ListIn, prefix, true)
 	v.filterNames(in.EventTypes, in.Channel, in.Tag)
 	f = store.AttemptFilter{
 		Status:          v.status(in.Status, "query", "status"),
@@ -24,7 +27,7 @@ func (in *AttemptListIn) filter(v *check, l *listing, prefix string) (f store.At
 	}
 	f.After, f.Before = l.window(in.After, in.Before, prefix, time.Now())
 	f.OldestFirst = l.fromOldest
-	return f, f.Status != nil && *f.Status == hark.Pending
+	return l, f, f.Status != nil && *f.Status == hark.Pending, v.err()
 }
 
 // AttemptsByEndpoint lists the attempts at an endpoint, newest first.
@@ -33,11 +36,8 @@ func (m *Manager) AttemptsByEndpoint(ctx context.Context, c Caller, app, endpoin
 	if err != nil {
 		return p, err
 	}
-	var v check
-	in.Descending = nil
-	l := v.list(in.ListIn, hark.AttemptPrefix, true)
-	f, nothing := in.filter(&v, &l, hark.AttemptPrefix)
-	if err := v.err(); err != nil {
+	l, f, nothing, err := in.list(hark.AttemptPrefix)
+	if err != nil {
 		return p, err
 	}
 	if nothing {
@@ -56,11 +56,8 @@ func (m *Manager) AttemptsByMessage(ctx context.Context, c Caller, app, message 
 	if err != nil {
 		return p, err
 	}
-	var v check
-	in.Descending = nil
-	l := v.list(in.ListIn, hark.AttemptPrefix, true)
-	f, nothing := in.filter(&v, &l, hark.AttemptPrefix)
-	if err := v.err(); err != nil {
+	l, f, nothing, err := in.list(hark.AttemptPrefix)
+	if err != nil {
 		return p, err
 	}
 	if in.EndpointID != "" {
@@ -109,11 +106,8 @@ func (m *Manager) AttemptedMessages(ctx context.Context, c Caller, app, endpoint
 	if err != nil {
 		return p, err
 	}
-	var v check
-	in.Descending = nil
-	l := v.list(in.ListIn, hark.MessagePrefix, true)
-	f, nothing := in.filter(&v, &l, hark.MessagePrefix)
-	if err := v.err(); err != nil {
+	l, f, nothing, err := in.list(hark.MessagePrefix)
+	if err != nil {
 		return p, err
 	}
 	if nothing {
