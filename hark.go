@@ -1,12 +1,13 @@
 // Package hark holds the words of Hark: environments, applications, event types, messages,
-// endpoints, deliveries and attempts, their ids, the retry Schedule, and the errors that people see.
+// endpoints, deliveries and attempts, sources and requests, their ids, the retry Schedule, and the errors that people see.
 //
 // Everything else in the repository speaks these words and imports this package; this package
 // imports the standard library only, does no I/O, starts no goroutine and reads no clock.
 //
 //	environment ─┬─ event type
 //	             └─ application ─┬─ endpoint
-//	                             └─ message ── delivery (message × endpoint) ── attempt
+//	                             ├─ message ── delivery (message × endpoint) ── attempt
+//	                             └─ source ── request (becomes a message, or is rejected)
 package hark
 
 import (
@@ -150,6 +151,7 @@ type Message struct {
 	Tags           []string
 	Payload        []byte // JSON; nil when not loaded or when Expunged
 	RawBody        []byte // sent instead of Payload when not nil
+	Head           []byte // of an inbound message: the request that brought it, as Head.Encode writes it; loaded with the payload
 	Expunged       bool   // the payload was deleted or has expired
 	CreatedAt      time.Time
 	DeliverAt      time.Time // zero: at once

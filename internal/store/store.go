@@ -29,7 +29,9 @@ type Store interface {
 	Endpoints
 	EventTypes
 	Keys
+	Sources
 	Messages
+	Requests
 	Queue
 	History
 	Guards
@@ -62,7 +64,7 @@ type Applications interface {
 	// InsertApplication adds one and answers it with its Ref; Conflict (with Existing) if the uid is taken.
 	InsertApplication(ctx context.Context, app hark.Application) (hark.Application, error)
 	UpdateApplication(ctx context.Context, env hark.EnvironmentID, idOrUID string, change func(*hark.Application) error) (hark.Application, error)
-	// DeleteApplication makes it, its endpoints and its queue disappear; its uid is free at once.
+	// DeleteApplication makes it, its endpoints, sources and queue disappear; its uid is free at once.
 	DeleteApplication(ctx context.Context, env hark.EnvironmentID, idOrUID string, now time.Time) error
 	Application(ctx context.Context, env hark.EnvironmentID, idOrUID string) (hark.Application, error)
 	ApplicationByRef(ctx context.Context, ref hark.Ref) (hark.Application, error)
@@ -125,6 +127,9 @@ type Acceptance struct {
 	Deliveries    []hark.Delivery // MessageRef not set; Accept sets it
 	// Key, when not nil, is the idempotency key of the request that carries the message.
 	Key *IdempotencyKey
+	// Request, when not nil, is the inbound request that becomes the message. It is kept with it, or
+	// not at all; its Head and Body are the message's.
+	Request *hark.Request
 	// ConfigVersion is the version of the application by which the message was matched; when it is
 	// not the application's version any more, the outcome is Stale. Zero is not compared.
 	ConfigVersion int64

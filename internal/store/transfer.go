@@ -35,7 +35,7 @@ type Importer interface {
 }
 
 // Record is one thing that a store keeps; one of its fields is set. Refs mean nothing to another
-// store, so the refs in records are numbers: applications and endpoints count from 1 in the order in
+// store, so the refs in records are numbers: applications, endpoints and sources count from 1 in the order in
 // which they come, and messages have none.
 type Record struct {
 	Environment *hark.Environment
@@ -46,7 +46,9 @@ type Record struct {
 	Answer      *Answer
 	Application *MovedApplication
 	Endpoint    *hark.Endpoint // deleted ones included
+	Source      *MovedSource
 	Message     *MovedMessage
+	Request     *hark.Request // of a source's number; head and body of one that became a message are the message's
 }
 
 // MessageKey is the idempotency key of a request that carried a message.
@@ -61,6 +63,12 @@ type MovedApplication struct {
 	DeletedAt time.Time // zero while it lives
 }
 
+// MovedSource is a source, a deleted one maybe: its requests are still there.
+type MovedSource struct {
+	hark.Source
+	DeletedAt time.Time // zero while it lives
+}
+
 // MovedMessage is a message with all that belongs to it.
 type MovedMessage struct {
 	hark.Message
@@ -70,8 +78,8 @@ type MovedMessage struct {
 
 // What importing a record answers that cannot be right.
 var (
-	// ErrBadNumber says that it names an application or endpoint which did not come before.
-	ErrBadNumber = errors.New("a record names an application or endpoint that did not come before it")
+	// ErrBadNumber says that it names an application, endpoint or source which did not come before.
+	ErrBadNumber = errors.New("a record names an application, endpoint or source that did not come before it")
 	// ErrTwice says that something with its name is there already.
 	ErrTwice = errors.New("two records have the same name")
 )

@@ -18,6 +18,7 @@ type acceptance struct {
 	day            int64
 	channels, tags string // JSON, or ""
 	matched        []byte
+	request        *request // nil: nobody's
 }
 
 // Accept keeps messages and queues their deliveries.
@@ -32,7 +33,7 @@ func (s *Store) Accept(ctx context.Context, accept []*store.Acceptance) error {
 			return err
 		}
 		op.accept[i] = p
-		op.bytes += len(a.Message.Payload) + len(a.Message.RawBody) + 512
+		op.bytes += len(a.Message.Payload) + len(a.Message.RawBody) + len(a.Message.Head) + 512
 	}
 	return s.writers.submit(ctx, op)
 }
@@ -44,6 +45,14 @@ func prepareAcceptance(a *store.Acceptance) (acceptance, error) {
 		return acceptance{}, fmt.Errorf("accept message %q: %w", m.ID, err)
 	}
 	p := acceptance{Acceptance: a, id: id, day: dayOf(id), matched: row.EncodeRefs(m.Matched)}
+	if a.Request != nil {
+		q, err := prepareRequest(a.Request)
+		if err != nil {
+			return acceptance{}, err
+		}
+		q.message = p.id[:]
+		p.request = &q
+	}
 	if m.Channels != nil {
 		p.channels = row.MustJSON(m.Channels)
 	}
@@ -58,8 +67,8 @@ const (
 SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[], $7::bytea[], $8::text[], $9::text[],
   $10::text[], $11::text[], $12::bytea[])`
 
-	insertPayloadsSQL = `INSERT INTO payload (message, body, raw)
-SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[])`
+	insertPayloadsSQL = `INSERT INTO payload (message, body, raw, head)
+SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::bytea[])`
 
 	insertExpiriesSQL = `INSERT INTO payload_expiry (expires_at, message)
 SELECT * FROM unnest($1::bigint[], $2::bigint[])`
@@ -100,10 +109,15 @@ func (t *tables) accept(a *acceptance) {
 		c[0].int8(a.ref)
 		c[1].bytes(m.Payload)
 		c[2].bytes(m.RawBody)
+		c[3].bytes(m.Head)
 		if !m.PayloadExpiresAt.IsZero() {
 			t.expiries.columns[0].int8(row.Millis(m.PayloadExpiresAt))
 			t.expiries.columns[1].int8(a.ref)
 		}
+	}
+	if a.request != nil {
+		a.Request.MessageID = m.ID
+		t.request(a.request)
 	}
 	for i := range a.Deliveries {
 		d := &a.Deliveries[i]

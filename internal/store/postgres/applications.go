@@ -96,6 +96,12 @@ func (s *Store) DeleteApplication(ctx context.Context, env hark.EnvironmentID, i
 		if _, err := c.exec(deleteApplicationEndpointsSQL, now, app.Ref); err != nil {
 			return 0, err
 		}
+		if _, err := c.exec(deleteApplicationTokensSQL, app.Ref); err != nil {
+			return 0, err
+		}
+		if _, err := c.exec(deleteApplicationSourcesSQL, now, app.Ref); err != nil {
+			return 0, err
+		}
 		_, err = c.exec(deleteApplicationSQL, now, app.Ref)
 		return app.Ref, err
 	})

@@ -30,6 +30,12 @@ FROM application ORDER BY environment, id`
 
 	everyEndpointSQL = endpointColumns + `WHERE application = $1 ORDER BY id`
 
+	everySourceSQL = `SELECT s.ref, s.environment, s.application, a.id, s.id, s.uid, s.settings, s.sealed, s.disabled, s.failing_since, s.failing_cause,
+  s.created_at, s.updated_at, s.deleted_at
+FROM source s JOIN application a ON a.ref = s.application WHERE s.application = $1 ORDER BY s.id`
+
+	someRequestsSQL = requestColumns + `WHERE r.source = $1 AND r.id > $2 ORDER BY r.id LIMIT $3`
+
 	// With the size of the payload, so that not too much is loaded at once.
 	someMessagesSQL = `SELECT m.ref, m.application, m.id, m.event_type, m.created_at, m.deliver_at, m.payload_expires_at, m.expunged,
   m.event_id, m.channels, m.tags, m.matched,
@@ -44,7 +50,7 @@ FROM queue q JOIN endpoint e ON e.ref = q.endpoint
 WHERE q.message >= $1 AND q.message <= $2 AND e.deleted_at = 0`
 
 	// A day's tables that are not read yet are not to be dropped meanwhile.
-	keepDaysSQL = `LOCK TABLE message, payload, attempt IN ACCESS SHARE MODE`
+	keepDaysSQL = `LOCK TABLE message, payload, attempt, request, request_content IN ACCESS SHARE MODE`
 )
 
 // What an export holds in memory at once.
@@ -80,14 +86,17 @@ func (s *Store) Export(ctx context.Context, visit func(*store.Record) error) err
 				return err
 			}
 		}
-		e := &exporter{c: c, Export: row.Export{Query: c.query, Seal: s.seal, Visit: visit, Applications: row.Numbers{}, Endpoints: row.Numbers{}}}
+		e := &exporter{c: c, Export: row.Export{Query: c.query, Seal: s.seal, Visit: visit, Applications: row.Numbers{}, Endpoints: row.Numbers{}, Sources: row.Numbers{}}}
 		if err := e.Do(row.Everything{
 			Environments: listEnvironmentsSQL, EventTypes: everyEventTypeSQL, Keys: everyKeySQL, Tasks: everyTaskSQL,
-			MessageKeys: everyMessageKeySQL, Answers: everyAnswerSQL, Applications: everyApplicationSQL, Endpoints: everyEndpointSQL,
+			MessageKeys: everyMessageKeySQL, Answers: everyAnswerSQL, Applications: everyApplicationSQL, Endpoints: everyEndpointSQL, Sources: everySourceSQL,
 		}); err != nil {
 			return err
 		}
-		return e.messages()
+		if err := e.messages(); err != nil {
+			return err
+		}
+		return e.requests()
 	}))
 }
 
@@ -129,6 +138,35 @@ func (e *exporter) messages() error {
 			}
 		}
 	}
+}
+
+// requests visits the requests of one source after the other, some at a time.
+func (e *exporter) requests() error {
+	for _, ref := range e.SourceRefs {
+		for last, more := []byte{}, true; more; {
+			some, err := row.Collect(e.c.query, row.ScanRequest, someRequestsSQL, ref, last, movedMessages)
+			if err != nil {
+				return err
+			}
+			more = len(some) == movedMessages
+			for i := range some {
+				q := &some[i]
+				k, err := hark.ParseID(string(q.ID), hark.RequestPrefix)
+				if err != nil {
+					return err
+				}
+				last = k[:]
+				if err := e.c.query(func(r row.Row) error { q.Head, q.Body = r.Blob(0), r.Blob(1); return nil },
+					requestContentSQL, ref, last, dayOf(k)<<dayShift); err != nil {
+					return err
+				}
+				if err := e.Request(q); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // complete adds what belongs to messages, and makes them records.

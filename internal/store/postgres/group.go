@@ -12,9 +12,10 @@ import (
 
 // group is what one transaction is to do.
 type group struct {
-	accept  []*acceptance
-	settle  []*settlement
-	enqueue []enqueued
+	accept   []*acceptance
+	settle   []*settlement
+	enqueue  []enqueued
+	requests []*request
 }
 
 // enqueued is a delivery with the write that brought it.
@@ -28,7 +29,7 @@ type enqueued struct {
 type tables struct {
 	remove, removeAll, makeRoom, move          *table
 	messages, payloads, expiries, queue, added *table
-	attempts                                   *table
+	attempts, requests, contents               *table
 	outbox                                     *table // rows whose messages are accepted
 }
 
@@ -40,18 +41,21 @@ func newTables() tables {
 		move:      newTable("move", oidInt2, oidInt8, oidInt8, oidInt8, oidInt8, oidInt8, oidInt4),
 		messages: newTable("insert messages", oidInt8, oidInt8, oidInt8, oidInt8, oidInt8, oidBool, oidByte, oidText, oidText,
 			oidText, oidText, oidByte),
-		payloads: newTable("insert payloads", oidInt8, oidByte, oidByte),
+		payloads: newTable("insert payloads", oidInt8, oidByte, oidByte, oidByte),
 		expiries: newTable("insert expiries", oidInt8, oidInt8),
 		queue:    newTable("insert queue", oidInt2, oidInt2, oidInt4, oidInt8, oidInt8, oidInt8, oidInt8, oidInt8),
 		added:    newTable("enqueue", oidInt2, oidInt2, oidInt4, oidInt8, oidInt8, oidInt8, oidInt8, oidInt8),
 		attempts: newTable("insert attempts", oidInt8, oidInt8, oidInt8, oidInt8, oidInt4, oidInt4, oidInt4, oidInt4, oidInt4, oidInt4,
 			oidInt2, oidInt2, oidInt2, oidByte, oidText, oidText, oidByte),
 		outbox: newTable("take outbox", oidInt8),
+		requests: newTable("insert requests", oidInt8, oidInt8, oidInt8, oidInt4, oidInt4, oidInt4, oidInt2, oidInt2, oidBool, oidByte, oidByte,
+			oidText, oidText, oidText, oidText, oidText, oidText),
+		contents: newTable("insert contents", oidInt8, oidInt8, oidByte, oidByte, oidByte),
 	}
 }
 
-func (t *tables) all() [11]*table {
-	return [...]*table{t.outbox, t.remove, t.removeAll, t.makeRoom, t.move, t.messages, t.payloads, t.expiries, t.queue, t.added, t.attempts}
+func (t *tables) all() [13]*table {
+	return [...]*table{t.outbox, t.remove, t.removeAll, t.makeRoom, t.move, t.messages, t.payloads, t.expiries, t.queue, t.added, t.attempts, t.requests, t.contents}
 }
 
 // attempt runs the group in one transaction. After an error nothing of it is left, unless the
@@ -92,7 +96,8 @@ var errNeedsAnswers = errors.New("the group needs answers")
 func (w *writer) prepare(ctx context.Context, ops []*write) error {
 	g := &w.group
 	clear(g.accept)
-	g.accept, g.settle, g.enqueue = g.accept[:0], g.settle[:0], g.enqueue[:0]
+	clear(g.requests)
+	g.accept, g.settle, g.enqueue, g.requests = g.accept[:0], g.settle[:0], g.enqueue[:0], g.requests[:0]
 	for _, op := range ops {
 		op.err, op.queued = nil, op.queued[:0]
 		for i := range op.accept {
@@ -101,6 +106,9 @@ func (w *writer) prepare(ctx context.Context, ops []*write) error {
 		for i := range op.settle {
 			op.settle[i].Fenced = false
 			g.settle = append(g.settle, &op.settle[i])
+		}
+		for i := range op.requests {
+			g.requests = append(g.requests, &op.requests[i])
 		}
 		for i := range op.enqueue {
 			g.enqueue = append(g.enqueue, enqueued{op, &op.enqueue[i]})
@@ -122,6 +130,17 @@ func (w *writer) prepare(ctx context.Context, ops []*write) error {
 func (w *writer) ensureDays(ctx context.Context) error {
 	for _, a := range w.group.accept {
 		if err := w.store.ensureDay(ctx, a.day); err != nil {
+			return err
+		}
+		if a.request == nil {
+			continue
+		}
+		if err := w.store.ensureDay(ctx, dayOf(a.request.id)); err != nil {
+			return err
+		}
+	}
+	for _, q := range w.group.requests {
+		if err := w.store.ensureDay(ctx, dayOf(q.id)); err != nil {
 			return err
 		}
 	}
@@ -281,6 +300,10 @@ func (w *writer) fill() {
 	}
 	for _, e := range w.group.enqueue {
 		w.tables.added.queue(e.d)
+	}
+	for _, q := range w.group.requests {
+		w.tables.request(q)
+		w.tables.content(q)
 	}
 }
 

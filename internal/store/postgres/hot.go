@@ -37,6 +37,7 @@ var hotStatements = map[string]string{
 	"find keys": findMessageKeysSQL, "put keys": putMessageKeysSQL, "insert event ids": insertEventIDsSQL,
 	"find event ids": findEventIDsSQL, "delete event ids": deleteEventIDsSQL,
 	"insert messages": insertMessagesSQL, "insert payloads": insertPayloadsSQL, "insert expiries": insertExpiriesSQL,
+	"insert requests": insertRequestsSQL, "insert contents": insertContentsSQL,
 	"insert queue": insertQueueSQL, "enqueue": enqueueSQL, "remove": removeSQL, "remove all": removeAllSQL,
 	"make room": makeRoomSQL, "move": moveSQL, "insert attempts": insertAttemptsSQL, "insert new attempts": insertNewAttemptsSQL,
 	"insert new queue": insertNewQueueSQL, "take outbox": takeOutboxSQL, "lock outbox": lockOutboxSQL,

@@ -27,6 +27,8 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
 
 	importMessageKeySQL = `INSERT INTO message_key (hash, fingerprint, message, expires_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`
 
+	setDeletedSourceSQL = `UPDATE source SET deleted_at = $1 WHERE ref = $2`
+
 	setDeletedEndpointSQL = `UPDATE endpoint SET deleted_at = $1 WHERE ref = $2`
 )
 
@@ -103,6 +105,15 @@ func (i *importer) Add(ctx context.Context, records []store.Record) error {
 func (i *importer) prepare(ctx context.Context, records []store.Record) (number int64, err error) {
 	messages := 0
 	for r := range records {
+		if q := records[r].Request; q != nil {
+			id, err := hark.ParseID(string(q.ID), hark.RequestPrefix)
+			if err != nil {
+				return 0, fmt.Errorf("import request %q: %w", q.ID, err)
+			}
+			if err := i.store.ensureDay(ctx, dayOf(id)); err != nil {
+				return 0, err
+			}
+		}
 		m := records[r].Message
 		if m == nil {
 			continue
@@ -157,6 +168,10 @@ func (i *importer) add(c *conn, r *store.Record) error {
 		return i.addApplication(c, r.Application)
 	case r.Endpoint != nil:
 		return i.addEndpoint(c, *r.Endpoint)
+	case r.Source != nil:
+		return i.addSource(c, *r.Source)
+	case r.Request != nil:
+		return i.addRequest(*r.Request)
 	}
 	return nil
 }
@@ -193,6 +208,41 @@ func (i *importer) addEndpoint(c *conn, ep hark.Endpoint) error {
 	}
 	_, err = c.exec(setDeletedEndpointSQL, ep.DeletedAt, ref)
 	return err
+}
+
+func (i *importer) addSource(c *conn, src store.MovedSource) (err error) {
+	if src.ApplicationRef, err = i.places.Application(src.ApplicationRef); err != nil {
+		return err
+	}
+	ref, err := i.store.insertSource(c, &src.Source)
+	if isUnique(err) {
+		return store.ErrTwice
+	}
+	if err != nil {
+		return err
+	}
+	i.places.Sources = append(i.places.Sources, ref)
+	if src.DeletedAt.IsZero() {
+		return nil
+	}
+	if _, err := c.exec(deleteTokensSQL, ref); err != nil {
+		return err
+	}
+	_, err = c.exec(setDeletedSourceSQL, src.DeletedAt, ref)
+	return err
+}
+
+func (i *importer) addRequest(q hark.Request) (err error) {
+	if q.SourceRef, err = i.places.Source(q.SourceRef); err != nil {
+		return err
+	}
+	p, err := prepareRequest(&q)
+	if err != nil {
+		return err
+	}
+	i.tables.request(&p)
+	i.tables.content(&p)
+	return nil
 }
 
 // addMessage adds the rows of a message with its attempts and what is queued of it.

@@ -30,7 +30,7 @@ WHERE m.application = $1 AND m.ref = (SELECT message FROM event_id WHERE applica
 FROM message AS m LEFT JOIN payload AS p ON p.message = m.ref AND p.message = ANY ($1)
 WHERE m.ref = ANY ($1)`
 
-	payloadsSQL = `SELECT message, body, raw FROM payload WHERE message = ANY ($1)`
+	payloadsSQL = `SELECT message, body, raw, head FROM payload WHERE message = ANY ($1)`
 
 	messageFilter = `
   AND m.id > $2 AND m.id < $3 AND m.created_at > $4 AND m.created_at < $5
@@ -57,7 +57,7 @@ func loadPayloads[T any](c *conn, rows []T, message func(*T) *hark.Message) erro
 	}
 	return c.query(func(r row.Row) error {
 		m := byRef[r.Int(0)]
-		m.Payload, m.RawBody = r.Blob(1), r.Blob(2)
+		m.Payload, m.RawBody, m.Head = r.Blob(1), r.Blob(2), r.Blob(3)
 		return nil
 	}, payloadsSQL, refs)
 }

@@ -14,7 +14,8 @@ import (
 //
 //	ref = day since 1970 (19 bits) ‖ number (44 bits)
 //
-// Messages, payloads and attempts are kept by the message's ref. So each day has tables of its own,
+// Messages, payloads and attempts are kept by the message's ref, and requests by such a ref without
+// its number. So each day has tables of its own,
 // every look-up by ref or by a message's id goes to one of them, and a day that is over is dropped
 // instead of deleted. Where partitions are switched off the refs are the same, in one table.
 const (
@@ -41,7 +42,7 @@ func refsBetween(low, high []byte) (first, end hark.Ref) {
 }
 
 // partitioned are the tables that are kept by day.
-var partitioned = [...]string{"message", "payload", "attempt"}
+var partitioned = [...]string{"message", "payload", "attempt", "request", "request_content"}
 
 // partitionOf names a day's part of a table.
 func partitionOf(table string, day int64) string {

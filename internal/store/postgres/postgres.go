@@ -71,16 +71,17 @@ const (
 
 // Store is a PostgreSQL database that implements store.Store, store.Cluster and store.Outbox.
 type Store struct {
-	config     *pgx.ConnConfig
-	pool       *pgxpool.Pool
-	seal       row.Seal
-	log        *slog.Logger
-	writers    *writers
-	sweeper    *row.Sweeper
-	bell       *bell
-	reclaiming sync.Mutex // one Reclaim at a time
-	walk       row.Walk
-	commits    atomic.Int64
+	config      *pgx.ConnConfig
+	pool        *pgxpool.Pool
+	seal        row.Seal
+	log         *slog.Logger
+	writers     *writers
+	sweeper     *row.Sweeper
+	bell        *bell
+	reclaiming  sync.Mutex // one Reclaim at a time
+	walk        row.Walk
+	walkSources row.Walk
+	commits     atomic.Int64
 
 	byDay bool     // the schema is partitioned
 	days  sync.Map // days that have tables

@@ -237,7 +237,8 @@ CREATE INDEX outcome_at ON outcome USING btree (at);
 CREATE TABLE payload (
   message bigint NOT NULL,
   body bytea,
-  raw bytea
+  raw bytea,
+  head bytea
 ) PARTITION BY RANGE (message);
 CREATE UNIQUE INDEX payload_pkey ON ONLY payload USING btree (message);
 
@@ -260,6 +261,64 @@ CREATE TABLE queue (
 ) WITH (fillfactor=60, autovacuum_vacuum_scale_factor=0.01, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_cost_delay=0, autovacuum_analyze_scale_factor=0.2, autovacuum_analyze_threshold=20000);
 CREATE UNIQUE INDEX queue_pkey ON queue USING btree (shard, endpoint, due, message);
 CREATE INDEX queue_message ON queue USING btree (message, endpoint);
+
+CREATE TABLE request (
+  day bigint NOT NULL,
+  source bigint NOT NULL,
+  received_at bigint NOT NULL,
+  secret integer NOT NULL,
+  took integer NOT NULL,
+  size integer NOT NULL,
+  status smallint NOT NULL,
+  outcome smallint NOT NULL,
+  expunged boolean NOT NULL,
+  id bytea NOT NULL,
+  message bytea,
+  event_type text COLLATE "C",
+  event_id text COLLATE "C",
+  cause text COLLATE "C",
+  detail text,
+  method text,
+  remote text
+) PARTITION BY RANGE (day);
+CREATE UNIQUE INDEX request_pkey ON ONLY request USING btree (source, id, day);
+CREATE INDEX request_refused ON ONLY request USING btree (source, id) WHERE (outcome <> 0);
+
+CREATE TABLE request_content (
+  day bigint NOT NULL,
+  source bigint NOT NULL,
+  id bytea NOT NULL,
+  head bytea,
+  body bytea
+) PARTITION BY RANGE (day);
+CREATE UNIQUE INDEX request_content_pkey ON ONLY request_content USING btree (source, id, day);
+
+CREATE TABLE source (
+  ref bigint NOT NULL,
+  environment text COLLATE "C" NOT NULL,
+  application bigint NOT NULL,
+  id text COLLATE "C" NOT NULL,
+  uid text COLLATE "C",
+  settings text NOT NULL,
+  sealed bytea NOT NULL,
+  disabled boolean NOT NULL,
+  failing_since bigint NOT NULL,
+  failing_cause text NOT NULL,
+  created_at bigint NOT NULL,
+  updated_at bigint NOT NULL,
+  deleted_at bigint NOT NULL
+);
+CREATE UNIQUE INDEX source_pkey ON source USING btree (ref);
+CREATE INDEX source_application ON source USING btree (application);
+CREATE UNIQUE INDEX source_id ON source USING btree (environment, id);
+CREATE UNIQUE INDEX source_uid ON source USING btree (environment, uid) WHERE (uid IS NOT NULL);
+
+CREATE TABLE source_token (
+  hash bytea NOT NULL,
+  source bigint NOT NULL
+);
+CREATE UNIQUE INDEX source_token_pkey ON source_token USING btree (hash);
+CREATE INDEX source_token_source ON source_token USING btree (source);
 
 CREATE TABLE task (
   id text COLLATE "C" NOT NULL,

@@ -10,11 +10,15 @@ import (
 const (
 	sealedEndpointsSQL = endpointColumns + `WHERE ref > $1 ORDER BY ref LIMIT 100`
 
+	sealedSourcesSQL = sourceColumns + `WHERE s.ref > $1 ORDER BY s.ref LIMIT 100`
+
+	resealSourceSQL = `UPDATE source SET sealed = $1 WHERE ref = $2`
+
 	resealSQL = `UPDATE endpoint SET headers = $1, secrets = $2 WHERE ref = $3`
 )
 
-// Reseal seals everything again, with the newest key; it answers how many endpoints it went
-// through. It can be interrupted and repeated.
+// Reseal seals everything again, with the newest key; it answers how many endpoints and
+// sources it went through. It can be interrupted and repeated.
 func (s *Store) Reseal(ctx context.Context) (n int, err error) {
 	var last hark.Ref
 	for more := true; more; {
@@ -35,6 +39,35 @@ func (s *Store) Reseal(ctx context.Context) (n int, err error) {
 				last = eps[i].Ref
 			}
 			n += len(eps)
+			return nil
+		}); err != nil {
+			return n, err
+		}
+	}
+	sources, err := s.resealSources(ctx)
+	return n + sources, err
+}
+
+func (s *Store) resealSources(ctx context.Context) (n int, err error) {
+	var last hark.Ref
+	for more := true; more; {
+		if err := s.change(ctx, func(c *conn) error {
+			if _, err := next(c, "change"); err != nil { // no other change meanwhile
+				return err
+			}
+			all, err := row.Collect(c.query, s.seal.ScanSource, sealedSourcesSQL, last)
+			more = len(all) > 0
+			if err != nil {
+				return err
+			}
+			for i := range all {
+				_, sealed := s.seal.CloseSource(&all[i])
+				if _, err := c.exec(resealSourceSQL, sealed, all[i].Ref); err != nil {
+					return err
+				}
+				last = all[i].Ref
+			}
+			n += len(all)
 			return nil
 		}); err != nil {
 			return n, err

@@ -27,9 +27,10 @@ const (
 // write is one call that waits for a writer. Whatever can be computed beforehand was, on the
 // caller's goroutine.
 type write struct {
-	accept  []acceptance
-	settle  []settlement
-	enqueue []hark.Delivery
+	accept   []acceptance
+	settle   []settlement
+	enqueue  []hark.Delivery
+	requests []request
 
 	items, bytes int
 	queued       []hark.Delivery // what Enqueue added
@@ -135,7 +136,7 @@ func (ws *writers) push(op *write) error {
 	if ws.stopped {
 		return row.ErrClosed
 	}
-	if err := ws.waiting.Push(op, op.items, op.bytes, op.accept != nil); err != nil {
+	if err := ws.waiting.Push(op, op.items, op.bytes, op.accept != nil || op.requests != nil); err != nil {
 		return err
 	}
 	if ws.isWorth() {

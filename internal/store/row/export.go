@@ -9,21 +9,22 @@ import (
 	"github.com/harkhq/hark/internal/store"
 )
 
-// Export is an export under way. It makes records of all rows but those of messages, of which a store
-// has too many to treat them like another's.
+// Export is an export under way. It makes records of all rows but those of messages and requests, of which
+// a store has too many to treat them like another's.
 type Export struct {
-	Query                   Query
-	Seal                    Seal
-	Visit                   func(*store.Record) error
-	Applications, Endpoints Numbers
+	Query                            Query
+	Seal                             Seal
+	Visit                            func(*store.Record) error
+	Applications, Endpoints, Sources Numbers
+	SourceRefs                       []hark.Ref // in the order in which they came
 }
 
 // Everything are the statements that read all rows of a kind, as the function here that scans it wants
-// them, in an order that is the same in every store. Endpoints are those of one application.
+// them, in an order that is the same in every store. Endpoints and Sources are those of one application.
 type Everything struct {
 	Environments, EventTypes, Keys, Tasks string
 	MessageKeys, Answers                  string
-	Applications, Endpoints               string
+	Applications, Endpoints, Sources      string
 }
 
 // Do visits everything.
@@ -75,7 +76,7 @@ func (e *Export) guards(every *Everything) error {
 	return each(e, ScanAnswer, func(a *store.Answer) store.Record { return store.Record{Answer: a} }, every.Answers)
 }
 
-// places visits applications, and then their endpoints.
+// places visits applications, then their endpoints, then their sources.
 func (e *Export) places(every *Everything) error {
 	var refs []hark.Ref
 	err := each(e, ScanMovedApplication, func(app *store.MovedApplication) store.Record {
@@ -94,7 +95,22 @@ func (e *Export) places(every *Everything) error {
 			return err
 		}
 	}
+	for _, ref := range refs {
+		if err := each(e, e.Seal.ScanMovedSource, func(src *store.MovedSource) store.Record {
+			e.SourceRefs = append(e.SourceRefs, src.Ref)
+			src.Ref, src.ApplicationRef, src.ApplicationID = e.Sources.Add(src.Ref), e.Applications[src.ApplicationRef], ""
+			return store.Record{Source: src}
+		}, every.Sources, ref); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// Request makes a request a record's.
+func (e *Export) Request(q *hark.Request) error {
+	q.SourceRef, q.SourceID = e.Sources[q.SourceRef], ""
+	return e.Visit(&store.Record{Request: q})
 }
 
 // Inserts are the statements that add the rows of records that have no refs. Each leaves a row that

@@ -56,13 +56,16 @@ func Renumber(m *store.MovedMessage, applications, endpoints Numbers) {
 }
 
 // Places are the refs that the numbers of records stand for while they are imported.
-type Places struct{ Applications, Endpoints []hark.Ref }
+type Places struct{ Applications, Endpoints, Sources []hark.Ref }
 
 // Application finds the ref of an application's number.
 func (p *Places) Application(number hark.Ref) (hark.Ref, error) { return at(p.Applications, number) }
 
 // Endpoint finds the ref of an endpoint's number.
 func (p *Places) Endpoint(number hark.Ref) (hark.Ref, error) { return at(p.Endpoints, number) }
+
+// Source finds the ref of a source's number.
+func (p *Places) Source(number hark.Ref) (hark.Ref, error) { return at(p.Sources, number) }
 
 func at(refs []hark.Ref, number hark.Ref) (hark.Ref, error) {
 	if number < 1 || number > hark.Ref(len(refs)) {
@@ -103,4 +106,10 @@ func (p *Places) Attempt(a *hark.Attempt, message hark.Ref) (s store.Settlement,
 		err = fmt.Errorf("import attempt %q: %w", a.ID, err)
 	}
 	return s, id, err
+}
+
+// ScanMovedSource is ScanSource, and reads deleted_at behind it.
+func (s Seal) ScanMovedSource(r Row) (store.MovedSource, error) {
+	src, err := s.ScanSource(r)
+	return store.MovedSource{Source: src, DeletedAt: r.Time(13)}, err
 }

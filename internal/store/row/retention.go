@@ -7,17 +7,17 @@ import (
 	"github.com/harkhq/hark"
 )
 
-// Retention says before which id an application's messages go.
+// Retention says before which id an application's messages go, or a source's requests.
 type Retention struct {
-	ApplicationRef hark.Ref
-	End            []byte
+	Ref hark.Ref
+	End []byte
 }
 
-// ScanRetention reads the ref of an application, the retention of its environment, and deleted_at.
+// ScanRetention reads the ref of an application or source, the retention of its environment, and deleted_at.
 func ScanRetention(now time.Time) func(Row) (Retention, error) {
 	return func(r Row) (Retention, error) {
 		end := LastID()
-		if r.Int(2) == 0 { // a deleted application's messages all go
+		if r.Int(2) == 0 { // what belongs to something deleted all goes
 			kept := cmp.Or(time.Duration(r.Int(1)), hark.DefaultRetention)
 			k := hark.KSUIDFloor(now.Add(-kept))
 			end = k[:]
@@ -26,19 +26,19 @@ func ScanRetention(now time.Time) func(Row) (Retention, error) {
 	}
 }
 
-// OldMessage is a message whose time may be over.
-type OldMessage struct {
+// Old is a message or request whose time may be over.
+type Old struct {
 	Ref hark.Ref
 	ID  []byte
 }
 
-// ScanOldMessage reads ref and id.
-func ScanOldMessage(r Row) (OldMessage, error) { return OldMessage{r.Int(0), r.Blob(1)}, nil }
+// ScanOld reads ref and id.
+func ScanOld(r Row) (Old, error) { return Old{r.Int(0), r.Blob(1)}, nil }
 
-// walkApplications are looked at in one call.
+// walkApplications, or sources, are looked at in one call.
 const walkApplications = 1000
 
-// Walk is where retention is in its walk over the applications. It starts at the beginning after a
+// Walk is where retention is in its walk over the applications, or the sources. It starts at the beginning after a
 // restart; that costs one seek per application.
 type Walk struct {
 	app hark.Ref // done up to here
@@ -50,7 +50,7 @@ type Walk struct {
 // it answers the messages that it looked at.
 func (w *Walk) Go(limit, chunk int,
 	applications func(after hark.Ref, limit int) ([]Retention, error),
-	expire func(app Retention, after []byte, limit int) ([]OldMessage, error),
+	expire func(app Retention, after []byte, limit int) ([]Old, error),
 ) (more bool, err error) {
 	apps, err := applications(w.app, walkApplications)
 	if err != nil {
@@ -74,7 +74,7 @@ func (w *Walk) Go(limit, chunk int,
 				w.id = old[len(old)-1].ID
 			}
 		}
-		w.app, w.id = app.ApplicationRef, nil
+		w.app, w.id = app.Ref, nil
 	}
 	if len(apps) < walkApplications {
 		w.app = 0

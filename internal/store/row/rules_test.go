@@ -132,18 +132,18 @@ func TestWalk_GoesOnWhereItStopped(t *testing.T) {
 		more, err := walk.Go(limit, 4, func(after hark.Ref, _ int) (apps []row.Retention, err error) {
 			for _, ref := range []hark.Ref{3, 4, 8} {
 				if ref > after {
-					apps = append(apps, row.Retention{ApplicationRef: ref})
+					apps = append(apps, row.Retention{Ref: ref})
 				}
 			}
 			return apps, nil
-		}, func(app row.Retention, after []byte, limit int) (old []row.OldMessage, err error) {
+		}, func(app row.Retention, after []byte, limit int) (old []row.Old, err error) {
 			if after == nil || limit > 4 {
-				t.Errorf("application %d: after %v, limit %d", app.ApplicationRef, after, limit)
+				t.Errorf("application %d: after %v, limit %d", app.Ref, after, limit)
 			}
-			for range min(limit, left[app.ApplicationRef]) {
-				left[app.ApplicationRef]--
+			for range min(limit, left[app.Ref]) {
+				left[app.Ref]--
 				looked++
-				old = append(old, row.OldMessage{ID: []byte{byte(looked)}})
+				old = append(old, row.Old{ID: []byte{byte(looked)}})
 			}
 			return old, nil
 		})
@@ -169,11 +169,11 @@ func TestWalk_GoesOnWhereItStopped(t *testing.T) {
 func TestWalk_GoesOnAfterAnError(t *testing.T) {
 	var walk row.Walk
 	broken := errors.New("broken")
-	apps := func(hark.Ref, int) ([]row.Retention, error) { return []row.Retention{{ApplicationRef: 1}}, nil }
-	if _, err := walk.Go(6, 4, apps, func(row.Retention, []byte, int) ([]row.OldMessage, error) { return nil, broken }); !errors.Is(err, broken) {
+	apps := func(hark.Ref, int) ([]row.Retention, error) { return []row.Retention{{Ref: 1}}, nil }
+	if _, err := walk.Go(6, 4, apps, func(row.Retention, []byte, int) ([]row.Old, error) { return nil, broken }); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
-	if more, err := walk.Go(6, 4, apps, func(row.Retention, []byte, int) ([]row.OldMessage, error) { return nil, nil }); more || err != nil {
+	if more, err := walk.Go(6, 4, apps, func(row.Retention, []byte, int) ([]row.Old, error) { return nil, nil }); more || err != nil {
 		t.Errorf("afterwards: %t, %v", more, err)
 	}
 }

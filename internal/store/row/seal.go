@@ -17,7 +17,7 @@ const (
 	sealedMark = 1
 )
 
-// Seal closes and opens the two columns of an endpoint that nobody may read at rest. Without a
+// Seal closes and opens the columns of endpoints and sources that nobody may read at rest. Without a
 // Sealer they are kept as they are.
 type Seal struct{ Sealer store.Sealer }
 
@@ -28,17 +28,35 @@ type storedSecret struct {
 	ExpiresAt time.Time `json:"expires,omitzero"`
 }
 
+func revealed(secrets []hark.Secret) []storedSecret {
+	if secrets == nil {
+		return nil
+	}
+	stored := make([]storedSecret, len(secrets))
+	for i, k := range secrets {
+		stored[i] = storedSecret{k.Key.Reveal(), Moment(Millis(k.CreatedAt)), Moment(Millis(k.ExpiresAt))}
+	}
+	return stored
+}
+
+func hidden(stored []storedSecret) []hark.Secret {
+	if stored == nil {
+		return nil
+	}
+	secrets := make([]hark.Secret, len(stored))
+	for i, k := range stored {
+		secrets[i] = hark.Secret{Key: hark.SecretKey(k.Key), CreatedAt: k.CreatedAt, ExpiresAt: k.ExpiresAt}
+	}
+	return secrets
+}
+
 // Close answers the two columns.
 func (s Seal) Close(ep *hark.Endpoint) (headers, secrets []byte) {
 	if ep.Headers != nil {
 		headers = s.closeColumn(ep, "headers", MustJSON(ep.Headers))
 	}
 	if ep.Secrets != nil {
-		stored := make([]storedSecret, len(ep.Secrets))
-		for i, k := range ep.Secrets {
-			stored[i] = storedSecret{k.Key.Reveal(), Moment(Millis(k.CreatedAt)), Moment(Millis(k.ExpiresAt))}
-		}
-		secrets = s.closeColumn(ep, "secrets", MustJSON(stored))
+		secrets = s.closeColumn(ep, "secrets", MustJSON(revealed(ep.Secrets)))
 	}
 	return headers, secrets
 }
@@ -63,10 +81,7 @@ func (s Seal) Open(ep *hark.Endpoint, headers, secrets []byte) error {
 		if err := json.Unmarshal(plain, &stored); err != nil {
 			return fmt.Errorf("secrets of %s: %w", ep.ID, errors.New("not readable")) // the cause would quote them
 		}
-		ep.Secrets = make([]hark.Secret, len(stored))
-		for i, k := range stored {
-			ep.Secrets[i] = hark.Secret{Key: hark.SecretKey(k.Key), CreatedAt: k.CreatedAt, ExpiresAt: k.ExpiresAt}
-		}
+		ep.Secrets = hidden(stored)
 	}
 	return nil
 }
@@ -79,24 +94,32 @@ func place(ep *hark.Endpoint, column string) []byte {
 }
 
 func (s Seal) closeColumn(ep *hark.Endpoint, column, plain string) []byte {
-	if s.Sealer == nil {
-		return append([]byte{plainMark}, plain...)
-	}
-	return append([]byte{sealedMark}, s.Sealer.Seal([]byte(plain), place(ep, column))...)
+	return s.close(place(ep, column), plain)
 }
 
 func (s Seal) openColumn(ep *hark.Endpoint, column string, sealed []byte) ([]byte, error) {
-	switch {
-	case len(sealed) == 0:
-		return nil, fmt.Errorf("%s of %s: empty", column, ep.ID)
-	case sealed[0] == plainMark:
-		return sealed[1:], nil
-	case s.Sealer == nil:
-		return nil, fmt.Errorf("%s of %s: sealed, and no master key was given", column, ep.ID)
-	}
-	plain, err := s.Sealer.Open(sealed[1:], place(ep, column))
+	plain, err := s.open(place(ep, column), sealed)
 	if err != nil {
 		return nil, fmt.Errorf("%s of %s: %w", column, ep.ID, err)
 	}
 	return plain, nil
+}
+
+func (s Seal) close(about []byte, plain string) []byte {
+	if s.Sealer == nil {
+		return append([]byte{plainMark}, plain...)
+	}
+	return append([]byte{sealedMark}, s.Sealer.Seal([]byte(plain), about)...)
+}
+
+func (s Seal) open(about, sealed []byte) ([]byte, error) {
+	switch {
+	case len(sealed) == 0:
+		return nil, errors.New("empty")
+	case sealed[0] == plainMark:
+		return sealed[1:], nil
+	case s.Sealer == nil:
+		return nil, errors.New("sealed, and no master key was given")
+	}
+	return s.Sealer.Open(sealed[1:], about)
 }

@@ -16,7 +16,8 @@ type acceptance struct {
 	id             hark.KSUID
 	channels, tags any
 	matched        []byte
-	stray          []int // deliveries that need a row in stray
+	stray          []int    // deliveries that need a row in stray
+	request        *request // nil: nobody's
 }
 
 // Accept keeps messages and queues their deliveries.
@@ -34,7 +35,7 @@ func (s *Store) Accept(ctx context.Context, accept []*store.Acceptance) error {
 			return err
 		}
 		op.accept[i] = p
-		op.bytes += len(a.Message.Payload) + len(a.Message.RawBody) + 512
+		op.bytes += len(a.Message.Payload) + len(a.Message.RawBody) + len(a.Message.Head) + 512
 	}
 	return s.writer.submit(ctx, op)
 }
@@ -46,6 +47,14 @@ func prepareAcceptance(a *store.Acceptance) (acceptance, error) {
 		return acceptance{}, fmt.Errorf("accept message %q: %w", m.ID, err)
 	}
 	p := acceptance{Acceptance: a, id: id, channels: row.Encode(m.Channels), tags: row.Encode(m.Tags), matched: row.EncodeRefs(m.Matched)}
+	if a.Request != nil {
+		q, err := prepareRequest(a.Request)
+		if err != nil {
+			return acceptance{}, err
+		}
+		q.message = p.id[:]
+		p.request = &q
+	}
 	due := firstDue(m)
 	for i := range a.Deliveries {
 		d := &a.Deliveries[i]
@@ -78,7 +87,7 @@ ON CONFLICT (hash) DO UPDATE SET fingerprint = excluded.fingerprint, message = e
 
 	insertMessageSQL = `INSERT OR ROLLBACK INTO message (ref, application, id, event_type, created_at, deliver_at, payload_expires_at, expunged, event_id, channels, tags, matched, listed) VALUES `
 
-	insertPayloadSQL = `INSERT OR ROLLBACK INTO payload (message, body, raw) VALUES `
+	insertPayloadSQL = `INSERT OR ROLLBACK INTO payload (message, body, raw, head) VALUES `
 
 	insertPayloadExpirySQL = `INSERT INTO payload_expiry (expires_at, message) VALUES (?, ?)`
 
@@ -112,13 +121,19 @@ func (w *writer) accept(a *acceptance) error {
 		return err
 	}
 	if !expunged {
-		if err := w.payloads.add(w.c, ref, m.Payload, m.RawBody); err != nil {
+		if err := w.payloads.add(w.c, ref, m.Payload, m.RawBody, m.Head); err != nil {
 			return err
 		}
 		if !m.PayloadExpiresAt.IsZero() {
 			if _, err := w.c.exec(insertPayloadExpirySQL, m.PayloadExpiresAt, ref); err != nil {
 				return err
 			}
+		}
+	}
+	if a.request != nil {
+		a.Request.MessageID = m.ID
+		if err := w.addRequest(a.request); err != nil {
+			return err
 		}
 	}
 	for i := range a.Deliveries {

@@ -82,7 +82,7 @@ func (s *Store) UpdateApplication(ctx context.Context, env hark.EnvironmentID, i
 	return app, err
 }
 
-// DeleteApplication makes an application disappear with its endpoints and its queue.
+// DeleteApplication makes an application disappear with its endpoints, sources and queue.
 func (s *Store) DeleteApplication(ctx context.Context, env hark.EnvironmentID, idOrUID string, now time.Time) error {
 	err := s.change(ctx, func(c *conn) error {
 		app, err := findApplication(c, env, idOrUID)
@@ -90,6 +90,12 @@ func (s *Store) DeleteApplication(ctx context.Context, env hark.EnvironmentID, i
 			return err
 		}
 		if _, err := c.exec(deleteApplicationEndpointsSQL, now, app.Ref); err != nil {
+			return err
+		}
+		if _, err := c.exec(deleteApplicationTokensSQL, app.Ref); err != nil {
+			return err
+		}
+		if _, err := c.exec(deleteApplicationSourcesSQL, now, app.Ref); err != nil {
 			return err
 		}
 		_, err = c.exec(deleteApplicationSQL, now, app.Ref)

@@ -29,6 +29,12 @@ FROM application ORDER BY environment, id`
 
 	everyEndpointSQL = endpointColumns + `WHERE application = ? ORDER BY id`
 
+	everySourceSQL = `SELECT s.ref, s.environment, s.application, a.id, s.id, s.uid, s.settings, s.sealed, s.disabled, s.failing_since, s.failing_cause,
+  s.created_at, s.updated_at, s.deleted_at
+FROM source s CROSS JOIN application a ON a.ref = s.application WHERE s.application = ? ORDER BY s.id`
+
+	everyRequestSQL = requestColumns + `FROM request r` + requestJoins + `WHERE r.source = ? ORDER BY r.id`
+
 	everyMessageSQL = messageColumns + `ORDER BY m.ref`
 
 	everyAttemptSQL = attemptColumns + `FROM attempt a INDEXED BY attempt_delivery` + attemptJoins + `WHERE a.message = ? ORDER BY a.id`
@@ -71,7 +77,7 @@ func (s *Store) Export(ctx context.Context, visit func(*store.Record) error) err
 			_, end := c.exec("COMMIT")
 			err = errors.Join(err, end)
 		}()
-		e := &exporter{c: c, Export: row.Export{Query: c.query, Seal: s.seal, Applications: row.Numbers{}, Endpoints: row.Numbers{}, Visit: func(r *store.Record) error {
+		e := &exporter{c: c, Export: row.Export{Query: c.query, Seal: s.seal, Applications: row.Numbers{}, Endpoints: row.Numbers{}, Sources: row.Numbers{}, Visit: func(r *store.Record) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
@@ -79,11 +85,14 @@ func (s *Store) Export(ctx context.Context, visit func(*store.Record) error) err
 		}}}
 		if err := e.Do(row.Everything{
 			Environments: listEnvironmentsSQL, EventTypes: everyEventTypeSQL, Keys: everyKeySQL, Tasks: everyTaskSQL,
-			MessageKeys: everyMessageKeySQL, Answers: everyAnswerSQL, Applications: everyApplicationSQL, Endpoints: everyEndpointSQL,
+			MessageKeys: everyMessageKeySQL, Answers: everyAnswerSQL, Applications: everyApplicationSQL, Endpoints: everyEndpointSQL, Sources: everySourceSQL,
 		}); err != nil {
 			return err
 		}
-		return e.messages()
+		if err := e.messages(); err != nil {
+			return err
+		}
+		return e.requests()
 	})
 }
 
@@ -108,6 +117,26 @@ func (e *exporter) messages() error {
 		}
 		return e.Visit(&store.Record{Message: moved})
 	}, everyMessageSQL)
+}
+
+// requests visits the requests of one source after the other.
+func (e *exporter) requests() error {
+	for _, ref := range e.SourceRefs {
+		err := e.c.query(func(r row.Row) error {
+			q, err := row.ScanRequest(r)
+			if err != nil {
+				return err
+			}
+			if err := e.c.query(func(r row.Row) error { q.Head, q.Body = r.Blob(0), r.Blob(1); return nil }, requestContentSQL, ref, r.Blob(2)); err != nil {
+				return err
+			}
+			return e.Request(&q)
+		}, everyRequestSQL, ref)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // complete adds what belongs to a message, and makes it a record's.

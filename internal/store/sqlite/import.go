@@ -24,6 +24,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING ref`
 
 	importMessageKeySQL = `INSERT INTO message_key (hash, fingerprint, message, expires_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`
 
+	setDeletedSourceSQL = `UPDATE source SET deleted_at = ? WHERE ref = ?`
+
 	setDeletedEndpointSQL = `UPDATE endpoint SET deleted_at = ? WHERE ref = ?`
 )
 
@@ -94,7 +96,7 @@ func (w *writer) forget(to marks, accepted int) {
 	clear(w.accepted[accepted:])
 	w.accepted = w.accepted[:accepted]
 	clear(w.terms)
-	for _, b := range []*bulk{w.messages, w.payloads, w.queue, w.attempts, w.removals} {
+	for _, b := range w.bulks() {
 		b.reset()
 	}
 }
@@ -112,8 +114,12 @@ func (i *importer) add(c *conn, r *store.Record) error {
 		return i.addApplication(c, r.Application)
 	case r.Endpoint != nil:
 		return i.addEndpoint(c, *r.Endpoint)
+	case r.Source != nil:
+		return i.addSource(c, *r.Source)
 	case r.Message != nil:
 		return i.addMessage(r.Message)
+	case r.Request != nil:
+		return i.addRequest(*r.Request)
 	}
 	return nil
 }
@@ -146,6 +152,42 @@ func (i *importer) addEndpoint(c *conn, ep hark.Endpoint) error {
 	}
 	_, err = c.exec(setDeletedEndpointSQL, ep.DeletedAt, ref)
 	return err
+}
+
+func (i *importer) addSource(c *conn, src store.MovedSource) (err error) {
+	if src.ApplicationRef, err = i.places.Application(src.ApplicationRef); err != nil {
+		return err
+	}
+	ref, err := i.store.insertSource(c, &src.Source)
+	if isUnique(err) {
+		return store.ErrTwice
+	}
+	if err != nil {
+		return err
+	}
+	i.places.Sources = append(i.places.Sources, ref)
+	if src.DeletedAt.IsZero() {
+		return nil
+	}
+	if _, err := c.exec(deleteTokensSQL, ref); err != nil {
+		return err
+	}
+	_, err = c.exec(setDeletedSourceSQL, src.DeletedAt, ref)
+	return err
+}
+
+func (i *importer) addRequest(q hark.Request) (err error) {
+	if q.SourceRef, err = i.places.Source(q.SourceRef); err != nil {
+		return err
+	}
+	p, err := prepareRequest(&q)
+	if err != nil {
+		return err
+	}
+	if err := i.store.writer.addRequest(&p); err != nil {
+		return err
+	}
+	return i.store.writer.addContent(&p)
 }
 
 // addMessage accepts a message anew, with its queue rows as they are, and records its attempts. The

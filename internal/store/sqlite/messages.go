@@ -26,7 +26,7 @@ FROM message m CROSS JOIN term t ON t.ref = m.event_type
 	messageByEventIDSQL = messageColumns + `
 WHERE m.application = ?1 AND m.ref = (SELECT message FROM event_id WHERE application = ?1 AND event_id = ?2)`
 
-	payloadSQL = `SELECT body, raw FROM payload WHERE message = ?`
+	payloadSQL = `SELECT body, raw, head FROM payload WHERE message = ?`
 
 	messageFilter = `
   AND m.listed = 1  AND m.id > ?2 AND m.id < ?3 AND m.created_at > ?4 AND m.created_at < ?5
@@ -42,7 +42,7 @@ WHERE m.application = ?1 AND m.ref = (SELECT message FROM event_id WHERE applica
 
 // loadPayload fills in a message's bytes.
 func loadPayload(c *conn, m *hark.Message) error {
-	return c.query(func(r row.Row) error { m.Payload, m.RawBody = r.Blob(0), r.Blob(1); return nil }, payloadSQL, m.Ref)
+	return c.query(func(r row.Row) error { m.Payload, m.RawBody, m.Head = r.Blob(0), r.Blob(1), r.Blob(2); return nil }, payloadSQL, m.Ref)
 }
 
 // Message finds a message by id or event id.

@@ -52,8 +52,12 @@ func (s *Store) Reclaim(ctx context.Context, now time.Time, limit int) (more boo
 	if more, err = s.expireMessages(ctx, now, limit); err != nil {
 		return false, err
 	}
+	requests, err := s.expireRequests(ctx, now, limit)
+	if err != nil {
+		return false, err
+	}
 	free, err := s.vacuum(ctx)
-	return more || free > 0, err
+	return more || requests || free > 0, err
 }
 
 func (s *Store) expireGuards(ctx context.Context, now time.Time, limit int) (n int, err error) {
@@ -124,16 +128,16 @@ func (s *Store) expireMessages(ctx context.Context, now time.Time, limit int) (m
 			return err
 		})
 		return apps, err
-	}, func(app row.Retention, after []byte, limit int) ([]row.OldMessage, error) {
+	}, func(app row.Retention, after []byte, limit int) ([]row.Old, error) {
 		return s.expireSome(ctx, app, after, limit)
 	})
 }
 
 // expireSome removes up to limit messages of an application behind an id; it answers those that it
 // looked at.
-func (s *Store) expireSome(ctx context.Context, app row.Retention, after []byte, limit int) (old []row.OldMessage, err error) {
+func (s *Store) expireSome(ctx context.Context, app row.Retention, after []byte, limit int) (old []row.Old, err error) {
 	if err := s.read(ctx, func(c *conn) (err error) {
-		old, err = row.Collect(c.query, row.ScanOldMessage, oldMessagesSQL, app.ApplicationRef, after, app.End, limit)
+		old, err = row.Collect(c.query, row.ScanOld, oldMessagesSQL, app.Ref, after, app.End, limit)
 		return err
 	}); err != nil || len(old) == 0 {
 		return nil, err

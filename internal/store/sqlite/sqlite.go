@@ -62,18 +62,19 @@ const (
 
 // Store is a SQLite file that implements store.Store.
 type Store struct {
-	path       string
-	seal       row.Seal
-	log        *slog.Logger
-	lock       *os.File // nil when read only
-	readers    chan *conn
-	width      int // of the pool of readers
-	opened     int // readers that exist
-	writer     *writer
-	sweeper    *row.Sweeper
-	reclaiming sync.Mutex // one Reclaim at a time
-	walk       row.Walk
-	commits    atomic.Int64
+	path        string
+	seal        row.Seal
+	log         *slog.Logger
+	lock        *os.File // nil when read only
+	readers     chan *conn
+	width       int // of the pool of readers
+	opened      int // readers that exist
+	writer      *writer
+	sweeper     *row.Sweeper
+	reclaiming  sync.Mutex // one Reclaim at a time
+	walk        row.Walk
+	walkSources row.Walk
+	commits     atomic.Int64
 
 	closing sync.Once
 	closed  chan struct{}

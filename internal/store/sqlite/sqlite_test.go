@@ -55,12 +55,12 @@ func TestQueries_ArePreparedAgainstTheSchema(t *testing.T) {
 		t.Fatalf("found only %d queries", len(all))
 	}
 	w := s.writer
-	for _, b := range []*bulk{w.messages, w.payloads, w.queue, w.attempts, w.removals} {
+	for _, b := range w.bulks() {
 		for _, text := range []string{b.large, b.middle, b.single} {
 			all[text[:30]+strconv.Itoa(len(text))] = text
 		}
 	}
-	for _, part := range []string{"insertMessageSQL", "insertPayloadSQL", "insertQueueSQL", "insertAttemptSQL", "deleteQueueSQL"} {
+	for _, part := range []string{"insertMessageSQL", "insertPayloadSQL", "insertQueueSQL", "insertAttemptSQL", "deleteQueueSQL", "insertRequestSQL", "insertContentSQL"} {
 		delete(all, part) // heads of the above
 	}
 	err := s.apart(func(c *conn) error {

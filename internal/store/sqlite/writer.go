@@ -23,10 +23,11 @@ const (
 // write is one call that waits for the writer. Whatever can be computed beforehand was, on the
 // caller's goroutine: the writer's time is what limits the store.
 type write struct {
-	accept  []acceptance
-	settle  []settlement
-	enqueue []hark.Delivery
-	change  func(*conn) error // anything else
+	accept   []acceptance
+	settle   []settlement
+	enqueue  []hark.Delivery
+	requests []request
+	change   func(*conn) error // anything else
 
 	items, bytes int
 	queued       []hark.Delivery // what Enqueue added
@@ -50,7 +51,7 @@ type writer struct {
 	disk     *syncer
 
 	// What follows belongs to the goroutine.
-	messages, payloads, queue, attempts, removals *bulk
+	messages, payloads, queue, attempts, removals, requests, contents *bulk
 
 	nextMessage hark.Ref
 	nextAttempt hark.Ref
@@ -76,10 +77,12 @@ func startWriter(s *Store, c *conn, options Options) (*writer, error) {
 		versions: make(map[hark.Ref]int64),
 		terms:    make(map[string]int64),
 		messages: newBulk(insertMessageSQL, 13, ""),
-		payloads: newBulk(insertPayloadSQL, 3, ""),
+		payloads: newBulk(insertPayloadSQL, 4, ""),
 		queue:    newBulk(insertQueueSQL, 7, ""),
 		attempts: newBulk(insertAttemptSQL, 20, ""),
 		removals: newBulk(deleteQueueSQL, 3, ")"),
+		requests: newBulk(insertRequestSQL, 16, ""),
+		contents: newBulk(insertContentSQL, 4, ""),
 	}
 	if err := w.load(); err != nil {
 		return nil, translate(err)
@@ -145,7 +148,7 @@ func (w *writer) push(op *write) error {
 	if w.stopped {
 		return row.ErrClosed
 	}
-	if err := w.waiting.Push(op, op.items, op.bytes, op.accept != nil); err != nil {
+	if err := w.waiting.Push(op, op.items, op.bytes, op.accept != nil || op.requests != nil); err != nil {
 		return err
 	}
 	w.nudge()
@@ -321,7 +324,7 @@ func (w *writer) rollback(to marks) {
 	for _, text := range w.newTerms {
 		delete(w.terms, text)
 	}
-	for _, b := range []*bulk{w.messages, w.payloads, w.queue, w.attempts, w.removals} {
+	for _, b := range w.bulks() {
 		b.reset()
 	}
 	// SQLite may have rolled back by itself already; then this fails, and that is fine. Whether
@@ -347,6 +350,14 @@ func (w *writer) apply(op *write) error {
 	}
 	for i := range op.settle {
 		if err := w.settle(&op.settle[i]); err != nil {
+			return err
+		}
+	}
+	for i := range op.requests {
+		if err := w.addRequest(&op.requests[i]); err != nil {
+			return err
+		}
+		if err := w.addContent(&op.requests[i]); err != nil {
 			return err
 		}
 	}
@@ -376,8 +387,13 @@ func (w *writer) isolate(op *write) error {
 	return err
 }
 
+// bulks are all of them, in the order in which they are written.
+func (w *writer) bulks() [7]*bulk {
+	return [...]*bulk{w.messages, w.payloads, w.queue, w.removals, w.attempts, w.requests, w.contents}
+}
+
 func (w *writer) flush() error {
-	for _, b := range []*bulk{w.messages, w.payloads, w.queue, w.removals, w.attempts} {
+	for _, b := range w.bulks() {
 		if err := b.flush(w.c); err != nil {
 			return err
 		}

@@ -24,6 +24,7 @@ func Furnish(t *testing.T, s store.Store, messages int) {
 		house.publish(n)
 		messages -= n
 	}
+	house.receiveSome()
 	house.leave()
 }
 
@@ -87,6 +88,21 @@ func (h *house) guard() {
 		h.ok(h.Remember(h.ctx, store.Answer{Key: store.IdempotencyKey{Hash: key(fmt.Sprint("answer", i)), Fingerprint: key("f"), ExpiresAt: h.now.Add(time.Hour)},
 			Status: 200 + i, Header: []byte("h"), Body: body}, h.now))
 	}
+}
+
+// receiveSome takes requests in, of which some become messages.
+func (h *house) receiveSome() {
+	src, leaving := h.newSource(h.app, "shop"), h.newSource(h.app, "leaving")
+	for i := range 6 {
+		a := h.receive([]hark.Source{src, leaving}[i%2], nil)
+		if i == 0 {
+			h.ok(h.ExpungePayload(h.ctx, h.app.Ref, string(a.Message.ID)))
+		}
+		duplicate := h.request(src, hark.RequestDuplicate)
+		duplicate.MessageID = a.Message.ID
+		h.ok(h.InsertRequests(h.ctx, []hark.Request{duplicate, h.request(leaving, hark.RequestRejected)}))
+	}
+	h.ok(h.DeleteSource(h.ctx, h.env, "leaving", h.tick()))
 }
 
 // publish accepts messages, and lets some of their deliveries be tried.

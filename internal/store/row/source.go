@@ -1,0 +1,111 @@
+package row
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/harkhq/hark"
+)
+
+// sourceSecrets is what of a source nobody may read at rest, as JSON.
+type sourceSecrets struct {
+	Tokens  []storedSecret    `json:"tokens"`
+	Secrets []storedSecret    `json:"secrets"`
+	Params  map[string]string `json:"params"`
+}
+
+// CloseSource answers a source's two columns of JSON: its settings, and what is sealed.
+func (s Seal) CloseSource(src *hark.Source) (settings string, sealed []byte) {
+	secret := sourceSecrets{Tokens: revealed(src.Tokens), Secrets: revealed(src.Secrets), Params: src.Params}
+	return MustJSON(src.SourceSettings), s.close(placeOfSource(src), MustJSON(secret))
+}
+
+func placeOfSource(src *hark.Source) []byte {
+	about := strconv.AppendInt([]byte("source\x00"), src.ApplicationRef, 10)
+	return fmt.Appendf(about, "\x00%s", src.ID)
+}
+
+// ScanSource reads ref, environment, application, the application's id, id, uid, settings, sealed,
+// disabled, failing_since, failing_cause, created_at, updated_at.
+func (s Seal) ScanSource(r Row) (hark.Source, error) {
+	src := hark.Source{
+		Ref: r.Int(0), EnvironmentID: hark.EnvironmentID(r.Text(1)), ApplicationRef: r.Int(2), ApplicationID: hark.ApplicationID(r.Text(3)),
+		ID: hark.SourceID(r.Text(4)), UID: r.Text(5), Disabled: r.Bool(8), FailingSince: r.Time(9), FailingCause: r.Text(10),
+		CreatedAt: r.Time(11), UpdatedAt: r.Time(12),
+	}
+	if err := r.Decode(6, &src.SourceSettings); err != nil {
+		return src, err
+	}
+	plain, err := s.open(placeOfSource(&src), r.Blob(7))
+	if err != nil {
+		return src, fmt.Errorf("secrets of %s: %w", src.ID, err)
+	}
+	var secret sourceSecrets
+	if json.Unmarshal(plain, &secret) != nil {
+		return src, fmt.Errorf("secrets of %s: %w", src.ID, errors.New("not readable")) // the cause would quote them
+	}
+	src.Tokens, src.Secrets, src.Params = hidden(secret.Tokens), hidden(secret.Secrets), secret.Params
+	return src, nil
+}
+
+// TokenHash is what a token is looked up by.
+func TokenHash(token hark.SecretKey) []byte {
+	sum := sha256.Sum256([]byte(token.Reveal()))
+	return sum[:]
+}
+
+// ScanRequest reads source, the source's id, id, received_at, outcome, cause, detail, secret, event_id,
+// event type, message, status, took, size, method, remote, expunged.
+func ScanRequest(r Row) (hark.Request, error) {
+	q := hark.Request{
+		SourceRef: r.Int(0), SourceID: hark.SourceID(r.Text(1)), ID: hark.RequestID(r.ID(2, hark.RequestPrefix)), ReceivedAt: r.Time(3),
+		Outcome: hark.RequestOutcome(r.Int(4)), Cause: hark.RejectionCause(r.Text(5)), Detail: r.Text(6), Secret: int(r.Int(7)),
+		EventID: r.Text(8), EventType: r.Text(9), Status: int(r.Int(11)), Took: micros(r.Int(12)), Size: int(r.Int(13)),
+		Method: r.Text(14), Remote: r.Text(15), Expunged: r.Bool(16),
+	}
+	if !r.Null(10) {
+		q.MessageID = hark.MessageID(r.ID(10, hark.MessagePrefix))
+	}
+	return q, nil
+}
+
+// Merge puts together lists that are each in a list's order, up to its limit.
+func (r IDRange) Merge(lists [][]hark.Request) []hark.Request {
+	if len(lists) == 1 {
+		return lists[0]
+	}
+	var all []hark.Request
+	for len(all) < r.Limit {
+		first := -1
+		for i, l := range lists {
+			if len(l) > 0 && (first < 0 || (l[0].ID > lists[first][0].ID) == r.Down) {
+				first = i
+			}
+		}
+		if first < 0 {
+			break
+		}
+		all = append(all, lists[first][0])
+		lists[first] = lists[first][1:]
+	}
+	return all
+}
+
+// Micros is how durations are stored.
+func Micros(d time.Duration) int64 { return min(d.Microseconds(), 1<<31-1) }
+
+// MessageKSUID is the binary form of a request's message; nil when it has none.
+func MessageKSUID(id hark.MessageID) ([]byte, error) {
+	if id == "" {
+		return nil, nil
+	}
+	k, err := hark.ParseID(string(id), hark.MessagePrefix)
+	if err != nil {
+		return nil, fmt.Errorf("message %q of a request: %w", id, err)
+	}
+	return k[:], nil
+}
