@@ -169,7 +169,7 @@ func (s *sender) post(e *Engine, ctx context.Context, ep *directory.Endpoint, m 
 	r := &s.request
 	r.Into = &s.response
 	r.Target, r.Body, r.Timeout, r.SkipTLSVerify = ep.Target, body, ep.AttemptTimeout(), ep.SkipTLSVerify
-	r.Header = append(r.Header[:0], outbound.Field{Name: "Content-Type", Value: "application/json"})
+	r.Header = e.appendContent(r.Header[:0], m, ep)
 	for _, prefix := range e.opt.HeaderPrefixes {
 		r.Header = append(r.Header,
 			outbound.Field{Name: prefix + "id", Value: id},

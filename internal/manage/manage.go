@@ -170,7 +170,7 @@ func (m *Manager) endpointOf(ctx context.Context, app *directory.Application, id
 	if ep, err := findEndpoint(app, idOrUID); err == nil {
 		return app, ep, nil
 	}
-	app, err := m.reload(ctx, app)
+	app, err := m.directory.Reload(ctx, app.Ref)
 	if err != nil {
 		return nil, nil, err
 	}

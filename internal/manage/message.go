@@ -145,7 +145,7 @@ func (m *Manager) TraceMessage(ctx context.Context, c Caller, app, message strin
 	if err != nil {
 		return t, err
 	}
-	subject := match.NewSubject(t.Message.EventType, t.Message.Channels, t.Message.Payload)
+	subject := match.Of(&t.Message)
 	for _, ep := range a.Endpoints {
 		traced := m.traced(&t.Message, ep.Endpoint, states)
 		switch {

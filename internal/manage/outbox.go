@@ -23,7 +23,7 @@ func (m *Manager) PublishFromOutbox(ctx context.Context, rows []store.OutboxRow)
 	for i := range rows {
 		left[i] = &fromOutbox{row: &rows[i]}
 	}
-	for range matchTries {
+	for range directory.MatchTries {
 		var done outboxTry
 		if left, err = m.tryOutbox(ctx, left, &done); err != nil {
 			return accepted + done.accepted, append(refused, done.refused...), err
@@ -33,14 +33,14 @@ func (m *Manager) PublishFromOutbox(ctx context.Context, rows []store.OutboxRow)
 			return accepted, refused, nil
 		}
 	}
-	return accepted, refused, errRestless
+	return accepted, refused, directory.ErrRestless
 }
 
 // fromOutbox is a row on its way to be a message.
 type fromOutbox struct {
 	row    *store.OutboxRow
 	app    *directory.Application
-	parcel parcel
+	parcel directory.Parcel
 }
 
 // outboxTry is what became of the rows that one try was the last for.
@@ -146,10 +146,11 @@ func (m *Manager) packRow(f *fromOutbox, now time.Time) error {
 	if row.DeliverAt.After(now) { // it may have waited here, so that a moment is near, or over
 		in.DeliverAt, in.DeliverSoon = Some(row.DeliverAt), true
 	}
-	f.parcel = parcel{}
-	if err := m.pack(&f.parcel, f.app, &in, now); err != nil {
+	f.parcel = directory.Parcel{}
+	if err := m.pack(&f.parcel, &in, now); err != nil {
 		return err
 	}
+	f.parcel.Address(f.app)
 	f.parcel.OutboxRow = row.ID
 	return nil
 }

@@ -13,7 +13,6 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/directory"
-	"github.com/harkhq/hark/internal/match"
 	"github.com/harkhq/hark/internal/store"
 )
 
@@ -41,37 +40,15 @@ func (m *Manager) Publish(ctx context.Context, c Caller, app string, in *Publish
 		return Published{}, err
 	}
 	now := moment()
-	p := new(parcel)
-	for range matchTries {
-		if err := m.pack(p, a, in, now); err != nil {
-			return Published{}, err
-		}
-		p.Key = key
-		p.list[0] = &p.Acceptance
-		if err := m.store.Accept(ctx, p.list[:]); err != nil {
-			return Published{}, err
-		}
-		if p.Outcome != store.Stale {
-			return m.published(ctx, a, p, in.WithEndpoints)
-		}
-		if a, err = m.reload(ctx, a); err != nil {
-			return Published{}, err
-		}
+	p := new(directory.Parcel)
+	if err := m.pack(p, in, now); err != nil {
+		return Published{}, err
 	}
-	return Published{}, errRestless
-}
-
-// matchTries is how often a message is matched before its sender is asked to come again. One more
-// than once is needed when another node, or a change at the same moment, was faster.
-const matchTries = 5
-
-var errRestless = &hark.Error{Code: hark.Unavailable, RetryAfter: time.Second,
-	Detail: "The application's endpoints are being changed faster than messages can be matched to them"}
-
-// reload reads an application again that is not what the directory knows.
-func (m *Manager) reload(ctx context.Context, app *directory.Application) (*directory.Application, error) {
-	m.directory.Forget(app.Ref)
-	return m.directory.ByRef(ctx, app.Ref)
+	p.Key = key
+	if a, err = m.directory.Accept(ctx, m.store, a, p); err != nil {
+		return Published{}, err
+	}
+	return m.published(ctx, a, p, in.WithEndpoints)
 }
 
 // PublishBatch accepts up to MaxBatch messages in one transaction. A message that is wrong does not
@@ -86,13 +63,13 @@ func (m *Manager) PublishBatch(ctx context.Context, c Caller, app string, ins []
 		return nil, hark.InvalidField(fmt.Sprintf("must have 1 to %d messages", MaxBatch), "body", "messages")
 	}
 	results := make([]BatchResult, len(ins))
-	parcels := make([]*parcel, len(ins))
+	parcels := make([]*directory.Parcel, len(ins))
 	ins = slices.Clone(ins)
 	for i := range ins {
 		// Each message gets memory of its own. The engine keeps a message while its endpoint is
 		// slow; it must not keep the whole batch with it.
 		ins[i].Payload, ins[i].RawBody = bytes.Clone(ins[i].Payload), bytes.Clone(ins[i].RawBody)
-		parcels[i] = new(parcel)
+		parcels[i] = new(directory.Parcel)
 	}
 	if a, err = m.acceptBatch(ctx, a, ins, key, parcels, results); err != nil {
 		return nil, err
@@ -108,14 +85,15 @@ func (m *Manager) PublishBatch(ctx context.Context, c Caller, app string, ins []
 // acceptBatch packs and accepts the messages of a batch, again if the application has changed
 // meanwhile: then all of them are stale, or none.
 func (m *Manager) acceptBatch(ctx context.Context, a *directory.Application, ins []PublishIn, key *store.IdempotencyKey,
-	parcels []*parcel, results []BatchResult) (*directory.Application, error) {
+	parcels []*directory.Parcel, results []BatchResult) (*directory.Application, error) {
 	now := moment()
-	for range matchTries {
+	for range directory.MatchTries {
 		accept := make([]*store.Acceptance, 0, len(ins))
 		for i := range ins {
-			if results[i].Err = m.pack(parcels[i], a, &ins[i], now); results[i].Err != nil {
+			if results[i].Err = m.pack(parcels[i], &ins[i], now); results[i].Err != nil {
 				continue
 			}
+			parcels[i].Address(a)
 			if key != nil {
 				parcels[i].Key = itemKey(key, i)
 			}
@@ -131,11 +109,11 @@ func (m *Manager) acceptBatch(ctx context.Context, a *directory.Application, ins
 			return a, nil
 		}
 		var err error
-		if a, err = m.reload(ctx, a); err != nil {
+		if a, err = m.directory.Reload(ctx, a.Ref); err != nil {
 			return nil, err
 		}
 	}
-	return nil, errRestless
+	return nil, directory.ErrRestless
 }
 
 // itemKey is the idempotency key of one message of a batch.
@@ -146,17 +124,10 @@ func itemKey(key *store.IdempotencyKey, i int) *store.IdempotencyKey {
 	return &store.IdempotencyKey{Hash: sha256.Sum256(text[:]), Fingerprint: key.Fingerprint, ExpiresAt: key.ExpiresAt}
 }
 
-// parcel is an acceptance with room for what most messages need, so that it is one allocation.
-type parcel struct {
-	store.Acceptance
-	list    [1]*store.Acceptance
-	rows    [2]hark.Delivery
-	refs    [2]hark.Ref
-	matched []*directory.Endpoint
-}
+var errTooLarge = &hark.Error{Code: hark.TooLarge, Detail: "Request payload is too large."}
 
-// pack checks a message and makes the acceptance of it: this is the hot path.
-func (m *Manager) pack(p *parcel, app *directory.Application, in *PublishIn, now time.Time) error {
+// pack checks a message and puts it into a parcel: this is the hot path.
+func (m *Manager) pack(p *directory.Parcel, in *PublishIn, now time.Time) error {
 	if len(in.Payload) > m.maxPayload || len(in.RawBody) > m.maxPayload {
 		return errTooLarge
 	}
@@ -164,19 +135,8 @@ func (m *Manager) pack(p *parcel, app *directory.Application, in *PublishIn, now
 	if err != nil {
 		return err
 	}
-	p.matched = app.Match(match.NewSubject(in.EventType, in.Channels, in.Payload))
-	rows, refs := p.rows[:0], p.refs[:0]
-	if n := len(p.matched); n > len(p.rows) {
-		rows, refs = make([]hark.Delivery, 0, n), make([]hark.Ref, 0, n)
-	}
-	due := now.UnixMilli()
-	if !deliverAt.IsZero() {
-		due = deliverAt.UnixMilli()
-	}
-	p.EnvironmentID, p.ConfigVersion = app.EnvironmentID, app.Version
 	p.Message = hark.Message{
 		ID:               hark.NewMessageID(now),
-		ApplicationRef:   app.Ref,
 		EventType:        in.EventType,
 		EventID:          in.EventID.Value,
 		Channels:         in.Channels,
@@ -187,19 +147,8 @@ func (m *Manager) pack(p *parcel, app *directory.Application, in *PublishIn, now
 		DeliverAt:        deliverAt,
 		PayloadExpiresAt: expiresAt,
 	}
-	for _, ep := range p.matched {
-		row := hark.Delivery{EndpointRef: ep.Ref, ApplicationRef: app.Ref, Due: due, Message: &p.Message}
-		if ep.Ordering != hark.Unordered && ep.Ordering != hark.OrderByEndpoint {
-			// A payload without that value stands in the line of those without it.
-			row.Line, _ = match.Line(in.Payload, string(ep.Ordering))
-		}
-		rows, refs = append(rows, row), append(refs, ep.Ref)
-	}
-	p.Message.Matched, p.Deliveries = refs, rows
 	return nil
 }
-
-var errTooLarge = &hark.Error{Code: hark.TooLarge, Detail: "Request payload is too large."}
 
 // check says what is wrong with a message, and when it and its payload are due.
 func (in *PublishIn) check(now time.Time) (deliverAt, payloadExpires time.Time, err error) {
@@ -241,13 +190,13 @@ func (in *PublishIn) checkRetention(v *check, now time.Time) time.Time {
 }
 
 // published is the answer to what the store decided.
-func (m *Manager) published(ctx context.Context, app *directory.Application, p *parcel, withEndpoints bool) (Published, error) {
+func (m *Manager) published(ctx context.Context, app *directory.Application, p *directory.Parcel, withEndpoints bool) (Published, error) {
 	switch p.Outcome {
 	case store.Accepted:
 		out := Published{Message: p.Message}
 		if withEndpoints {
-			out.Endpoints = make([]hark.EndpointID, len(p.matched))
-			for i, ep := range p.matched {
+			out.Endpoints = make([]hark.EndpointID, len(p.Matched))
+			for i, ep := range p.Matched {
 				out.Endpoints[i] = ep.ID
 			}
 		}
@@ -343,7 +292,7 @@ func (m *Manager) SendExample(ctx context.Context, c Caller, app, endpoint strin
 		payload = text
 	}
 	now := moment()
-	p := &parcel{Acceptance: store.Acceptance{
+	p := &directory.Parcel{Acceptance: store.Acceptance{
 		EnvironmentID: c.EnvironmentID,
 		Message: hark.Message{
 			ID: hark.NewMessageID(now), ApplicationRef: a.Ref, EventType: in.EventType,

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/directory"
 	"github.com/harkhq/hark/internal/store"
 )
 
@@ -297,8 +298,10 @@ func BenchmarkPack(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if err := r.pack(new(parcel), a, in, time.Now()); err != nil {
+		p := new(directory.Parcel)
+		if err := r.pack(p, in, time.Now()); err != nil {
 			b.Fatal(err)
 		}
+		p.Address(a)
 	}
 }

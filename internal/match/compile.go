@@ -21,7 +21,7 @@ const (
 // knownOperators in the order in which people read them.
 var knownOperators = []string{
 	"$eq", "$neq", "$gt", "$gte", "$lt", "$lte", "$in", "$nin", "$startsWith", "$endsWith",
-	"$exist", "$or", "$and", "$not", "$ref",
+	"$exist", "$or", "$and", "$not", "$ref", "$request",
 }
 
 // Compile checks a rule and prepares it. What is wrong with a filter is told as a *hark.Error of
@@ -41,6 +41,8 @@ var knownOperators = []string{
 //	$startsWith $endsWith        text, or a list of which one fits
 //	$exist                       true or false: whether the key is there
 //	$or $and $not                logic, at any level
+//	$request                     a filter on the request that brought an inbound message, in place of the
+//	                             payload: {"$request": {"headers": {"x-github-event": "push"}}}
 //	$ref                         the value at another path of the payload; also as {"$gt": {"$ref": "a.b"}}
 //
 // A key that is missing matches nothing but {"$exist": false} and $not.
@@ -236,6 +238,12 @@ func compileOperator(p path, operator string, t tree) (node, error) {
 	case "$not":
 		n, err := compile(p, t)
 		return not{n}, err
+	case "$request":
+		if t.kind != objectTree {
+			return nil, p.refuse("$request takes an object with method, path, query, headers or body")
+		}
+		n, err := compile(p, t)
+		return request{n}, err
 	case "$exist":
 		want, ok := t.scalar.(bool)
 		if !ok {

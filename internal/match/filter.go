@@ -27,6 +27,7 @@ const maxSteps = 500_000
 // run is one evaluation.
 type run struct {
 	root    any
+	subject *Subject
 	indexes []int // where we are in the lists around the value, from the outside in
 	left    int   // steps
 }

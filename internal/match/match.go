@@ -36,9 +36,12 @@ type Subject struct {
 	eventType string
 	channels  []string
 	payload   []byte
+	head      []byte // of an inbound message
 
-	parsed bool
-	root   any // absent when the payload is not JSON
+	parsed    bool
+	root      any // absent when the payload is not JSON
+	requested bool
+	request   any // what $request looks at; absent when there is none
 }
 
 // NewSubject prepares a message. It keeps what it is given and parses nothing yet.
@@ -70,7 +73,7 @@ func (m *Matcher) matchFilter(s *Subject) bool {
 	if m.filter == nil {
 		return true
 	}
-	r := run{root: s.document(), left: maxSteps}
+	r := run{root: s.document(), subject: s, left: maxSteps}
 	return m.filter.match(&r, r.root) && !r.exhausted()
 }
 
@@ -107,10 +110,10 @@ func (m *Matcher) Explain(s *Subject) Verdict {
 }
 
 func (m *Matcher) explainFilter(s *Subject) string {
-	if s.document() == absent {
+	if s.document() == absent && s.head == nil {
 		return "the payload is not JSON"
 	}
-	r := run{root: s.root, left: maxSteps}
+	r := run{root: s.root, subject: s, left: maxSteps}
 	detail := m.filter.why(&r, "body", s.root)
 	if r.exhausted() {
 		return fmt.Sprintf("the filter took more than %d steps on this payload", maxSteps)
