@@ -37,7 +37,7 @@ func (w withDatabase) Run() int { return postgrestest.Run(w.m) }
 // TestScripts runs the commands as a user types them. Beyond what testscript knows, a script can
 //
 //	server [FLAG…]   start hark serve on a free port, and set HARK_URL and HARK_API_KEY
-//	stop             send it SIGTERM; it must exit 0; its output is then in server.log
+//	halt             send it SIGTERM; it must exit 0; its output is then in server.log
 //	twice            send it SIGTERM twice; it must not wait for what is in flight
 //	sink NAME CODE   start a receiver that answers CODE (hang: never), and set $NAME to its URL
 //	received NAME N  wait until it has received N webhooks
@@ -58,7 +58,7 @@ func TestScripts(t *testing.T) {
 			return postgrestest.IsInstalled(), nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"server": startServer, "stop": stopServer, "twice": stopServerTwice, "sink": startSink, "received": received, "grab": grab,
+			"server": startServer, "halt": stopServer, "twice": stopServerTwice, "sink": startSink, "received": received, "grab": grab,
 			"database": makeDatabase,
 		},
 	})
@@ -212,6 +212,7 @@ func startSink(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	s := &sink{woken: make(chan struct{}, 1000)}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // else the server does not notice that the client has gone
 		s.mu.Lock()
 		s.count++
 		s.mu.Unlock()
