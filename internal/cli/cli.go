@@ -58,6 +58,8 @@ type commands struct {
 	Migrate migrateCmd `cmd:"" group:"operator" help:"Look at the schema of a PostgreSQL database, or bring it up to date."`
 	Backup  backupCmd  `cmd:"" group:"operator" help:"Copy the database to a file, beside a running server."`
 	Restore restoreCmd `cmd:"" group:"operator" help:"Make a data folder from a backup."`
+	Export  exportCmd  `cmd:"" group:"operator" help:"Write a whole installation to a file, to move it to another store."`
+	Import  importCmd  `cmd:"" group:"operator" help:"Make an installation from an exported file."`
 	Doctor  doctorCmd  `cmd:"" group:"operator" help:"Check a data folder and the server on it."`
 
 	Completion completionCmd `cmd:"" group:"about" help:"Print a completion script for your shell."`

@@ -119,6 +119,8 @@ func (c *migrateUp) Run(ctx context.Context, sh *shell) error {
 // explainDatabase says what to do about a database that cannot be used.
 func explainDatabase(err error) error {
 	switch {
+	case errors.Is(err, app.ErrUnfinished):
+		return hintf(exitFailed, "DROP SCHEMA hark CASCADE in a database, or another --data; then hark import again", "%w", err)
 	case errors.Is(err, app.ErrNotMigrated):
 		return hintf(exitFailed, "hark migrate up, or hark serve --migrate", "%w", err)
 	case errors.Is(err, app.ErrOtherKey):

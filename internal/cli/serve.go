@@ -78,7 +78,7 @@ func explainStart(err error, c config.Config) error {
 	case errors.Is(err, app.ErrInUse):
 		return hintf(exitFailed, "stop it first, or use another --data",
 			"another hark process is using the data folder %s", data)
-	case errors.Is(err, app.ErrNotMigrated), errors.Is(err, app.ErrOtherKey):
+	case errors.Is(err, app.ErrNotMigrated), errors.Is(err, app.ErrOtherKey), errors.Is(err, app.ErrUnfinished):
 		return explainDatabase(err)
 	case errors.Is(err, app.ErrNoKey) && c.Database != "":
 		return hintf(exitFailed, "copy it from the node that was there first, or set HARK_MASTER_KEY on all of them",

@@ -231,7 +231,11 @@ func (r *Reader) Next() (store.Record, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields() // what is not known would be lost
 	if err := d.Decode(&l); err != nil {
-		return store.Record{}, r.damaged(jsonError(err))
+		what := jsonError(err)
+		if !r.lines.Scan() { // the last line of a file that has no end
+			what = "it is cut off"
+		}
+		return store.Record{}, r.damaged(what)
 	}
 	if l.End != nil {
 		return store.Record{}, r.end(l.End)
