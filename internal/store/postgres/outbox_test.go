@@ -379,6 +379,40 @@ func TestOutbox_NeedsNoMoreThanToInsert(t *testing.T) {
 	if rows := readOutbox(t, s); len(rows) != 1 {
 		t.Errorf("rows: %+v", rows)
 	}
+
+	b.exec(`RESET ROLE`)
+	b.exec(`ALTER TABLE hark.outbox ENABLE ROW LEVEL SECURITY`)
+	b.exec(`CREATE POLICY only_the_bakery ON hark.outbox FOR INSERT TO ` + role + ` WITH CHECK (environment = 'live' AND application = 'bakery')`)
+	b.exec(`SET ROLE ` + role)
+	b.exec(plainInsert, `{}`)
+	b.refuses("row-level security", `INSERT INTO hark.outbox (application, event_type, payload) VALUES ('bank', 'c', '{}')`)
+	if out := acceptAll(t, s, readOutbox(t, s)); len(out) != 2 || out[0] != store.Accepted || out[1] != store.Accepted {
+		t.Errorf("outcomes %v", out)
+	}
+}
+
+// What a trigger makes of an order, and a library of a document, is a payload as well.
+func TestOutbox_TakesJSONOfEveryType(t *testing.T) {
+	url := newDatabase(t, Options{})
+	s, b := openTest(t, url, Options{}), openBakery(t, url)
+	b.exec(`CREATE TABLE public.orders (id bigint, cakes integer)`)
+	b.exec(`CREATE FUNCTION public.tell_of_order() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO hark.outbox (application, event_type, event_id, payload)
+  VALUES ('bakery', 'order.placed', 'order-' || NEW.id, row_to_json(NEW));
+  RETURN NEW;
+END $$`)
+	b.exec(`CREATE TRIGGER tell_of_order AFTER INSERT ON public.orders FOR EACH ROW EXECUTE FUNCTION public.tell_of_order()`)
+	b.exec(`INSERT INTO public.orders VALUES (17, 3)`)
+	b.exec(`INSERT INTO hark.outbox (application, event_type, payload) VALUES ('b', 'c', $1::jsonb), ('b', 'c', $2::json), ('b', 'c', $3::varchar)`,
+		map[string]int{"a": 1}, `{"b" : 2}`, `{"c" : 3}`)
+	var got []string
+	for _, r := range readOutbox(t, s) {
+		got = append(got, r.EventID+string(r.Payload))
+	}
+	if diff := cmp.Diff([]string{`order-17{"id":17,"cakes":3}`, `{"a": 1}`, `{"b" : 2}`, `{"c" : 3}`}, got); diff != "" {
+		t.Errorf("payloads (-want +got):\n%s", diff)
+	}
 }
 
 // The answer to a commit gets lost: the row is a message, once, and the caller hears of it.
