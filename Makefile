@@ -62,6 +62,11 @@ fuzz: ## Every fuzz target for FUZZTIME (5s)
 crash: ## kill -9 in a loop: ROUNDS (500)
 	$(GO) test ./test/crash -v -rounds $(ROUNDS) -timeout 2h
 
+.PHONY: cluster
+cluster: ROUNDS = 200
+cluster: ## Faults on three nodes and their PostgreSQL: ROUNDS (200)
+	$(GO) test ./test/cluster -v -rounds $(ROUNDS) -timeout 4h
+
 .PHONY: bench
 bench: ## Measure throughput, latency, fairness, history and backlog; BENCH=throughput for one
 	$(GO) run ./bench $(BENCH)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/harkhq/hark/test/harness"
+	"github.com/harkhq/hark/test/witness"
 )
 
 var (
@@ -32,7 +33,7 @@ func TestCrash_LosesNothingAcknowledged(t *testing.T) {
 		dir = t.TempDir()
 	}
 	log := filepath.Join(dir, "crash.log")
-	j, err := newJournal(log)
+	j, err := witness.NewJournal(log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,46 +44,49 @@ func TestCrash_LosesNothingAcknowledged(t *testing.T) {
 	c := &campaign{
 		options:  harness.Options{Binary: harness.Binary(t), Dir: filepath.Join(dir, "data"), Addr: addr, Args: []string{"--log-level", "warn"}},
 		journal:  j,
-		receiver: newReceiver(t, j),
+		receiver: witness.NewReceiver(t, j),
+		rules:    witness.Rules{Before: recordLimit, Ordered: map[string]witness.Order{}},
 	}
-	c.publisher = &publisher{client: harness.NewClient("http://"+addr, harness.Key), journal: j, pace: 2 * time.Millisecond}
+	c.publisher = &witness.Publisher{
+		Nodes: []*harness.Client{harness.NewClient("http://"+addr, harness.Key)}, Journal: j, Pace: 2 * time.Millisecond,
+	}
 	began := time.Now()
 	for i := range *rounds {
 		c.round(t, i)
 	}
 	c.finish(t)
-	if err := j.close(); err != nil {
+	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	events, err := readJournal(log)
+	events, err := witness.ReadJournal(log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := check(events, c.endpoints, 2*concurrency*c.endpointCount())
+	v := witness.Check(events, c.rules)
 	t.Logf("%d rounds in %.0f s, slowest start %v: %v", *rounds, time.Since(began).Seconds(), c.slowest.Round(time.Millisecond), v)
 	for _, violation := range v.Violations {
 		t.Error(violation)
 	}
-	if v.Acked == 0 || v.Kills != *rounds {
+	if v.Acked == 0 || v.Faults[aKill] != *rounds {
 		t.Errorf("the campaign proved nothing: %v", v)
 	}
 }
 
+// aKill is what the only kind of fault is called.
+const aKill = "kill -9"
+
+// recordLimit is how long after its answer a delivery has to be recorded at the latest: what comes
+// again after a longer time was not in flight by any reading.
+const recordLimit = 2 * time.Second
+
 // campaign is a sequence of rounds on one data folder.
 type campaign struct {
 	options   harness.Options
-	journal   *journal
-	receiver  *receiver
-	publisher *publisher
-	endpoints map[int][]string // paths by application
-	slowest   time.Duration    // start
-}
-
-func (c *campaign) endpointCount() (n int) {
-	for _, paths := range c.endpoints {
-		n += len(paths)
-	}
-	return n
+	journal   *witness.Journal
+	receiver  *witness.Receiver
+	publisher *witness.Publisher
+	rules     witness.Rules
+	slowest   time.Duration // start
 }
 
 // round starts the server, publishes for a random time, and kills it.
@@ -95,15 +99,15 @@ func (c *campaign) round(t *testing.T, i int) {
 	ctx, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	for range 8 {
-		wg.Go(func() { c.publisher.run(ctx) })
+		wg.Go(func() { c.publisher.Run(ctx) })
 	}
 	time.Sleep(100*time.Millisecond + rand.N(900*time.Millisecond))
 	s.Kill()
 	stop()
 	wg.Wait()
-	c.receiver.quiet() // what it got before the kill must stand before it in the log
-	c.journal.write(event{Kind: killed})
-	if err := c.journal.sync(); err != nil {
+	c.receiver.Quiet() // what it got before the kill must stand before it in the log
+	c.journal.Fault(aKill, false)()
+	if err := c.journal.Sync(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -114,27 +118,30 @@ func (c *campaign) start(t *testing.T) *harness.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.journal.write(event{Kind: started})
 	c.slowest = max(c.slowest, s.Startup)
 	return s
 }
 
-// setup makes three applications: with one endpoint, with two, and with an ordered one.
+// setup makes three applications: with one endpoint, with two, and with an ordered one, each of whose
+// failures holds up all behind it.
 func (c *campaign) setup(t *testing.T, client *harness.Client) {
-	c.endpoints = map[int][]string{}
 	for app, endpoints := range [][]map[string]any{{nil}, {nil, nil}, {{"ordering": "endpoint"}}} {
-		id := client.Application(t, fmt.Sprintf("crash %d", app))
-		c.publisher.apps = append(c.publisher.apps, id)
+		a := witness.App{ID: client.Application(t, fmt.Sprintf("crash %d", app)), Share: []int{5, 5, 1}[app]}
 		for i, settings := range endpoints {
 			path := fmt.Sprintf("/crash/%d/%d", app, i)
 			in := map[string]any{"concurrency": concurrency, "retrySchedule": []float64{0.05, 0.1, 0.2, 0.5, 1, 1, 1, 1}}
 			for k, v := range settings {
 				in[k] = v
+				c.rules.Ordered[path] = witness.ByEndpoint
 			}
-			endpoint := client.Endpoint(t, id, c.receiver.url+path, in)
-			c.receiver.trust(t, path, client.Secret(t, id, endpoint))
-			c.endpoints[app] = append(c.endpoints[app], path)
+			endpoint := client.Endpoint(t, a.ID, c.receiver.URL+path, in)
+			if err := c.receiver.Trust(path, client.Secret(t, a.ID, endpoint)); err != nil {
+				t.Fatal(err)
+			}
+			a.To = append(a.To, path)
+			c.rules.InFlight += 2 * concurrency
 		}
+		c.publisher.Apps = append(c.publisher.Apps, a)
 	}
 }
 
@@ -150,13 +157,10 @@ func (c *campaign) finish(t *testing.T) {
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if err := c.publisher.settle(ctx); err != nil {
+	if err := c.publisher.Settle(ctx); err != nil {
 		t.Fatal(err)
 	}
-	c.receiver.last.Store(time.Now().UnixNano())
-	for time.Since(time.Unix(0, c.receiver.last.Load())) < 3*time.Second {
-		time.Sleep(50 * time.Millisecond)
-	}
+	c.receiver.Silence(3 * time.Second)
 	if err := s.Stop(20 * time.Second); err != nil {
 		t.Errorf("the last server did not end well: %v", err)
 	}

@@ -109,13 +109,20 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	s.cmd.Stdout, s.cmd.Stderr = out, out
 	s.cmd.SysProcAttr = childAttr()
 	began := time.Now()
-	if err := s.cmd.Start(); err != nil {
+	started := make(chan error)
+	go func() {
+		// The kernel kills the server when the thread ends that started it: so keep it for that long.
+		runtime.LockOSThread()
+		err := s.cmd.Start()
+		started <- err
+		if err == nil {
+			s.err = s.cmd.Wait()
+			close(s.done)
+		}
+	}()
+	if err := <-started; err != nil {
 		return nil, fmt.Errorf("start %s: %w", o.Binary, err)
 	}
-	go func() {
-		s.err = s.cmd.Wait()
-		close(s.done)
-	}()
 	if o.Ready == 0 {
 		o.Ready = 20 * time.Second
 	}

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"os"
@@ -130,13 +131,17 @@ func (s *Server) lendToOwner() error {
 	return os.Chown(s.dir, int(uid), int(gid))
 }
 
+// freePort is below the range of ephemeral ports: in there, somebody's connection could take the port
+// while the server is down.
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	for range 200 {
+		port := 10000 + rand.IntN(20000)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			return port, l.Close()
+		}
 	}
-	port := l.Addr().(*net.TCPAddr).Port
-	return port, l.Close()
+	return 0, errors.New("no free port between 10000 and 30000")
 }
 
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }

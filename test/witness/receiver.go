@@ -1,4 +1,4 @@
-package crash
+package witness
 
 import (
 	"encoding/json"
@@ -14,44 +14,47 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
 
-// receiver takes deliveries, verifies them with the official Standard Webhooks library, and
+// Receiver takes deliveries, verifies them with the official Standard Webhooks library, and
 // writes them down before it answers. It fails one delivery in twenty once, so that retries are
-// under way when the server is killed, and is slow now and then, so that attempts are in flight.
-type receiver struct {
-	journal *journal
-	url     string
+// under way when a fault comes, and is slow now and then, so that attempts are in flight.
+type Receiver struct {
+	URL string
+
+	journal *Journal
 	last    atomic.Int64 // nanoseconds of the last arrival
 	busy    atomic.Int64 // requests being handled
 
 	mu      sync.Mutex
 	keys    map[string]*standardwebhooks.Webhook // by path
-	failing map[string]bool                      // path and seq of deliveries that have failed once
+	failing map[string]bool                      // path and id of deliveries that have failed once
 }
 
-func newReceiver(t *testing.T, j *journal) *receiver {
-	r := &receiver{journal: j, keys: map[string]*standardwebhooks.Webhook{}, failing: map[string]bool{}}
+// NewReceiver starts a receiver on loopback for the time of a test.
+func NewReceiver(t testing.TB, j *Journal) *Receiver {
+	r := &Receiver{journal: j, keys: map[string]*standardwebhooks.Webhook{}, failing: map[string]bool{}}
 	srv := httptest.NewServer(r)
 	t.Cleanup(func() {
 		srv.CloseClientConnections()
 		srv.Close()
 	})
-	r.url = srv.URL
+	r.URL = srv.URL
 	return r
 }
 
-// trust sets the secret of the endpoint at path.
-func (r *receiver) trust(t *testing.T, path, secret string) {
+// Trust sets the secret of the endpoint at path.
+func (r *Receiver) Trust(path, secret string) error {
 	key, err := standardwebhooks.NewWebhook(secret)
 	if err != nil {
-		t.Fatalf("secret of %s: %v", path, err)
+		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.keys[path] = key
+	return nil
 }
 
-// quiet waits until nothing is being handled any more, while no server runs.
-func (r *receiver) quiet() {
+// Quiet waits until nothing is being handled any more, while no server runs.
+func (r *Receiver) Quiet() {
 	for calm := 0; calm < 5; calm++ {
 		time.Sleep(10 * time.Millisecond) // what the kernel still holds needs a moment to be read
 		if r.busy.Load() > 0 {
@@ -60,7 +63,15 @@ func (r *receiver) quiet() {
 	}
 }
 
-func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+// Silence waits until nothing has arrived for as long as d.
+func (r *Receiver) Silence(d time.Duration) {
+	r.last.Store(time.Now().UnixNano())
+	for time.Since(time.Unix(0, r.last.Load())) < d {
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.busy.Add(1)
 	defer r.busy.Add(-1)
 	body, err := io.ReadAll(req.Body)
@@ -72,7 +83,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if err := json.Unmarshal(body, &p); err != nil {
 		p.Seq = -1 // a phantom for the checker
 	}
-	e := event{Kind: got, Seq: p.Seq, Hash: hashOf(body), ID: req.Header.Get("webhook-id"), Endpoint: req.URL.Path, Status: http.StatusNoContent}
+	e := Event{Kind: Got, Seq: p.Seq, Hash: hashOf(body), ID: req.Header.Get("webhook-id"), Endpoint: req.URL.Path, Status: http.StatusNoContent}
 	r.mu.Lock()
 	key := r.keys[req.URL.Path]
 	name := e.Endpoint + " " + e.ID
@@ -82,13 +93,13 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	r.mu.Unlock()
 	if key == nil {
-		e.Forged = "nobody made this endpoint"
+		e.Note = "nobody made this endpoint"
 	} else if err := key.Verify(body, req.Header); err != nil {
-		e.Forged = err.Error()
+		e.Note = err.Error()
 	}
 	if rand.IntN(10) == 0 {
 		time.Sleep(rand.N(20 * time.Millisecond))
 	}
-	r.journal.write(e)
+	r.journal.Write(e)
 	w.WriteHeader(e.Status)
 }
