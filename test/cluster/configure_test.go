@@ -18,7 +18,7 @@ type configurer struct {
 	nodes     []*node
 	publisher *witness.Publisher
 	receiver  *witness.Receiver
-	made      []endpoint // of finished stories
+	made      []endpoint
 	stories   atomic.Int64
 }
 
@@ -56,6 +56,7 @@ func (c *configurer) story(ctx context.Context, i int) error {
 	if err := c.call(ctx, http.MethodPost, of, settings, http.StatusCreated, nil); err != nil {
 		return err
 	}
+	c.made = append(c.made, at)
 	app.To = []string{at.path}
 	c.publish(ctx, app)
 	c.publish(ctx, app)
@@ -65,7 +66,6 @@ func (c *configurer) story(ctx context.Context, i int) error {
 	app.To = nil
 	c.publish(ctx, app)
 	c.publish(ctx, app)
-	c.made = append(c.made, at)
 	c.stories.Add(1)
 	return nil
 }
