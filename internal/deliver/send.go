@@ -98,6 +98,10 @@ func (s *sender) attempt(e *Engine, ctx context.Context, j *job) {
 		j.settlement = store.Settlement{Delivery: *j.delivery, Epoch: j.epoch}
 		return
 	}
+	if e.lapsed(j, time.Now()) { // meanwhile: another node sends it
+		j.unsent = true
+		return
+	}
 	start := time.Now()
 	attempt := &hark.Attempt{
 		ID:             hark.NewAttemptID(start),

@@ -67,6 +67,10 @@ func (s *settler) settleAll(ctx context.Context) {
 	}
 }
 
+// settleEvery is how long the settler waits at most before it tries again: endpoints stand still
+// meanwhile.
+const settleEvery = time.Second
+
 // settle records a batch, trying until it works: a result that is lost would be sent again.
 func (s *settler) settle(ctx context.Context, batch []*job) {
 	settlements := make([]store.Settlement, len(batch))
@@ -74,7 +78,7 @@ func (s *settler) settle(ctx context.Context, batch []*job) {
 		settlements[i] = j.settlement
 	}
 	e := s.engine
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, settleEvery) {
 		err := e.opt.Store.Settle(context.WithoutCancel(ctx), settlements)
 		if err == nil {
 			break

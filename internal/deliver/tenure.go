@@ -152,6 +152,12 @@ func (o *owner) mine(endpoint hark.Ref, now time.Time) (*held, bool) {
 	return h, h != nil && !h.draining && now.Before(o.heldUntil)
 }
 
+// lapsed says of a job that was claimed that it may not start any more. A process that was stopped in
+// between, or waited for its message, does not notice.
+func (e *Engine) lapsed(j *job, now time.Time) bool {
+	return j.held != nil && !now.Before(e.holding.Load().until)
+}
+
 // hold takes in what a Beat answered.
 func (o *owner) hold(in leases, now time.Time) {
 	expired := !now.Before(o.heldUntil)

@@ -39,7 +39,8 @@ type clusterNode struct {
 	id     string
 	engine *deliver.Engine
 	stop   func()
-	cut    bool // it reaches the leases no more
+	cut    bool          // it reaches the leases no more
+	slow   time.Duration // how long messages take to be read
 	fenced int
 }
 
@@ -135,6 +136,14 @@ func (n *clusterNode) Settle(ctx context.Context, all []store.Settlement) error 
 	}
 	n.mu.Unlock()
 	return n.w.store.Settle(ctx, kept)
+}
+
+func (n *clusterNode) MessagesByRef(ctx context.Context, refs []hark.Ref) ([]hark.Message, error) {
+	n.mu.Lock()
+	slow := n.slow
+	n.mu.Unlock()
+	time.Sleep(slow)
+	return n.Store.MessagesByRef(ctx, refs)
 }
 
 // newCluster is a world without an engine of its own: nodes deliver in its place. Those that want to
@@ -309,6 +318,38 @@ func TestCluster_ANodeCutOffStopsBeforeAnotherTakesOver(t *testing.T) {
 			if c.lease[shard].owner != "b" {
 				t.Fatalf("shard %d is owned by %q", shard, c.lease[shard].owner)
 			}
+		}
+		a.stop()
+		b.stop()
+	})
+}
+
+func TestCluster_WhatIsReadAfterTheLeaseIsNotSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t)
+		defer c.close()
+		a := c.join("a", true)
+		time.Sleep(20 * time.Second)
+		var j journal
+		c.endpoints(1, func(w http.ResponseWriter, r *http.Request) {
+			if j.note(r); len(j.list()) == 1 {
+				w.WriteHeader(http.StatusInternalServerError)
+			}
+		})
+		c.w.publish(`{"n":0}`)
+		time.Sleep(2 * time.Second)
+		c.mu.Lock()
+		a.slow = 30 * time.Second // for the retry
+		c.mu.Unlock()
+		time.Sleep(6 * time.Second) // now it is being read
+		c.mu.Lock()
+		a.cut = true
+		c.mu.Unlock()
+		b := c.join("b", false)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := len(j.list()); got != 2 || c.w.queued() != 0 {
+			t.Errorf("%d requests, want 2: one that failed, and one by the new owner", got)
 		}
 		a.stop()
 		b.stop()
