@@ -14,8 +14,9 @@ import (
 
 // membership is what this process knows of its place among the nodes.
 type membership struct {
-	node string
-	held map[int]int64 // epochs by shard, as of the last Beat
+	node  string
+	held  map[int]int64 // epochs by shard, as of the last Beat
+	until time.Time     // when these leases end
 }
 
 // drainAtOnce is how many shards a node is asked to give up between two beats: moving a shard pauses
@@ -117,7 +118,7 @@ func (s *Store) Beat(ctx context.Context, node store.Node, now time.Time, ttl ti
 				return err
 			}
 		}
-		leases, err = s.deal(c, node.ID, now)
+		leases, err = s.deal(c, node.ID, s.living(now, ttl))
 		if err != nil {
 			return err
 		}
@@ -130,8 +131,19 @@ func (s *Store) Beat(ctx context.Context, node store.Node, now time.Time, ttl ti
 	if news {
 		s.bell.leased()
 	}
-	s.node.Store(&membership{node: node.ID, held: maps.Clone(leases.Held)})
+	s.node.Store(&membership{node: node.ID, held: maps.Clone(leases.Held), until: now.Add(ttl)})
 	return leases, nil
+}
+
+// living says by the end of its leases whether a node counts as alive. A node that finds its own at an
+// end was cut off, and so may all have been, because the database was away: those whose leases ended
+// at about the same time are then left alone until the next Beat. Else the first to come back would
+// take everything from the others, and they would fence what it has just made them lose.
+func (s *Store) living(now time.Time, ttl time.Duration) func(end time.Time) bool {
+	m := s.node.Load()
+	return func(end time.Time) bool {
+		return end.After(now) || m != nil && !m.until.After(now) && end.Sub(m.until).Abs() <= ttl/2
+	}
 }
 
 // giveBack frees shards of a node, and sees to it that its writers notice.
@@ -144,8 +156,8 @@ func giveBack(c *conn, node string, shards []int) error {
 }
 
 // deal takes what the node should have and others do not hold, and says what it has too much.
-func (s *Store) deal(c *conn, node string, now time.Time) (leases store.Leases, err error) {
-	t, err := readLeases(c, now)
+func (s *Store) deal(c *conn, node string, living func(end time.Time) bool) (leases store.Leases, err error) {
+	t, err := readLeases(c, living)
 	if err != nil {
 		return leases, err
 	}
@@ -167,10 +179,10 @@ func (s *Store) deal(c *conn, node string, now time.Time) (leases store.Leases, 
 	return leases, nil
 }
 
-func readLeases(c *conn, now time.Time) (*leaseTable, error) {
+func readLeases(c *conn, living func(end time.Time) bool) (*leaseTable, error) {
 	t := &leaseTable{epochs: make(map[int]int64, store.Shards), owners: make(map[int]string, store.Shards)}
 	if err := c.query(func(r row.Row) error {
-		if r.Time(5).After(now) {
+		if living(r.Time(5)) {
 			t.alive = append(t.alive, r.Text(0))
 		}
 		return nil
@@ -272,7 +284,7 @@ func (s *Store) Nodes(ctx context.Context, now time.Time) (all []store.NodeStatu
 		return nil, err
 	}
 	err = s.view(ctx, func(c *conn) error {
-		t, err := readLeases(c, now)
+		t, err := readLeases(c, func(end time.Time) bool { return end.After(now) })
 		if err != nil {
 			return err
 		}

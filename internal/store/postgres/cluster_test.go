@@ -147,6 +147,25 @@ func TestBeat_SharesTheShardsFairly(t *testing.T) {
 	}
 }
 
+func TestBeat_AfterAnOutageEveryNodeKeepsWhatItHad(t *testing.T) {
+	c := newTown(t, 3, 0, Options{})
+	c.settleIn()
+	had := []store.Leases{c.beat(0), c.beat(1), c.beat(2)}
+	c.now = c.now.Add(3 * ttl) // the database was away from all
+	for i := range had {
+		if diff := cmp.Diff(had[i].Held, c.beat(i).Held); diff != "" {
+			t.Errorf("node %d (-before +after):\n%s", i, diff)
+		}
+	}
+	c.now = c.now.Add(3 * ttl) // and once more, which the last of them did not survive
+	c.beat(0)
+	c.beat(1)
+	c.now = c.now.Add(ttl / 3)
+	if a, b := len(c.beat(0).Held), len(c.beat(1).Held); a != store.Shards/2 || b != store.Shards/2 {
+		t.Errorf("after one did not come back: %d and %d", a, b)
+	}
+}
+
 func TestSettle_IsFencedForALostLease(t *testing.T) {
 	c := newTown(t, 2, 2, Options{})
 	held := c.beat(0).Held

@@ -133,14 +133,18 @@ func (w *watcher) poll(ctx context.Context) error {
 	return nil
 }
 
-// listen hears notifications, on one connection after the other.
+// listen hears notifications, on one connection after the other. It says once that there is none.
 func (w *watcher) listen(ctx context.Context) {
+	deaf := false
 	for ctx.Err() == nil && !w.isClosed() {
-		err := w.hear(ctx)
+		heard, err := w.hear(ctx)
 		if ctx.Err() != nil || w.isClosed() {
 			return
 		}
-		w.log.LogAttrs(ctx, slog.LevelWarn, "listen", slog.Any("err", translate(err)))
+		if heard || !deaf {
+			w.log.LogAttrs(ctx, slog.LevelWarn, "listen", slog.Any("err", translate(err)))
+		}
+		deaf = true
 		pause(ctx, 4*between)
 	}
 }
@@ -148,16 +152,17 @@ func (w *watcher) listen(ctx context.Context) {
 // quiet is how long a connection may say nothing before it is asked whether it is still there.
 const quiet = 10 * time.Second
 
-func (w *watcher) hear(ctx context.Context) error {
+// hear listens until the connection is lost; listening says whether there was one.
+func (w *watcher) hear(ctx context.Context) (listening bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	raw, err := w.connect(ctx, "hark watch")
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer func() { _ = raw.Close(context.WithoutCancel(ctx)) }() // nothing is lost with it
 	if _, err := raw.Exec(ctx, `LISTEN `+pgx.Identifier{w.channel()}.Sanitize()); err != nil {
-		return err
+		return false, err
 	}
 	w.lookNow() // for what was said meanwhile
 	for {
@@ -168,16 +173,16 @@ func (w *watcher) hear(ctx context.Context) error {
 		case err == nil:
 			w.heard(n.Payload)
 		case ctx.Err() != nil:
-			return ctx.Err()
+			return true, ctx.Err()
 		case wait.Err() != nil && !raw.IsClosed():
 			ping, done := context.WithTimeout(ctx, connectTimeout)
 			err := raw.Ping(ping)
 			done()
 			if err != nil {
-				return err
+				return true, err
 			}
 		default:
-			return err
+			return true, err
 		}
 	}
 }
