@@ -1,7 +1,6 @@
 package webhook
 
 import (
-	"context"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -72,7 +71,7 @@ func (s *certificateChecker) check(c *call) finding {
 		return *f
 	}
 	by := &scheme{Scheme: Scheme{Encoding: "base64"}, algorithm: algorithmOf(said.algorithm)}
-	var store [maxSignature]byte
+	var store [maxSignature + 2]byte
 	decoded, ok := by.decode(store[:0], said.signature)
 	if !ok {
 		return *bad("the signature is not base64")
@@ -103,7 +102,7 @@ func (s *certificateChecker) check(c *call) finding {
 // certificate fetches the certificate at an address that the request names, if it is the provider's.
 func (s *certificateChecker) certificate(c *call, address string) (*secret, error) {
 	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "https" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || len(address) > 512 || !s.host.MatchString(u.Host+u.EscapedPath()) {
+	if err != nil || !strings.HasPrefix(address, "https://") || u.User != nil || u.RawQuery != "" || u.Fragment != "" || len(address) > 512 || !s.host.MatchString(u.Host+u.EscapedPath()) {
 		return nil, fmt.Errorf("the certificate's address is none of the provider's")
 	}
 	text, err := s.fetch.get(c.ctx, getting(address), address, c.now, false)
@@ -277,9 +276,7 @@ func confirmSNS(v *Verifier, c *call) *Answer {
 		return nil
 	}
 	f := &fetcher{client: c.options.Client}
-	if _, err := f.fetch(c.ctx, func(ctx context.Context) (*http.Request, error) {
-		return http.NewRequestWithContext(ctx, http.MethodGet, m.SubscribeURL, strings.NewReader(""))
-	}); err != nil {
+	if _, err := f.fetch(c.ctx, getting(m.SubscribeURL)); err != nil {
 		return &Answer{Status: http.StatusBadGateway} // SNS asks again
 	}
 	return &Answer{Status: http.StatusOK}

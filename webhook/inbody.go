@@ -108,7 +108,7 @@ func (b *bodyChecker) check(c *call) finding {
 }
 
 func (b *bodyChecker) checkItem(it item) (int, *finding) {
-	var store [maxSignature]byte
+	var store [maxSignature + 2]byte
 	decoded, ok := b.decode(store[:0], it.signature)
 	if !ok {
 		return -1, bad("the signature in the body is not %s", b.form())

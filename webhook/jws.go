@@ -189,6 +189,9 @@ func (c *claims) inTime(cl *call, fresh bool) *finding {
 		f := failed(ErrTooNew, "the token is not valid for another %v", from.Sub(cl.now).Round(time.Second))
 		return &f
 	}
+	if limit, ok := cl.options.tolerance(0); ok && issued.After(cl.now.Add(limit)) {
+		return near(issued, cl.now, limit)
+	}
 	if !fresh {
 		return nil
 	}

@@ -271,17 +271,20 @@ func nameIs(raw []byte, key string) bool {
 // str reads a string with its quotes.
 func (w *walker) str() []byte {
 	start := w.at
-	for w.at++; w.at < len(w.text); w.at++ {
-		switch w.text[w.at] {
-		case '\\':
-			w.at++
-		case '"':
-			w.at++
+	for w.at++; ; {
+		rest := w.text[min(w.at, len(w.text)):]
+		end := bytes.IndexByte(rest, '"')
+		if end < 0 {
+			w.at = len(w.text)
+			return w.text[start:]
+		}
+		escape := bytes.IndexByte(rest[:end], '\\')
+		if escape < 0 {
+			w.at += end + 1
 			return w.text[start:w.at]
 		}
+		w.at += escape + 2
 	}
-	w.at = len(w.text)
-	return w.text[start:]
 }
 
 // skip passes one value.

@@ -105,7 +105,7 @@ func (n *namedKey) check(c *call) finding {
 		return *bad("the %s header is there %d times", n.from.header, len(values))
 	}
 	kid, encoded, ok := n.from.read(c.Request, values[0])
-	var store [maxSignature]byte
+	var store [maxSignature + 2]byte
 	decoded, fine := n.decode(store[:0], encoded)
 	if !ok || !fine || !keyName(kid) {
 		return *bad("the %s header names no key and signature", n.from.header)

@@ -3,6 +3,7 @@ package webhook
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -63,6 +64,14 @@ type scheme struct {
 	stamped   bool   // the signature covers the timestamp
 	bound     bool   // the signature covers the body
 	content   content
+	works     sync.Pool // *work
+}
+
+// work is what one check needs, kept for the next.
+type work struct {
+	entries entries
+	slots   []byte // a place for each decoded signature
+	decoded [maxEntries][]byte
 }
 
 // content computes signed content that a template cannot say; flush takes the body.
@@ -269,8 +278,14 @@ func (s *scheme) check(c *call) finding {
 	if !s.algorithm.signs() {
 		return s.checkToken(c)
 	}
-	var e entries
-	if f := s.read(c.Header, &e); f != nil {
+	w, _ := s.works.Get().(*work)
+	if w == nil {
+		w = &work{slots: make([]byte, maxEntries*s.slot())}
+	}
+	defer s.works.Put(w)
+	e := &w.entries
+	*e = entries{}
+	if f := s.read(c.Header, e); f != nil {
 		return *f
 	}
 	var at time.Time
@@ -280,7 +295,7 @@ func (s *scheme) check(c *call) finding {
 			return *f
 		}
 	}
-	out := s.match(c, &e)
+	out := s.match(c, w)
 	if out.outcome == Failed || s.timestamp == nil {
 		out.timestamp = at
 		return out
@@ -296,13 +311,11 @@ func (s *scheme) check(c *call) finding {
 }
 
 // match looks for a secret that made one of the signatures.
-func (s *scheme) match(c *call, e *entries) finding {
-	var store [maxEntries][maxSignature]byte
-	var decoded [maxEntries][]byte
-	n := 0
-	for _, text := range e.list[:e.n] {
-		if b, ok := s.decode(store[n][:0], text); ok {
-			decoded[n] = b
+func (s *scheme) match(c *call, w *work) finding {
+	n, slot := 0, s.slot()
+	for _, text := range w.entries.list[:w.entries.n] {
+		if b, ok := s.decode(w.slots[n*slot:n*slot:(n+1)*slot], text); ok {
+			w.decoded[n] = b
 			n++
 		}
 	}
@@ -310,7 +323,7 @@ func (s *scheme) match(c *call, e *entries) finding {
 		return failed(ErrMalformed, "the signature in %s is not %s", s.headers[0], s.form())
 	}
 	for i, sec := range s.secrets {
-		if s.matches(sec, c, e.timestamp, decoded[:n]) {
+		if s.matches(sec, c, w.entries.timestamp, w.decoded[:n]) {
 			out := finding{outcome: Verified, secret: i}
 			if !s.bound {
 				out.outcome = Authenticated
@@ -319,4 +332,12 @@ func (s *scheme) match(c *call, e *entries) finding {
 		}
 	}
 	return failed(ErrNoSignatureMatch, "the signature does not match: another secret, or a body that was changed on the way")
+}
+
+// slot is how many bytes a decoded signature may need; base64 counts its padding.
+func (s *scheme) slot() int {
+	if s.algorithm.size > 0 {
+		return s.algorithm.size + 2
+	}
+	return maxSignature + 2
 }

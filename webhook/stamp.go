@@ -33,13 +33,13 @@ func parseTime(text, unit string) (time.Time, bool) {
 	switch unit {
 	case "rfc3339":
 		at, err := time.Parse(time.RFC3339, text)
-		return at, err == nil
+		return at.UTC(), err == nil
 	case "ms":
 		n, ok := parseTimestamp(text)
-		return time.UnixMilli(min(n, farFuture*1000)), ok
+		return time.UnixMilli(min(n, farFuture*1000)).UTC(), ok
 	}
 	n, ok := parseTimestamp(text)
-	return time.Unix(min(n, farFuture), 0), ok
+	return time.Unix(min(n, farFuture), 0).UTC(), ok
 }
 
 func mustBe(unit string) string {

@@ -37,7 +37,7 @@ func theirKey(text string) (Key, error) {
 	if err == nil {
 		return k, nil
 	}
-	encoded := text[strings.LastIndexByte(text, '_')+1:]
+	encoded := strings.TrimPrefix(strings.TrimPrefix(text, "v1,"), symmetricPrefix)
 	raw, bad := base64.StdEncoding.DecodeString(encoded)
 	if bad != nil || len(raw) < minTheirBytes || strings.ContainsAny(encoded, "\r\n") {
 		return Key{}, err

@@ -177,7 +177,7 @@ func contentContentful(dst []byte, c *call, _ string, flush func(before, body []
 		if i > 0 {
 			dst = append(dst, ';')
 		}
-		dst = append(dst, name+":"+strings.TrimSpace(values[0])...)
+		dst = append(dst, name+":"+values[0]...)
 	}
 	return flush(append(dst, '\n'), c.Body), stampIsSigned
 }
