@@ -38,6 +38,8 @@ var (
 type Moved struct {
 	transfer.Counts
 	Bytes int64 `json:"bytes"` // of the file
+	// OutboxWaits says that rows of the outbox are not taken yet: they are not in the file.
+	OutboxWaits bool `json:"outboxWaits,omitempty"`
 }
 
 // StepProgress is told how many messages a step of a longer piece of work has done; total is 0 when
@@ -118,9 +120,18 @@ func ExportTo(ctx context.Context, c config.Config, out io.Writer, plain bool, t
 		source.Store = "postgres"
 	}
 	counting := &counter{w: out}
-	moved.Counts, err = transfer.Export(ctx, st, counting, keys, source, time.Now(), transfer.Progress(tell))
+	if moved.Counts, err = transfer.Export(ctx, st, counting, keys, source, time.Now(), transfer.Progress(tell)); err != nil {
+		return moved, err
+	}
 	moved.Bytes = counting.n
-	return moved, err
+	if outbox, ok := st.(store.Outbox); ok {
+		rows, err := outbox.ReadOutbox(ctx, 0, 1, 1)
+		if err != nil {
+			return moved, fmt.Errorf("look at the outbox: %w", err)
+		}
+		moved.OutboxWaits = len(rows) > 0
+	}
+	return moved, nil
 }
 
 // counter counts what goes through it.

@@ -42,10 +42,10 @@ type exportCmd struct {
 // Help is shown by hark export --help.
 func (exportCmd) Help() string {
 	return `Everything that Hark keeps goes into one file, from which hark import makes the same installation on
-SQLite or PostgreSQL: environments, applications, endpoints, event types, API keys (their hashes),
-messages with their payloads, attempts, what is queued, idempotency keys, background tasks. Endpoints'
-secrets and headers are sealed in it with the master key, which is not in the file. The file shows
-payloads and responses.
+SQLite or PostgreSQL: environments, applications, endpoints, sources, event types, API keys (their
+hashes), messages with their payloads, attempts, what is queued, requests, idempotency keys, background
+tasks. Secrets and headers are sealed in it with the master key, which is not in the file. The file
+shows payloads and responses. Rows that wait in the outbox stay there: it is the applications' table.
 
 A server may go on meanwhile; the file holds what there was at one moment. What it accepts and
 delivers later is not in it: to move, stop the server first. On SQLite its log grows while the export
@@ -71,6 +71,7 @@ func (c *exportCmd) Run(ctx context.Context, sh *shell) error {
 			return explainMove(err, c.Place, "")
 		}
 		sh.note("%s, in %s", movedText(moved), took(start))
+		sh.noteOutbox(moved)
 		return nil
 	}
 	moved, err := app.Export(ctx, c.config(), c.File, c.Plain, steps.tell)
@@ -87,13 +88,23 @@ func (c *exportCmd) Run(ctx context.Context, sh *shell) error {
 	}
 	sh.say("%s: %s, checked, in %s", c.File, movedText(moved), took(start))
 	sh.note("Whoever imports it needs the master key as well.")
+	sh.noteOutbox(moved)
 	return nil
+}
+
+func (sh *shell) noteOutbox(m app.Moved) {
+	if m.OutboxWaits {
+		sh.note("Rows wait in the outbox, and are not in the file: let a server take them, and export again.")
+	}
 }
 
 // movedText sums up what was moved.
 func movedText(m app.Moved) string {
 	text := fmt.Sprintf("%d applications, %d endpoints, %d messages, %d attempts, %d queued deliveries",
 		m.Applications, m.Endpoints, m.Messages, m.Attempts, m.Queued)
+	if m.Sources > 0 {
+		text += fmt.Sprintf(", %d sources, %d requests", m.Sources, m.Requests)
+	}
 	if m.Bytes > 0 {
 		text += ", " + byteCount(m.Bytes)
 	}

@@ -240,20 +240,35 @@ type secretShape struct {
 	ExpiresAt int64  `json:"expiresAt,omitempty"`
 }
 
+func shapeSecrets(secrets []hark.Secret) list[secretShape] {
+	if secrets == nil {
+		return nil
+	}
+	shapes := make(list[secretShape], len(secrets))
+	for i, k := range secrets {
+		shapes[i] = secretShape{k.Key.Reveal(), millis(k.CreatedAt), millis(k.ExpiresAt)}
+	}
+	return shapes
+}
+
+func restoreSecrets(shapes list[secretShape]) []hark.Secret {
+	if shapes == nil {
+		return nil
+	}
+	secrets := make([]hark.Secret, len(shapes))
+	for i, k := range shapes {
+		secrets[i] = hark.Secret{Key: hark.SecretKey(k.Key), CreatedAt: moment(k.CreatedAt), ExpiresAt: moment(k.ExpiresAt)}
+	}
+	return secrets
+}
+
 // endpointPlace binds what is sealed to its endpoint.
 func endpointPlace(application int64, id string) []byte {
 	return fmt.Appendf(nil, "export\x00endpoint\x00%d\x00%s", application, id)
 }
 
 func shapeEndpoint(e *hark.Endpoint, sealer store.Sealer) (*endpointShape, error) {
-	hidden := secretsShape{Headers: e.Headers}
-	if e.Secrets != nil {
-		hidden.Secrets = make(list[secretShape], len(e.Secrets))
-	}
-	for i, k := range e.Secrets {
-		hidden.Secrets[i] = secretShape{k.Key.Reveal(), millis(k.CreatedAt), millis(k.ExpiresAt)}
-	}
-	plain, err := marshal(&hidden)
+	plain, err := marshal(&secretsShape{e.Headers, shapeSecrets(e.Secrets)})
 	if err != nil {
 		return nil, err
 	}
@@ -285,16 +300,10 @@ func (s *endpointShape) restore(sealer store.Sealer) (*hark.Endpoint, error) {
 	}
 	e := &hark.Endpoint{
 		Ref: s.Number, ApplicationRef: s.Application, ID: hark.EndpointID(s.ID), UID: s.UID, URL: s.URL, Description: s.Description, Version: s.Version,
-		Metadata: s.Metadata, Headers: hidden.Headers, EventTypes: s.EventTypes, Channels: s.Channels, Filter: textRaw(s.Filter),
+		Metadata: s.Metadata, Headers: hidden.Headers, Secrets: restoreSecrets(hidden.Secrets), EventTypes: s.EventTypes, Channels: s.Channels, Filter: textRaw(s.Filter),
 		Disabled: s.Disabled, DisabledReason: s.DisabledReason, DisabledAt: moment(s.DisabledAt), Paused: s.Paused,
 		ThrottleRate: s.ThrottleRate, Concurrency: s.Concurrency, Timeout: time.Duration(s.Timeout), Ordering: hark.Ordering(s.Ordering), SkipTLSVerify: s.SkipTLSVerify,
 		CreatedAt: moment(s.CreatedAt), UpdatedAt: moment(s.UpdatedAt), DeletedAt: moment(s.DeletedAt),
-	}
-	if hidden.Secrets != nil {
-		e.Secrets = make([]hark.Secret, len(hidden.Secrets))
-	}
-	for i, k := range hidden.Secrets {
-		e.Secrets[i] = hark.Secret{Key: hark.SecretKey(k.Key), CreatedAt: moment(k.CreatedAt), ExpiresAt: moment(k.ExpiresAt)}
 	}
 	if s.RetrySchedule != nil {
 		e.RetrySchedule = make(hark.Schedule, len(s.RetrySchedule))

@@ -16,6 +16,7 @@ type messageShape struct {
 	Tags             list[string]   `json:"tags,omitzero"`
 	Payload          *content       `json:"payload,omitempty"`
 	RawBody          *content       `json:"rawBody,omitempty"`
+	Head             *content       `json:"head,omitempty"`
 	Expunged         bool           `json:"expunged,omitempty"`
 	CreatedAt        int64          `json:"createdAt,omitempty"`
 	DeliverAt        int64          `json:"deliverAt,omitempty"`
@@ -56,7 +57,7 @@ type queueShape struct {
 func shapeMessage(m *store.MovedMessage) *messageShape {
 	s := &messageShape{
 		Application: m.ApplicationRef, ID: string(m.ID), EventType: m.EventType, EventID: m.EventID, Channels: m.Channels, Tags: m.Tags,
-		Payload: contentOf(m.Payload), RawBody: contentOf(m.RawBody), Expunged: m.Expunged,
+		Payload: contentOf(m.Payload), RawBody: contentOf(m.RawBody), Head: contentOf(m.Head), Expunged: m.Expunged,
 		CreatedAt: millis(m.CreatedAt), DeliverAt: millis(m.DeliverAt), PayloadExpiresAt: millis(m.PayloadExpiresAt), Matched: m.Matched,
 	}
 	for i := range m.Attempts {
@@ -77,7 +78,7 @@ func shapeMessage(m *store.MovedMessage) *messageShape {
 func (s *messageShape) restore() *store.MovedMessage {
 	m := &store.MovedMessage{Message: hark.Message{
 		ApplicationRef: s.Application, ID: hark.MessageID(s.ID), EventType: s.EventType, EventID: s.EventID, Channels: s.Channels, Tags: s.Tags,
-		Payload: s.Payload.bytes(), RawBody: s.RawBody.bytes(), Expunged: s.Expunged,
+		Payload: s.Payload.bytes(), RawBody: s.RawBody.bytes(), Head: s.Head.bytes(), Expunged: s.Expunged,
 		CreatedAt: moment(s.CreatedAt), DeliverAt: moment(s.DeliverAt), PayloadExpiresAt: moment(s.PayloadExpiresAt), Matched: s.Matched,
 	}}
 	for i := range s.Attempts {

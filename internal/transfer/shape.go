@@ -16,7 +16,7 @@ import (
 
 // The shapes of the file's lines. They are the format: a field that is renamed or changes its meaning
 // makes a new one. Times are milliseconds since 1970, durations nanoseconds, 0 and a field that is
-// missing are the same; applications and endpoints are named by their place among their kind, from 1.
+// missing are the same; applications, endpoints and sources are named by their place among their kind, from 1.
 
 // line is one line: one of its fields is set.
 type line struct {
@@ -28,13 +28,16 @@ type line struct {
 	Answer      *answerShape      `json:"answer,omitempty"`
 	Application *applicationShape `json:"application,omitempty"`
 	Endpoint    *endpointShape    `json:"endpoint,omitempty"`
+	Source      *sourceShape      `json:"source,omitempty"`
 	Message     *messageShape     `json:"message,omitempty"`
+	Request     *requestShape     `json:"request,omitempty"`
 	End         *endShape         `json:"end,omitempty"`
 }
 
 // encode writes a record as a line, without the line's end.
 func encode(r *store.Record, sealer store.Sealer) ([]byte, error) {
 	var l line
+	var err error
 	switch {
 	case r.Environment != nil:
 		l.Environment = shapeEnvironment(r.Environment)
@@ -51,13 +54,18 @@ func encode(r *store.Record, sealer store.Sealer) ([]byte, error) {
 	case r.Application != nil:
 		l.Application = shapeApplication(r.Application)
 	case r.Endpoint != nil:
-		shape, err := shapeEndpoint(r.Endpoint, sealer)
-		if err != nil {
-			return nil, err
-		}
-		l.Endpoint = shape
+		l.Endpoint, err = shapeEndpoint(r.Endpoint, sealer)
+	case r.Source != nil:
+		l.Source, err = shapeSource(r.Source, sealer)
 	case r.Message != nil:
 		l.Message = shapeMessage(r.Message)
+	case r.Request != nil:
+		l.Request = shapeRequest(r.Request)
+	default:
+		err = errEmpty // and not left out in silence
+	}
+	if err != nil {
+		return nil, err
 	}
 	return marshal(&l)
 }
@@ -73,6 +81,7 @@ func marshal(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
+// errEmpty says that a record or a line is of no kind that is known here.
 var errEmpty = errors.New("there is nothing known in it")
 
 // record turns a line back.
@@ -95,8 +104,12 @@ func (l *line) record(sealer store.Sealer) (r store.Record, err error) {
 		r.Application = l.Application.restore()
 	case l.Endpoint != nil:
 		r.Endpoint, err = l.Endpoint.restore(sealer)
+	case l.Source != nil:
+		r.Source, err = l.Source.restore(sealer)
 	case l.Message != nil:
 		r.Message = l.Message.restore()
+	case l.Request != nil:
+		r.Request = l.Request.restore()
 	default:
 		err = errEmpty
 	}

@@ -14,7 +14,7 @@
 //
 // No secret is readable in it. Each file has a key of its own for its checksum (HMAC-SHA256, so that
 // nobody without the master key can change a file unnoticed), which stands in the header sealed with
-// the master key; endpoints' secrets and header values are sealed with the master key as well. API keys
+// the master key; the secrets of endpoints and sources, and header values, are sealed with the master key as well. API keys
 // are hashes wherever they are. Payloads and responses are in the open, as in a backup.
 //
 // A replay that is under way starts again from its beginning in the new store, because the place to
@@ -206,9 +206,11 @@ type Counts struct {
 	Guards       int64 `json:"guards"` // idempotency keys
 	Applications int64 `json:"applications"`
 	Endpoints    int64 `json:"endpoints"`
+	Sources      int64 `json:"sources"`
 	Messages     int64 `json:"messages"`
 	Attempts     int64 `json:"attempts"`
 	Queued       int64 `json:"queued"` // deliveries
+	Requests     int64 `json:"requests"`
 	// Restarted are tasks that begin anew in the new store.
 	Restarted int64 `json:"restarted"`
 }
@@ -232,6 +234,10 @@ func (c *Counts) add(r *store.Record) {
 		c.Applications++
 	case r.Endpoint != nil:
 		c.Endpoints++
+	case r.Source != nil:
+		c.Sources++
+	case r.Request != nil:
+		c.Requests++
 	case r.Message != nil:
 		c.Messages++
 		c.Attempts += int64(len(r.Message.Attempts))
