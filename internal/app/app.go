@@ -31,6 +31,7 @@ import (
 	"github.com/harkhq/hark/internal/config"
 	"github.com/harkhq/hark/internal/deliver"
 	"github.com/harkhq/hark/internal/directory"
+	"github.com/harkhq/hark/internal/ingest"
 	"github.com/harkhq/hark/internal/manage"
 	"github.com/harkhq/hark/internal/observe"
 	"github.com/harkhq/hark/internal/outbound"
@@ -61,6 +62,7 @@ type App struct {
 	engine   *deliver.Engine
 	replayer *replay.Replayer
 	keeper   *retain.Keeper
+	ingest   *ingest.Ingest
 	taker    *outbox.Taker // nil: applications cannot write to the store
 	first    auth.Bootstrapped
 
@@ -128,14 +130,8 @@ func (a *App) build(ctx context.Context, build observe.Build, keys *vault.Vault)
 	if err != nil {
 		return nil, err
 	}
-	client := outbound.New(outbound.Options{
-		Policy: outbound.Policy{
-			AllowPrivate: a.config.AllowPrivateEndpoints,
-			Allow:        networks,
-			HTTPSOnly:    a.config.HTTPSOnly,
-		},
-		UserAgent: build.UserAgent(),
-	})
+	policy := outbound.Policy{AllowPrivate: a.config.AllowPrivateEndpoints, Allow: networks, HTTPSOnly: a.config.HTTPSOnly}
+	client := outbound.New(outbound.Options{Policy: policy, UserAgent: build.UserAgent()})
 	a.atEnd(func() error { client.Close(); return nil })
 
 	dir := directory.New(a.store, directory.Options{})
@@ -180,6 +176,14 @@ func (a *App) build(ctx context.Context, build observe.Build, keys *vault.Vault)
 	if err != nil {
 		return nil, err
 	}
+	proxies, err := a.config.Proxies()
+	if err != nil {
+		return nil, err
+	}
+	a.ingest = ingest.New(ingest.Options{
+		Store: a.store, Directory: dir, URL: a.URL(), Client: outbound.HTTPClient(policy, fetchTimeout),
+		Proxies: proxies, Log: a.log, Metrics: a.metrics,
+	})
 	a.join(dir, authenticator)
 	manager = manage.New(manage.Options{
 		Store: a.store, Directory: dir, Engine: a.engine, Tokens: authenticator, Replays: a.replayer, Nodes: a.nodes,
@@ -197,6 +201,9 @@ func (a *App) build(ctx context.Context, build observe.Build, keys *vault.Vault)
 		Observe: observe.Requests(a.metrics),
 	}), nil
 }
+
+// fetchTimeout bounds the fetching of a provider's key, for which a webhook waits.
+const fetchTimeout = 3 * time.Second
 
 // disableAfter translates "0 never does" into the engine's word for it.
 func (a *App) disableAfter() time.Duration {

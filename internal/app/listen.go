@@ -8,8 +8,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"strings"
 	"time"
 
+	"github.com/harkhq/hark/internal/ingest"
 	"github.com/harkhq/hark/internal/observe"
 )
 
@@ -56,6 +58,7 @@ func (a *App) mount(api http.Handler) {
 			inner.ServeHTTP(w, r)
 		})
 	}
+	main = a.withSources(main)
 	apart := http.NewServeMux()
 	apart.Handle("GET /metrics", metrics)
 	handlers := map[string]http.Handler{"api": main, "metrics": apart, "pprof": profiling()}
@@ -65,6 +68,18 @@ func (a *App) mount(api http.Handler) {
 			s.http.WriteTimeout = 0
 		}
 	}
+}
+
+// withSources sends what providers send to the sources. It is not traced: a span for each would say
+// less than the request that is kept, and the path is a secret.
+func (a *App) withSources(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, ingest.Prefix) {
+			a.ingest.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // profiling is net/http/pprof without its registering in the default mux.

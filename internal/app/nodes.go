@@ -50,6 +50,7 @@ func (a *App) join(dir *directory.Directory, tokens *auth.Authenticator) {
 	a.cluster.OnChange(func(apps []hark.Ref) {
 		if apps == nil {
 			dir.ForgetAll()
+			a.ingest.ForgetAll()
 			tokens.Forget()
 			a.engine.ApplicationsChanged(nil)
 			return
@@ -60,6 +61,7 @@ func (a *App) join(dir *directory.Directory, tokens *auth.Authenticator) {
 		}
 		for _, ref := range apps {
 			dir.Forget(ref)
+			a.ingest.Forget(ref)
 		}
 		a.engine.ApplicationsChanged(apps)
 	})

@@ -55,6 +55,8 @@ type Config struct {
 	AllowPrivateEndpoints bool `env:"HARK_ALLOW_PRIVATE_ENDPOINTS" help:"Deliver to loopback and private addresses. For development: any tenant can then reach your network."`
 	// AllowNetworks opens single networks for everybody on this server.
 	AllowNetworks []string `env:"HARK_ALLOW_NETWORKS" placeholder:"CIDR" help:"Networks to deliver to although they are private, such as 10.1.0.0/16."`
+	// TrustedProxies are believed about who calls a source: for lists of allowed addresses, and for people.
+	TrustedProxies []string `env:"HARK_TRUSTED_PROXIES" placeholder:"CIDR" help:"Networks of your proxies, such as 127.0.0.0/8: what they say in X-Forwarded-For is who called a source."`
 	// HTTPSOnly refuses endpoints whose URL is http://.
 	HTTPSOnly bool `env:"HARK_HTTPS_ONLY" help:"Refuse endpoints with http:// URLs."`
 
@@ -109,6 +111,9 @@ func (c *Config) Validate() error {
 	if _, err := c.Networks(); err != nil {
 		return err
 	}
+	if _, err := c.Proxies(); err != nil {
+		return err
+	}
 	if c.Lease != 0 && c.Lease < time.Second {
 		return fmt.Errorf("--lease must be a second or more")
 	}
@@ -155,11 +160,20 @@ func (c *Config) HeaderPrefixes() []string {
 
 // Networks are AllowNetworks, parsed.
 func (c *Config) Networks() ([]netip.Prefix, error) {
+	return parseNetworks("--allow-networks", c.AllowNetworks)
+}
+
+// Proxies are TrustedProxies, parsed.
+func (c *Config) Proxies() ([]netip.Prefix, error) {
+	return parseNetworks("--trusted-proxies", c.TrustedProxies)
+}
+
+func parseNetworks(flag string, texts []string) ([]netip.Prefix, error) {
 	var out []netip.Prefix
-	for _, text := range c.AllowNetworks {
+	for _, text := range texts {
 		p, err := netip.ParsePrefix(text)
 		if err != nil {
-			return nil, fmt.Errorf("--allow-networks %q is not a network such as 10.1.0.0/16", text)
+			return nil, fmt.Errorf("%s %q is not a network such as 10.1.0.0/16", flag, text)
 		}
 		out = append(out, p.Masked())
 	}

@@ -32,10 +32,19 @@ func ValidPointer(pointer string) error {
 // matter. The hash is the same in every process and version, as it is stored. ok is false when
 // there is no value, or null. On a payload that is not JSON the answer means nothing.
 func Line(payload []byte, pointer string) (line uint64, ok bool) {
-	raw := payload
+	raw, ok := At(payload, pointer)
+	if !ok {
+		return 0, false
+	}
+	return hashValue(bytes.TrimSpace(raw))
+}
+
+// At answers the raw value that pointer leads to. On a payload that is not JSON the answer means nothing.
+func At(payload []byte, pointer string) (raw []byte, ok bool) {
+	raw = payload
 	for rest := pointer; rest != ""; {
 		if rest[0] != '/' {
-			return 0, false
+			return nil, false
 		}
 		var name string
 		name, rest = rest[1:], ""
@@ -46,10 +55,10 @@ func Line(payload []byte, pointer string) (line uint64, ok bool) {
 			name = strings.NewReplacer("~1", "/", "~0", "~").Replace(name)
 		}
 		if raw, ok = child(raw, name); !ok {
-			return 0, false
+			return nil, false
 		}
 	}
-	return hashValue(bytes.TrimSpace(raw))
+	return raw, true
 }
 
 // The 64-bit FNV-1a hash.

@@ -1,0 +1,42 @@
+package ingest
+
+import (
+	"crypto/rand"
+
+	"github.com/harkhq/hark"
+)
+
+// A token is the secret part of a source's URL: nobody guesses 32 characters of base62.
+const (
+	tokenLength   = 32
+	tokenAlphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+)
+
+// NewToken makes one.
+func NewToken() hark.SecretKey {
+	out := make([]byte, 0, tokenLength)
+	for len(out) < tokenLength {
+		var b [tokenLength]byte
+		_, _ = rand.Read(b[:]) // never fails
+		for _, c := range b {
+			if c &= 63; int(c) < len(tokenAlphabet) && len(out) < tokenLength {
+				out = append(out, tokenAlphabet[c])
+			}
+		}
+	}
+	return hark.SecretKey(out)
+}
+
+// IsToken says whether text could be one: what could not need not be looked up.
+func IsToken(text string) bool {
+	if len(text) != tokenLength {
+		return false
+	}
+	for i := range len(text) {
+		c := text[i]
+		if !(c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z') {
+			return false
+		}
+	}
+	return true
+}
