@@ -97,6 +97,10 @@ const (
 	pending   = 1024 // rows remembered during a read
 	// soon is how far ahead of its time a row is worth its memory.
 	soon = time.Minute
+	// lately is how old the due times are that other nodes' fresh rows may have, whose clocks differ and
+	// whose commits take time. What is older is found by looking around. Reading from the first place each
+	// time would walk through all rows that are gone and could not be cleaned up yet.
+	lately = 10 * time.Second
 )
 
 var (
@@ -233,7 +237,9 @@ func (l *lane) lookAgain(now time.Time) {
 	case l.ep == nil || l.ordered(): // nothing may be taken before it is known what stands before it
 		l.forget()
 	default:
-		l.horizon = firstPlace
+		if from := (store.Position{Due: now.Add(-lately).UnixMilli()}); compare(from, l.horizon) < 0 {
+			l.horizon = from
+		}
 	}
 }
 

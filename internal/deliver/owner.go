@@ -43,6 +43,8 @@ type owner struct {
 	heldUntil time.Time
 	nextLook  time.Time
 	looking   int // looks under way
+	lookFrom  int // the shard that is looked at next
+	lookMost  int // how many shards are looked at together
 }
 
 const (
@@ -64,6 +66,7 @@ func newOwner(e *Engine, backlogs []store.Backlog) *owner {
 		memory:   memory{mostRows: e.opt.RowsInMemory, mostBytes: e.opt.PayloadBytes},
 		held:     map[int]*held{},
 		returned: map[int]int64{},
+		lookMost: store.Shards,
 	}
 	for _, b := range backlogs {
 		l := newLane(b.ApplicationRef, b.EndpointRef, &o.memory)

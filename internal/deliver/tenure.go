@@ -237,8 +237,14 @@ func (o *owner) over(j *job) {
 	}
 }
 
-// lookEvery is how often a node looks for rows whose wake-up was lost.
-const lookEvery = time.Second
+// A node looks for rows whose wake-up was lost, at all of its shards every lookEvery. Where that takes
+// long, because very many endpoints have a backlog or the database cannot clean up what is gone, it looks
+// at fewer shards together, and less often: at most a tenth of the time.
+const (
+	lookEvery    = time.Second
+	lookSlow     = 100 * time.Millisecond
+	fewestLooked = 8
+)
 
 // lookAt finds the backlogs of shards.
 func (o *owner) lookAt(shards []int) {
@@ -250,12 +256,13 @@ func (o *owner) lookAt(shards []int) {
 			o.opt.Log.LogAttrs(o.ctx, slog.LevelError, "backlogs not read", slog.Any("err", err))
 		}
 		took := time.Since(began)
-		o.mailbox.send(func(in *mail) { in.backlogs = append(in.backlogs, look{backlogs, took, err}) })
+		o.mailbox.send(func(in *mail) { in.backlogs = append(in.backlogs, look{len(shards), backlogs, took, err}) })
 	})
 }
 
 // look is what lookAt found.
 type look struct {
+	shards   int
 	backlogs []store.Backlog
 	took     time.Duration
 	err      error
@@ -264,8 +271,14 @@ type look struct {
 // looked takes in backlogs: lanes that did not know of them read their queue anew.
 func (o *owner) looked(in look, now time.Time) {
 	o.looking--
-	// Where looking takes long, because very many endpoints have a backlog, it is done less often.
-	o.nextLook = now.Add(max(lookEvery, 10*in.took))
+	switch {
+	case in.took > lookSlow:
+		o.lookMost = max(o.lookMost/4, fewestLooked)
+	case in.took < lookSlow/4:
+		o.lookMost = min(o.lookMost*2, store.Shards)
+	}
+	part := lookEvery * time.Duration(in.shards) / time.Duration(max(len(o.held), in.shards))
+	o.nextLook = now.Add(max(part, 10*in.took))
 	if in.err != nil {
 		return
 	}
@@ -294,14 +307,20 @@ const staleAfter = 10 * time.Second
 
 func (l *lane) stale(now time.Time) bool { return l.ordered() && now.Sub(l.readAt) > staleAfter }
 
-// lookAround looks at all held shards from time to time, because a wake-up can be lost.
+// lookAround looks at the held shards in turn, because a wake-up can be lost.
 func (o *owner) lookAround(now time.Time) {
 	if o.tenure == nil || o.looking > 0 || now.Before(o.nextLook) || len(o.held) == 0 {
 		return
 	}
-	shards := make([]int, 0, len(o.held))
-	for shard := range o.held {
-		shards = append(shards, shard)
+	var shards []int
+	for range store.Shards {
+		if o.held[o.lookFrom] != nil {
+			shards = append(shards, o.lookFrom)
+		}
+		o.lookFrom = (o.lookFrom + 1) % store.Shards
+		if len(shards) == o.lookMost {
+			break
+		}
 	}
 	o.lookAt(shards)
 }
