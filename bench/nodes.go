@@ -82,7 +82,7 @@ func (b *bench) pgLatency(ctx context.Context, r *report) error {
 // a machine that gets slower or faster meanwhile does not look like the history's doing.
 func (b *bench) pgHistory(ctx context.Context, r *report) error {
 	return b.onDatabase(ctx, r, 1, func(empty *hark, s *sinkProcess) error {
-		return b.onDatabase(ctx, &report{}, 1, func(full *hark, _ *sinkProcess) error {
+		return b.onDatabase(ctx, &report{}, 1, func(full *hark, fullSink *sinkProcess) error {
 			for _, node := range full.nodes() {
 				node.Kill() // what it has in memory would not know of the history
 			}
@@ -98,30 +98,40 @@ func (b *bench) pgHistory(ctx context.Context, r *report) error {
 			}
 			defer full.end()
 			full.apps = apps
-			return b.alternate(ctx, r, empty, full, s)
+			return b.alternate(ctx, r, []rig{{"empty", empty, s}, {fmt.Sprintf("with %d messages of history", b.messages), full, fullSink}})
 		})
 	})
 }
 
-func (b *bench) alternate(ctx context.Context, r *report, empty, full *hark, s *sinkProcess) error {
-	for _, h := range []*hark{empty, full} {
-		if err := b.warm(ctx, h, s, 1); err != nil {
+// rig is a server with the sink that its messages go to.
+type rig struct {
+	name string
+	hark *hark
+	sink *sinkProcess
+}
+
+// alternate compares two rigs, of which the second has the history.
+func (b *bench) alternate(ctx context.Context, r *report, rigs []rig) error {
+	for _, rig := range rigs {
+		if err := b.warm(ctx, rig.hark, rig.sink, 1); err != nil {
 			return err
 		}
 	}
-	var sum [2]float64
-	for round := range 2 {
-		for i, h := range []*hark{empty, full} {
-			name := fmt.Sprintf("%s, round %d", [...]string{"empty", fmt.Sprintf("with %d messages of history", b.messages)}[i], round+1)
-			f, err := b.flooded(ctx, r, name, h, s, 1)
+	var rate, cost [2]float64
+	const rounds = 3
+	for round := range rounds {
+		for i, rig := range rigs {
+			f, err := b.flooded(ctx, r, fmt.Sprintf("%s, round %d", rig.name, round+1), rig.hark, rig.sink, 1)
 			if err != nil {
 				return err
 			}
-			sum[i] += f.RecordedPS
+			rate[i] += f.RecordedPS
+			cost[i] += f.ServerCPU + f.Database.CPU
 		}
 	}
-	r.atLeast("throughput with history ÷ empty", 0.9, sum[1]/sum[0], "times")
-	size, err := full.database.numbers(ctx, `SELECT pg_database_size(current_database())`)
+	r.atLeast("throughput with history ÷ empty", 0.9, rate[1]/rate[0], "times")
+	r.atMost("CPU per message with history ÷ empty, Hark and PostgreSQL", 1.1, cost[1]/cost[0], "times")
+	size, err := rigs[1].hark.database.numbers(ctx, `SELECT pg_database_size(current_database())`)
 	if err != nil {
 		return err
 	}
@@ -150,6 +160,9 @@ func (b *bench) pgHeld(ctx context.Context, r *report) error {
 			return err
 		}
 		r.Values = map[string]float64{"rows that died before": float64(rows)}
+		if err := h.database.forget(ctx); err != nil {
+			return err
+		}
 		first, err := b.flooded(ctx, r, "held", h, s, 1)
 		if err != nil {
 			return err
@@ -163,6 +176,6 @@ func (b *bench) pgHeld(ctx context.Context, r *report) error {
 		}
 		r.atLeast("throughput beside it ÷ before", 0.5, (first.RecordedPS+second.RecordedPS)/2/before.RecordedPS, "times")
 		r.atLeast("the same, of the later half", 0.5, second.RecordedPS/before.RecordedPS, "times")
-		return nil
+		return h.database.statements(ctx, r, first.Messages+second.Messages)
 	})
 }

@@ -48,11 +48,17 @@ func (b *bench) startDatabase(ctx context.Context, r *report) (*database, error)
 	if err != nil {
 		return nil, err
 	}
-	d := &database{Server: s, key: base64.StdEncoding.EncodeToString([]byte(rand.Text() + rand.Text())[:32])}
+	d := &database{Server: s, key: masterKey()}
 	if err := d.prepare(ctx, r); err != nil {
 		return nil, errors.Join(err, s.Remove())
 	}
 	return d, nil
+}
+
+func masterKey() string {
+	var key [32]byte
+	_, _ = rand.Read(key[:]) // never fails
+	return base64.StdEncoding.EncodeToString(key[:])
 }
 
 func (d *database) prepare(ctx context.Context, r *report) error {
@@ -283,9 +289,9 @@ CREATE TEMPORARY TABLE fresh AS
 WITH numbers AS (UPDATE counter SET next = next + {n} WHERE name = 'message' RETURNING next - {n} AS first)
 SELECT ({day}::bigint << 44) + first + n AS ref, t.application, t.endpoint, t.url, at,
   int4send((at / 1000 - 1400000000)::integer) || '\x00'::bytea || substr(sha256(int8send(first + n)), 1, 15) AS id
-FROM numbers CROSS JOIN generate_series(0, {n} - 1) AS n
+FROM numbers CROSS JOIN generate_series(0::bigint, {n} - 1) AS n
 JOIN target AS t ON t.i = n % (SELECT count(*) FROM target)
-CROSS JOIN LATERAL (SELECT ({day} * 86400 + n * {seconds} / {n}) * 1000 AS at) AS times;
+CROSS JOIN LATERAL (SELECT ({day}::bigint * 86400 + n * {seconds} / {n}) * 1000 AS at) AS times;
 INSERT INTO message{suffix} (ref, application, created_at, deliver_at, payload_expires_at, expunged, id, event_type, matched)
 SELECT ref, application, at, 0, 0, false, id, 'bench.event', decode(lpad(to_hex(endpoint % 128), 2, '0'), 'hex') FROM fresh;
 INSERT INTO payload{suffix} (message, body)
