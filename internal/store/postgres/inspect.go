@@ -65,7 +65,7 @@ func Inspect(ctx context.Context, url string, now time.Time) (look Inspection, e
 			return err
 		}
 		look.Bloat = float64(look.DeadRows) / float64(max(1, look.LiveRows+look.DeadRows))
-		t, err := readLeases(c, now)
+		t, err := readLeases(c, func(end time.Time) bool { return end.After(now) })
 		if err != nil {
 			return err
 		}
