@@ -64,7 +64,7 @@ crash: ## kill -9 in a loop: ROUNDS (500)
 
 .PHONY: cluster
 cluster: ROUNDS = 200
-cluster: ## Faults on three nodes and their PostgreSQL: ROUNDS (200)
+cluster: postgres ## Faults on three nodes and their PostgreSQL: ROUNDS (200)
 	$(GO) test ./test/cluster -v -rounds $(ROUNDS) -timeout 4h
 
 .PHONY: bench
