@@ -343,31 +343,34 @@ func (c *checker) pauses(events []Event) {
 			arrivals[e.Endpoint] = append(arrivals[e.Endpoint], e.At)
 		}
 	}
-	for _, f := range c.faults {
-		if !f.alone {
-			continue
+	for i, f := range c.faults {
+		next := int64(math.MaxInt64)
+		if i+1 < len(c.faults) {
+			next = c.faults[i+1].began
 		}
 		for _, at := range arrivals {
-			// What arrives just after the fault was on its way before it.
-			until := f.began + int64(aPause)
-			i, _ := slices.BinarySearch(at, until)
-			if i == 0 || i == len(at) || until-at[max(i-20, 0)] > int64(4*time.Second) {
-				continue // it has little to do, so that its silence says nothing
-			}
-			last := i
-			for last > 0 && at[last-1] > f.began {
-				last--
-			}
-			longest := int64(0)
-			for ; last <= i; last++ {
-				longest = max(longest, at[last]-max(f.began, at[max(last-1, 0)]))
-			}
-			if longest > int64(aPause) {
-				c.Pauses[f.what] = append(c.Pauses[f.what], time.Duration(longest))
+			if d, end := silence(at, f.began); f.alone && d > aPause && end < next {
+				c.Pauses[f.what] = append(c.Pauses[f.what], d)
 			}
 		}
 	}
 	for _, all := range c.Pauses {
 		slices.Sort(all)
 	}
+}
+
+// silence is the longest gap between arrivals that began at a fault or just after it, when what was on
+// its way had come, and where it ended. It is zero for an endpoint with so little to do that its
+// silence says nothing.
+func silence(at []int64, fault int64) (longest time.Duration, end int64) {
+	last, _ := slices.BinarySearch(at, fault+int64(aPause))
+	if last < 20 || last == len(at) || fault-at[last-20] > int64(4*time.Second) {
+		return 0, 0
+	}
+	for i := last; i > 0 && at[i] > fault; i-- {
+		if d := time.Duration(at[i] - max(fault, at[i-1])); d > longest {
+			longest, end = d, at[i]
+		}
+	}
+	return longest, end
 }

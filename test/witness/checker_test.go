@@ -119,4 +119,8 @@ func TestCheck_MeasuresWhatAFaultSilenced(t *testing.T) {
 	if p := v.Pauses["a fall"]; len(p) != 1 || p[0] != 2990*time.Millisecond {
 		t.Errorf("got %v, want one of 2.99 s", p)
 	}
+	log = slices.Insert(log, len(log)-1, Event{Kind: Began, At: int64(4 * time.Second), Fault: 2, Note: "a push"})
+	if p := Check(log, rules()).Pauses; len(p) != 0 {
+		t.Errorf("with another fault meanwhile: got %v, want none", p)
+	}
 }
