@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/harkhq/hark"
@@ -98,6 +101,13 @@ func (b *table) set(f func()) {
 	f()
 }
 
+// seen is what has happened so far.
+func (b *table) seen() *table {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return &table{reads: slices.Clone(b.reads), took: slices.Clone(b.took), tookAt: maps.Clone(b.tookAt), why: maps.Clone(b.why)}
+}
+
 // run starts takers over a table, in a bubble.
 func run(t *testing.T, f func(*table, func(outbox.Options) *outbox.Taker)) {
 	synctest.Test(t, func(t *testing.T) {
@@ -129,7 +139,7 @@ func TestTaker_TakesAtOnceWhenItIsRung(t *testing.T) {
 			synctest.Wait()
 			time.Sleep(time.Millisecond)
 			synctest.Wait()
-			if took, ok := b.tookAt[id]; !ok || took.Sub(at) > time.Millisecond {
+			if took, ok := b.seen().tookAt[id]; !ok || took.Sub(at) > time.Millisecond {
 				t.Fatalf("row %d was not taken at once", id)
 			}
 		}
@@ -143,13 +153,13 @@ func TestTaker_FindsWhatNobodyRangFor(t *testing.T) {
 		for i, most := range []time.Duration{251 * time.Millisecond, 26 * time.Millisecond, 26 * time.Millisecond} {
 			at, id := time.Now(), b.put(1)
 			time.Sleep(time.Second)
-			if took := b.tookAt[id].Sub(at); took < 0 || took > most {
+			if took := b.seen().tookAt[id].Sub(at); took < 0 || took > most {
 				t.Errorf("%d: taken after %v, want at most %v", i, took, most)
 			}
 		}
 		b.set(func() { b.reads = nil })
 		time.Sleep(time.Minute)
-		if n := len(b.reads); n > 4*60+80 {
+		if n := len(b.seen().reads); n > 4*60+80 {
 			t.Errorf("%d looks in a minute without rows", n)
 		}
 	})
@@ -162,16 +172,15 @@ func TestTaker_KeepsTheOrderOverManyPages(t *testing.T) {
 		metrics := prometheus.NewRegistry()
 		start(outbox.Options{Metrics: metrics})
 		time.Sleep(100 * time.Millisecond)
-		if len(b.took) != 1232 {
-			t.Fatalf("%d taken", len(b.took))
+		seen := b.seen()
+		if len(seen.took) != 1232 {
+			t.Fatalf("%d taken", len(seen.took))
 		}
-		for i := 1; i < len(b.took); i++ {
-			if b.took[i] < b.took[i-1] {
-				t.Fatalf("%d after %d", b.took[i], b.took[i-1])
-			}
+		if !slices.IsSorted(seen.took) {
+			t.Errorf("taken in this order: %v", seen.took)
 		}
-		if b.why[3] != "wrong" || b.why[700] != "wrong" || len(b.why) != 2 {
-			t.Errorf("refused: %v", b.why)
+		if diff := cmp.Diff(map[int64]string{3: "wrong", 700: "wrong"}, seen.why); diff != "" {
+			t.Errorf("refused (-want +got):\n%s", diff)
 		}
 		time.Sleep(2 * time.Second)
 		if got := gathered(t, metrics); got != "hark_outbox_lag_seconds 0, hark_outbox_refused_total 2, hark_outbox_taken_total 1232" {
@@ -203,7 +212,7 @@ func TestTaker_DoesNotHurryAStoreThatIsAway(t *testing.T) {
 			taker.Ring()
 			time.Sleep(30 * time.Millisecond)
 		}
-		if n := len(b.reads); n < 8 || n > 20 {
+		if n := len(b.seen().reads); n < 8 || n > 20 {
 			t.Errorf("%d looks in half a minute", n)
 		}
 		if got := gathered(t, metrics); !strings.HasPrefix(got, "hark_outbox_lag_seconds 2") { // twenty-some
@@ -211,14 +220,14 @@ func TestTaker_DoesNotHurryAStoreThatIsAway(t *testing.T) {
 		}
 		b.set(func() { b.away = nil })
 		time.Sleep(5 * time.Second)
-		if len(b.took) != 1 {
+		if len(b.seen().took) != 1 {
 			t.Error("it did not take up again")
 		}
 		b.set(func() { b.away = errors.New("something else") })
 		id := b.put(1)
 		time.Sleep(time.Minute)
-		if b.why[id] != "" {
-			t.Errorf("a row was refused for what does not lie in it: %s", b.why[id])
+		if b.seen().why[id] != "" {
+			t.Errorf("a row was refused for what does not lie in it: %s", b.seen().why[id])
 		}
 	})
 }
@@ -229,17 +238,17 @@ func TestTaker_IsNotStoppedByALockedRow(t *testing.T) {
 		b.put(10)
 		start(outbox.Options{})
 		time.Sleep(50 * time.Millisecond)
-		if len(b.took) != 9 {
-			t.Errorf("%d taken beside the locked one", len(b.took))
+		if len(b.seen().took) != 9 {
+			t.Errorf("%d taken beside the locked one", len(b.seen().took))
 		}
 		b.set(func() { b.reads = nil })
 		time.Sleep(time.Minute)
-		if n := len(b.reads); n > 4*60+20 {
+		if n := len(b.seen().reads); n > 4*60+20 {
 			t.Errorf("%d looks in a minute with nothing but a locked row", n)
 		}
 		b.set(func() { b.locked = 0 })
 		time.Sleep(time.Second)
-		if len(b.took) != 10 {
+		if len(b.seen().took) != 10 {
 			t.Error("the locked one was not taken afterwards")
 		}
 	})
@@ -268,8 +277,8 @@ func TestTaker_LeavesTheRowsToWhoseTurnItIs(t *testing.T) {
 			b.put(3)
 			time.Sleep(50 * time.Millisecond)
 		}
-		if len(b.took) != 600 {
-			t.Errorf("%d taken", len(b.took))
+		if len(b.seen().took) != 600 {
+			t.Errorf("%d taken", len(b.seen().took))
 		}
 
 		// Nobody's turn: somebody helps all the same, and then goes on.
@@ -278,7 +287,7 @@ func TestTaker_LeavesTheRowsToWhoseTurnItIs(t *testing.T) {
 		mu.Unlock()
 		at, last := time.Now(), b.put(1600)
 		time.Sleep(10 * time.Second)
-		if took := b.tookAt[last].Sub(at); took < 0 || took > 5*time.Second {
+		if took := b.seen().tookAt[last].Sub(at); took < 0 || took > 5*time.Second {
 			t.Errorf("nobody's rows were taken after %v", took)
 		}
 	})
@@ -313,7 +322,7 @@ func TestTaker_FindsWhatWasCommittedLate(t *testing.T) {
 		})
 		at := time.Now()
 		time.Sleep(3 * time.Second)
-		if took, ok := b.tookAt[late+1]; !ok || took.Sub(at) > 1100*time.Millisecond {
+		if took, ok := b.seen().tookAt[late+1]; !ok || took.Sub(at) > 1100*time.Millisecond {
 			t.Errorf("the late row was taken after %v", took.Sub(at))
 		}
 	})

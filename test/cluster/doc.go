@@ -14,6 +14,9 @@
 // for what is published through another. test/witness sends, receives and decides, by its own log; at
 // the end it reads through the API what was recorded, which shows whether two owners have both settled.
 //
+// A second test kills nodes while an application writes into the outbox: what it commits is one message
+// each, and what it rolls back is none.
+//
 //	go test ./test/cluster                          a few rounds
 //	go test ./test/cluster -rounds 200 -timeout 2h
 //
