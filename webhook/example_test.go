@@ -71,5 +71,5 @@ func ExampleVerifier_Verify() {
 	fmt.Println(verdict.Cause == webhook.ErrTooOld, verdict.Detail)
 	// Output:
 	// verified evt_1 charge.succeeded
-	// true the timestamp is 1h0m0s old, and 5m0s are tolerated
+	// true the timestamp is 1h0m0s old, and only 5m0s are tolerated
 }

@@ -57,17 +57,18 @@ func lookUp(name string) *provider {
 
 // Provider describes one provider, for lists.
 type Provider struct {
-	Name  string // as NewVerifier takes it
-	Title string
+	Name  string `json:"name"` // as NewVerifier takes it
+	Title string `json:"title"`
 	// Scheme says in a few words what is signed, and how.
-	Scheme string
+	Scheme string `json:"scheme"`
 	// ID and Type are where the event's id and type are.
-	ID, Type string
+	ID   string `json:"id,omitempty"`
+	Type string `json:"type,omitempty"`
 	// Params names the Options.Params it knows.
-	Params    []string
-	Challenge bool // begins handshakes
-	Note      string
-	Source    string // where the scheme is documented
+	Params    []string `json:"params,omitempty"`
+	Challenge bool     `json:"challenge"` // begins handshakes
+	Note      string   `json:"note,omitempty"`
+	Source    string   `json:"source"` // where the scheme is documented
 }
 
 // Providers lists every provider, by name.

@@ -20,10 +20,10 @@ func readTime(text, unit string, c *call, providers int) (time.Time, *finding) {
 func near(at, now time.Time, limit time.Duration) *finding {
 	switch age := now.Sub(at); {
 	case age > limit:
-		f := failed(ErrTooOld, "the timestamp is %v old, and %v are tolerated", age.Round(time.Second), limit)
+		f := failed(ErrTooOld, "the timestamp is %v old, and only %v are tolerated", age.Round(time.Second), limit)
 		return &f
 	case age < -limit:
-		f := failed(ErrTooNew, "the timestamp is %v in the future, and %v are tolerated: one of the two clocks is wrong", (-age).Round(time.Second), limit)
+		f := failed(ErrTooNew, "the timestamp is %v in the future, and only %v are tolerated: one of the two clocks is wrong", (-age).Round(time.Second), limit)
 		return &f
 	}
 	return nil

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"encoding/base64"
+	"fmt"
 	"strings"
 	"time"
 )
@@ -18,12 +19,15 @@ type standard struct {
 
 // newStandard is the code of the providers that follow the standard.
 func newStandard(parse func(text string) (Key, error)) code {
-	return func(o *Options, _ bool) (checker, error) {
+	return func(o *Options, signing bool) (checker, error) {
 		s := &standard{}
 		for _, text := range o.Secrets {
 			k, err := parse(text)
 			if err != nil {
 				return nil, err
+			}
+			if signing && !k.CanSign() {
+				return nil, fmt.Errorf("%w to sign with: a public key can verify, not sign", ErrKey)
 			}
 			s.keys = append(s.keys, k)
 		}

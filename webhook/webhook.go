@@ -1,20 +1,38 @@
-// Package webhook signs and verifies webhooks by Standard Webhooks 1.0.0: "v1" (HMAC-SHA256) and
-// "v1a" (ed25519), under the header names of the standard and those of Svix.
+// Package webhook verifies the webhooks of some two hundred providers, answers their handshakes, and
+// signs: Standard Webhooks 1.0.0 as a sender does, and every other scheme as its provider would.
 //
-// A sender makes a Key for each receiver and signs every attempt:
+// A receiver makes a Verifier by the provider's name (docs/providers.md lists them), and checks the
+// raw body before it looks inside:
+//
+//	verifier, err := webhook.NewVerifier("stripe", webhook.Options{Secrets: []string{secret}})
+//	verdict := verifier.Verify(ctx, webhook.Request{Method: …, URL: …, Header: …, Body: body}, time.Now())
+//
+// A sender of Standard Webhooks makes a Key for each receiver and signs every attempt:
 //
 //	key := webhook.GenerateKey()
 //	header := webhook.Sign([]webhook.Key{key}, "msg_1", time.Now(), body)
 //
-// A receiver checks the raw body before it looks inside:
+// How it is built: most providers are a row of a table, a Scheme, which says as data what is signed,
+// how, and where the signature stands. The others are code, a file for each family:
 //
-//	verifier, err := webhook.NewVerifier(os.Getenv("WEBHOOK_SECRET"))
-//	body, err := verifier.VerifyRequest(r, time.Now())
+//	table_hmac, table_stamped, table_token   rows only
+//	standard     Standard Webhooks, and who follows them
+//	url          form fields and URLs (Twilio, Plivo, Mandrill, HubSpot, Contentful)
+//	inbody       signatures inside the body (Adyen, Braintree, Mailgun, …)
+//	public       public keys, given or fetched by name
+//	jws          JSON Web Tokens, with a body's hash in them or detached
+//	certificate  certificates that the request names (PayPal, SNS)
+//	handshake    challenges, a function each
 //
-// The promise: what Verify accepts was signed, byte for byte, by a holder of one of the secrets,
-// no longer ago than Tolerance. MACs are compared in constant time, and secrets print as "•••".
-// It refuses messages without a known signature version, ids with a dot (the dot separates the
-// signed parts), and secrets that are too short to keep anything.
+// The promise: what is Verified was signed by a holder of one of the secrets, no longer ago than the
+// tolerance, and the Verdict says which of id and type the signature covers. What only shows a shared
+// token is Authenticated, never Verified. MACs and tokens are compared in constant time, the provider's
+// row pins the algorithm, keys and certificates come from the provider's own hosts, hostile requests
+// fail with a cause, and secrets print as "•••" or not at all.
+//
+// It refuses a signature that is spelled in another way than the provider's (another case, missing
+// padding), headers that are there twice, empty secrets, JSON that names a signed field twice, and,
+// for Standard Webhooks, ids with a dot (the dot separates the signed parts).
 //
 // This package imports the standard library only, and reads no clock.
 package webhook

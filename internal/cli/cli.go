@@ -51,8 +51,8 @@ type commands struct {
 	EventTypes   eventTypesCmd   `cmd:"" group:"api" help:"Manage event types."`
 	Keys         keysCmd         `cmd:"" group:"api" help:"List, create, rotate and revoke API keys."`
 
-	Sign   signCmd   `cmd:"" group:"offline" help:"Sign a payload as Standard Webhooks say. Works offline."`
-	Verify verifyCmd `cmd:"" group:"offline" help:"Check a signature, and say plainly why it does not match. Works offline."`
+	Sign   signCmd   `cmd:"" group:"offline" help:"Sign a payload as Standard Webhooks, or another provider, would. Works offline."`
+	Verify verifyCmd `cmd:"" group:"offline" help:"Check a provider's signature, and say plainly why it does not match. Works offline."`
 
 	Nodes   nodesCmd   `cmd:"" group:"operator" help:"List the nodes that share the database, and what each is late with."`
 	Migrate migrateCmd `cmd:"" group:"operator" help:"Look at the schema of a PostgreSQL database, or bring it up to date."`

@@ -1,9 +1,6 @@
 package cli
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -19,37 +16,94 @@ import (
 	"github.com/harkhq/hark/webhook"
 )
 
-// SigningSecret is the secret of sign and verify.
-type SigningSecret struct {
-	Secret config.Secret `required:"" env:"HARK_WEBHOOK_SECRET" placeholder:"WHSEC" help:"whsec_…, whsk_… or whpk_…; also HARK_WEBHOOK_SECRET_FILE."`
-	JSON   bool          `help:"Answer with JSON."`
+// Signature is what sign and verify have in common: whose scheme, which secret, and the request.
+type Signature struct {
+	Provider string            `default:"standard-webhooks" placeholder:"NAME" help:"Whose scheme; hark verify --list names them. Default: standard-webhooks."`
+	Secret   config.Secret     `env:"HARK_WEBHOOK_SECRET" placeholder:"SECRET" help:"As the provider shows it: whsec_…, a token, a key as PEM; also HARK_WEBHOOK_SECRET_FILE."`
+	Param    map[string]string `placeholder:"NAME=VALUE" help:"What else a provider needs, such as webhook_id; may be repeated."`
+	Header   []string          `sep:"none" placeholder:"'NAME: VALUE'" help:"A header of the request; may be repeated."`
+	Method   string            `default:"POST" placeholder:"METHOD" help:"The request's method, for those who sign it. Default: POST."`
+	URL      string            `name:"url" placeholder:"URL" help:"The URL as the provider calls it, for those who sign it."`
+	JSON     bool              `help:"Answer with JSON."`
+}
+
+// options are what the library is asked with.
+func (s *Signature) options() webhook.Options {
+	o := webhook.Options{Params: s.Param}
+	if secret := s.Secret.Reveal(); secret != "" {
+		o.Secrets = []string{secret}
+	}
+	return o
+}
+
+// request is the request that the flags describe.
+func (s *Signature) request(body []byte) (webhook.Request, error) {
+	r := webhook.Request{Method: strings.ToUpper(s.Method), URL: s.URL, Header: http.Header{}, Body: body}
+	for _, line := range s.Header {
+		if !addHeader(r.Header, line) {
+			return r, usagef("--header 'Name: value'", "%q is no header", line)
+		}
+	}
+	return r, nil
+}
+
+// addHeader adds a header line, as curl -D and hark sign write them.
+func addHeader(header http.Header, line string) bool {
+	name, value, ok := strings.Cut(strings.TrimSpace(line), ":")
+	if !ok || strings.TrimSpace(name) == "" {
+		return false
+	}
+	header.Add(textproto.CanonicalMIMEHeaderKey(strings.TrimSpace(name)), strings.TrimSpace(value))
+	return true
+}
+
+// readHeaders reads a file with a header on each line. Others, such as a status line, are passed over.
+func readHeaders(header http.Header, path string) error {
+	if path == "" {
+		return nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return usagef("--headers FILE", "read headers: %w", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		addHeader(header, line)
+	}
+	return nil
+}
+
+// unusable makes an error of the library's constructors a usage error.
+func unusable(err error) error {
+	if errors.Is(err, webhook.ErrKey) {
+		return usagef("--secret, as the provider shows it", "the secret cannot be used: %w", err)
+	}
+	return usagef("hark verify --list", "%w", err)
 }
 
 type signCmd struct {
-	SigningSecret
+	Signature
 	Payload string `arg:"" optional:"" default:"-" help:"The body, byte for byte; - for stdin (the default); @FILE for a file."`
-	ID      string `placeholder:"ID" help:"The message id. Default: a new one."`
+	ID      string `placeholder:"ID" help:"The message id, for Standard Webhooks. Default: a new one."`
 	At      stamp  `name:"timestamp" placeholder:"TIME" help:"Seconds since 1970, or a date. Default: now."`
 }
 
 // Help is shown by hark sign --help.
 func (signCmd) Help() string {
-	return `Prints the three headers of Standard Webhooks.
+	return `Prints the headers that a provider would send with this body; for public-key schemes --secret is the
+private key. Where the signature stands in the body (adyen, mailgun, …), the body follows after an empty line.
 
 Examples:
 
   hark sign '{"type":"invoice.paid"}' --secret whsec_…
-  hark sign @body.json > headers.txt && curl -H @headers.txt --data-binary @body.json localhost:3000/hooks`
+  hark sign @body.json > headers.txt && curl -H @headers.txt --data-binary @body.json localhost:3000/hooks
+  hark sign @push.json --provider github --secret s3cr3t --header 'X-GitHub-Event: push'`
 }
 
 // Run signs a payload.
 func (c *signCmd) Run(sh *shell) error {
-	key, err := webhook.ParseKey(c.Secret.Reveal())
+	signer, err := webhook.NewSigner(c.Provider, c.options())
 	if err != nil {
-		return usagef("--secret whsec_…", "the secret cannot be used: %w", err)
-	}
-	if !key.CanSign() {
-		return usagef("the private whsk_… that belongs to it", "a public key can verify, not sign")
+		return unusable(err)
 	}
 	body, err := readPayload(sh, c.Payload)
 	if err != nil {
@@ -59,23 +113,43 @@ func (c *signCmd) Run(sh *shell) error {
 	if at.IsZero() {
 		at = time.Now()
 	}
-	id := c.ID
-	if id == "" {
-		id = string(hark.NewMessageID(at))
+	given, err := c.request(body)
+	if err != nil {
+		return err
 	}
-	if !webhook.ValidID(id) {
-		return usagef("--id msg_1", "the id %q must be visible characters without a dot", id)
+	if c.Provider == webhook.StandardWebhooks && given.Header.Get(webhook.HeaderID) == "" {
+		id := c.ID
+		if id == "" {
+			id = string(hark.NewMessageID(at))
+		}
+		given.Header.Set(webhook.HeaderID, id)
 	}
-	header := webhook.Sign([]webhook.Key{key}, id, at, body)
+	signed, err := signer.Sign(given, at)
+	if err != nil {
+		return usagef("docs/providers.md", "%w", err)
+	}
+	return c.print(sh, signed, string(body))
+}
+
+// print writes the headers, and what else the signature is in.
+func (c *signCmd) print(sh *shell, signed webhook.Request, body string) error {
+	changed := string(signed.Body) != body
 	if c.JSON {
 		flat := map[string]string{}
-		for name := range header {
-			flat[strings.ToLower(name)] = header.Get(name)
+		for name := range signed.Header {
+			flat[strings.ToLower(name)] = signed.Header.Get(name)
+		}
+		if changed {
+			return sh.json(map[string]any{"headers": flat, "body": string(signed.Body)})
 		}
 		return sh.json(flat)
 	}
-	for _, name := range slices.Sorted(maps.Keys(header)) {
-		sh.say("%s: %s", strings.ToLower(name), header.Get(name))
+	for _, name := range slices.Sorted(maps.Keys(signed.Header)) {
+		sh.say("%s: %s", strings.ToLower(name), signed.Header.Get(name))
+	}
+	if changed {
+		sh.say("")
+		fmt.Fprint(sh.stdout, string(signed.Body))
 	}
 	return nil
 }
@@ -96,166 +170,4 @@ func (s *stamp) UnmarshalText(text []byte) error {
 	}
 	s.Time = at
 	return nil
-}
-
-type verifyCmd struct {
-	SigningSecret
-	Payload   string        `arg:"" optional:"" default:"-" help:"The body, byte for byte; - for stdin (the default); @FILE for a file."`
-	ID        string        `placeholder:"ID" help:"The webhook-id header."`
-	Timestamp string        `placeholder:"SECONDS" help:"The webhook-timestamp header."`
-	Signature string        `placeholder:"LIST" help:"The webhook-signature header."`
-	Headers   string        `type:"path" placeholder:"FILE" help:"File with the headers, one a line, as hark sign and curl -D write them."`
-	Tolerance time.Duration `default:"5m" help:"How far the timestamp may be from now, either way."`
-	Now       stamp         `placeholder:"TIME" help:"Judge the timestamp as of then: for a webhook from a log."`
-}
-
-// Help is shown by hark verify --help.
-func (verifyCmd) Help() string {
-	return `Exit 0 when the signature matches, 1 with a sentence when it does not, 2 when the question makes
-no sense.
-
-Examples:
-
-  hark verify @body.json --secret whsec_… --headers headers.txt
-  hark verify '{"test": 2432232314}' --secret whsec_… --id msg_… --timestamp 1614265330 \
-       --signature v1,… --now 1614265330`
-}
-
-// Run verifies a signature.
-func (c *verifyCmd) Run(sh *shell) error {
-	verifier, err := webhook.NewVerifier(webhook.StandardWebhooks, webhook.Options{Secrets: []string{c.Secret.Reveal()}, Tolerance: c.Tolerance})
-	if err != nil {
-		return usagef("--secret whsec_…", "the secret cannot be used: %w", err)
-	}
-	header, err := c.header()
-	if err != nil {
-		return err
-	}
-	body, err := readPayload(sh, c.Payload)
-	if err != nil {
-		return err
-	}
-	now := c.Now.Time
-	if now.IsZero() {
-		now = time.Now()
-	}
-	verify := func(body []byte) error {
-		return verifier.Verify(context.Background(), webhook.Request{Header: header, Body: body}, now).Err()
-	}
-	err = verify(body)
-	if errors.Is(err, webhook.ErrMissingHeader) || errors.Is(err, webhook.ErrMalformed) {
-		return usagef("--id, --timestamp and --signature, or --headers FILE", "%w", err)
-	}
-	why := c.explain(err, verify, header, body, now)
-	if c.JSON {
-		if err := sh.json(map[string]any{"valid": err == nil, "reason": why}); err != nil {
-			return err
-		}
-	}
-	if err != nil {
-		if c.JSON {
-			return errSilent
-		}
-		return errors.New(why)
-	}
-	if !c.JSON {
-		sh.say("valid: signed with this secret at %s", clock(signedAt(header)))
-	}
-	return nil
-}
-
-// header collects the three headers from the flags and the file.
-func (c *verifyCmd) header() (http.Header, error) {
-	header := http.Header{}
-	if c.Headers != "" {
-		text, err := os.ReadFile(c.Headers)
-		if err != nil {
-			return nil, usagef("--headers FILE", "read headers: %w", err)
-		}
-		for line := range strings.Lines(string(text)) {
-			if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
-				header.Add(textproto.CanonicalMIMEHeaderKey(strings.TrimSpace(name)), strings.TrimSpace(value))
-			}
-		}
-	}
-	for name, value := range map[string]string{
-		webhook.HeaderID: c.ID, webhook.HeaderTimestamp: c.Timestamp, webhook.HeaderSignature: c.Signature,
-	} {
-		if value != "" {
-			header.Set(name, value)
-		}
-	}
-	return header, nil
-}
-
-// explain says in a sentence why a signature does not match. For the mistakes that nearly
-// everybody makes once, it tries what would have matched.
-func (c *verifyCmd) explain(err error, verify func([]byte) error, header http.Header, body []byte, now time.Time) string {
-	switch {
-	case err == nil:
-		return ""
-	case errors.Is(err, webhook.ErrTooOld):
-		return fmt.Sprintf("the timestamp is %s old, and only %s are tolerated: a replay, or a webhook from a log (then use --now)",
-			now.Sub(signedAt(header)).Round(time.Second), c.Tolerance)
-	case errors.Is(err, webhook.ErrTooNew):
-		return fmt.Sprintf("the timestamp is %s in the future: one of the two clocks is wrong",
-			signedAt(header).Sub(now).Round(time.Second))
-	case !errors.Is(err, webhook.ErrNoSignatureMatch):
-		return err.Error()
-	}
-	for _, other := range nearBodies(body) {
-		if verify(other.body) == nil {
-			return "the signature is for " + other.what
-		}
-	}
-	signature := header.Get(webhook.HeaderSignature) + header.Get("Svix-Signature")
-	secret := c.Secret.Reveal()
-	symmetric := !strings.HasPrefix(secret, "whpk") && !strings.HasPrefix(secret, "whsk")
-	switch hasV1, hasV1a := hasVersion(signature, "v1"), hasVersion(signature, "v1a"); {
-	case !hasV1 && !hasV1a:
-		return "the signature header has neither a v1 nor a v1a signature: it looks like v1,BASE64"
-	case symmetric && !hasV1:
-		return "the signature is v1a (ed25519), which the public key whpk_… verifies, not a whsec_… secret"
-	case !symmetric && !hasV1a:
-		return "the signature is v1 (HMAC), which a whsec_… secret verifies, not an ed25519 key"
-	}
-	return "the signature does not match: another secret, another id or timestamp, or a body that was changed " +
-		"on the way (a framework that parsed the JSON and wrote it again does that: verify the raw bytes)"
-}
-
-func hasVersion(list, version string) bool {
-	return slices.ContainsFunc(strings.Fields(list), func(s string) bool { return strings.HasPrefix(s, version+",") })
-}
-
-type nearBody struct {
-	body []byte
-	what string
-}
-
-// nearBodies are the bodies that people sign when they mean this one.
-func nearBodies(body []byte) []nearBody {
-	trimmed := bytes.TrimRight(body, "\r\n")
-	near := []nearBody{
-		{trimmed, "the same body without the newline at its end (an editor or echo put it there)"},
-		{append(bytes.Clone(trimmed), '\n'), "the same body with a newline at its end"},
-		{bytes.ReplaceAll(body, []byte("\r\n"), []byte("\n")), "the same body with other line ends (LF, not CRLF)"},
-	}
-	var compact bytes.Buffer
-	if json.Compact(&compact, body) == nil {
-		near = append(near, nearBody{compact.Bytes(), "the same JSON without the white space: verify the raw bytes, not a pretty print"})
-	}
-	var value any
-	if json.Unmarshal(body, &value) == nil {
-		if sorted, err := json.Marshal(value); err == nil {
-			near = append(near, nearBody{sorted, "the same JSON with its keys sorted: verify the raw bytes, not what a parser wrote"})
-		}
-	}
-	return near
-}
-
-// signedAt is the moment that the headers name; the caller has verified their form.
-func signedAt(header http.Header) time.Time {
-	var seconds int64
-	_, _ = fmt.Sscan(header.Get(webhook.HeaderTimestamp)+header.Get("Svix-Timestamp"), &seconds)
-	return time.Unix(seconds, 0)
 }
