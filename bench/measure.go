@@ -63,11 +63,7 @@ func (b *bench) measure(ctx context.Context, m measured) (*figures, error) {
 	if err != nil {
 		return nil, err
 	}
-	usage, err := usageOf(m.pids)
-	if err != nil {
-		return nil, err
-	}
-	counters, err := m.database.read(ctx)
+	before, err := m.spent(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -86,19 +82,16 @@ func (b *bench) measure(ctx context.Context, m measured) (*figures, error) {
 	f := m.figures(gen, st, st.CPU-started.CPU)
 	f.Busy = busy.Seconds() / machine.Seconds()
 	if len(m.pids) > 0 {
-		after, err := usageOf(m.pids)
+		after, err := m.spent(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("the server is gone: %w", err)
 		}
-		since, err := m.database.read(ctx)
-		if err != nil {
-			return nil, err
-		}
-		f.Database = since.minus(counters).each(f.Messages)
-		others -= after.CPU - usage.CPU + since.CPU - counters.CPU
+		database := after.database.minus(before.database)
+		f.Database = database.each(f.Messages)
+		others -= after.servers.CPU - before.servers.CPU + database.CPU
 		f.Elsewhere = max(0, others.Seconds()/machine.Seconds())
-		f.ServerCPU = micros(after.CPU-usage.CPU, f.Messages)
-		f.RSS, f.PeakRSS = after.RSS>>20, after.PeakRSS>>20
+		f.ServerCPU = micros(after.servers.CPU-before.servers.CPU, f.Messages)
+		f.RSS, f.PeakRSS = after.servers.RSS>>20, after.servers.PeakRSS>>20
 	}
 	if drainErr != nil {
 		return f, fmt.Errorf("%s: %w (%d of %d deliveries)", m.name, drainErr, f.Deliveries, gen.Accepted*m.fanout)
@@ -180,6 +173,19 @@ func (m *measured) count(ctx context.Context, f *figures, firstNS, want int64) e
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+// spending is what the servers and their database have cost so far.
+type spending struct {
+	servers  harness.Usage
+	database counters
+}
+
+func (m *measured) spent(ctx context.Context) (s spending, err error) {
+	if s.servers, err = usageOf(m.pids); err == nil {
+		s.database, err = m.database.read(ctx)
+	}
+	return s, err
 }
 
 // usageOf adds up what some processes have cost.

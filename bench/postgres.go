@@ -119,29 +119,26 @@ type costs struct {
 	Syncs      float64 `json:"syncs_per_message"`
 }
 
-// read answers nil without a database.
-func (d *database) read(ctx context.Context) (*counters, error) {
+// read answers nothing without a database.
+func (d *database) read(ctx context.Context) (c counters, err error) {
 	if d == nil {
-		return nil, nil
+		return c, nil
 	}
 	n, err := d.numbers(ctx, `SELECT pg_current_wal_lsn() - '0/0', (SELECT sum(calls) FROM pg_stat_statements),
   (SELECT sum(xact_commit) FROM pg_stat_database), (SELECT wal_sync FROM pg_stat_wal)`)
 	if err != nil {
-		return nil, err
+		return c, err
 	}
-	return &counters{CPU: harness.FamilyCPU(d.PID()), WAL: n[0], Statements: n[1], Commits: n[2], Syncs: n[3]}, nil
+	return counters{CPU: harness.FamilyCPU(d.PID()), WAL: n[0], Statements: n[1], Commits: n[2], Syncs: n[3]}, nil
 }
 
-func (c *counters) minus(before *counters) *counters {
-	if c == nil {
-		return &counters{}
-	}
-	return &counters{c.CPU - before.CPU, c.WAL - before.WAL, c.Statements - before.Statements, c.Commits - before.Commits, c.Syncs - before.Syncs}
+func (c counters) minus(before counters) counters {
+	return counters{c.CPU - before.CPU, c.WAL - before.WAL, c.Statements - before.Statements, c.Commits - before.Commits, c.Syncs - before.Syncs}
 }
 
 // each divides by the number of messages; nothing was counted without a database.
-func (c *counters) each(messages int64) *costs {
-	if *c == (counters{}) || messages == 0 {
+func (c counters) each(messages int64) *costs {
+	if c == (counters{}) || messages == 0 {
 		return nil
 	}
 	n := float64(messages)
