@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/harkhq/hark/internal/store"
 	"github.com/harkhq/hark/internal/store/postgres"
 	"github.com/harkhq/hark/internal/store/sqlite"
+	"github.com/harkhq/hark/internal/svix"
 	"github.com/harkhq/hark/internal/transfer"
 	"github.com/harkhq/hark/internal/vault"
 )
@@ -236,4 +238,39 @@ func importToFolder(ctx context.Context, dir string, keys *vault.Vault, into fun
 		return errors.New("the new database could not be closed")
 	}
 	return publish(filepath.Join(work, databaseFile), filepath.Join(dir, databaseFile))
+}
+
+// SvixRequest says what to take from a Svix server.
+type SvixRequest struct {
+	From         config.Secret // URL of its database
+	Organization string        // "": the only one
+	Environment  string        // name or id
+	MainSecret   config.Secret
+	DryRun       bool
+}
+
+// What can be wrong with a Svix server's database.
+var (
+	ErrNotSvix    = svix.ErrNotSvix
+	ErrMainSecret = svix.ErrMainSecret
+)
+
+// SvixTally counts what became of one kind.
+type SvixTally = svix.Tally
+
+// AmbiguousError says that there are several organizations to choose from, or none.
+type AmbiguousError = svix.AmbiguousError
+
+// ImportSvix moves an organization of a Svix server in: into a data folder that no server is using, or
+// into a database beside its servers.
+func ImportSvix(ctx context.Context, c config.Config, req SvixRequest, tell func(done int64)) (report svix.Report, err error) {
+	a := &App{config: c, log: slog.New(slog.DiscardHandler)}
+	defer func() { err = errors.Join(err, a.Close()) }()
+	if _, err := a.openStore(ctx); err != nil {
+		return report, err
+	}
+	return svix.Import(ctx, a.store, svix.Options{
+		From: req.From.Reveal(), Organization: req.Organization, Environment: req.Environment,
+		MainSecret: req.MainSecret.Reveal(), DryRun: req.DryRun, Progress: tell,
+	}, time.Now())
 }

@@ -59,7 +59,7 @@ type commands struct {
 	Backup  backupCmd  `cmd:"" group:"operator" help:"Copy the database to a file, beside a running server."`
 	Restore restoreCmd `cmd:"" group:"operator" help:"Make a data folder from a backup."`
 	Export  exportCmd  `cmd:"" group:"operator" help:"Write a whole installation to a file, to move it to another store."`
-	Import  importCmd  `cmd:"" group:"operator" help:"Make an installation from an exported file."`
+	Import  importCmd  `cmd:"" group:"operator" help:"Make an installation from an exported file, or from a Svix server."`
 	Doctor  doctorCmd  `cmd:"" group:"operator" help:"Check a data folder and the server on it."`
 
 	Completion completionCmd `cmd:"" group:"about" help:"Print a completion script for your shell."`

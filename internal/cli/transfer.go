@@ -136,6 +136,7 @@ func (s *steps) end() {
 
 type importCmd struct {
 	File importFile `cmd:"" default:"withargs" help:"Make an installation from a file that hark export has written."`
+	Svix importSvix `cmd:"" help:"Move in from a Svix server, with the ids and signing secrets that are in use."`
 }
 
 // Help is shown by hark import --help.
@@ -143,7 +144,7 @@ func (importCmd) Help() string {
 	return `Examples:
 
   hark import everything.hark --database postgres://hark@db/hark
-  hark import file --help`
+  hark import svix --from postgres://svix@db/svix --data ./hark-data --dry-run`
 }
 
 type importFile struct {

@@ -8,33 +8,11 @@ import (
 	"strings"
 
 	"github.com/harkhq/hark"
-	"golang.org/x/net/http/httpguts"
+	"github.com/harkhq/hark/internal/outbound"
 )
 
-// Bounds of an endpoint's headers.
-const (
-	maxHeaders     = 100
-	maxHeaderName  = 256
-	maxHeaderValue = 4096
-)
-
-// forbiddenHeader says whether an endpoint may not set a header: those that frame the request or
-// say what is in it, and those by which receivers and clouds recognise a sender.
-func forbiddenHeader(name string) bool {
-	switch name {
-	case "accept-charset", "accept-encoding", "cache-control", "connection", "date", "expect", "expires", "host",
-		"keep-alive", "pragma", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "user-agent", "via":
-		return true
-	}
-	for _, prefix := range []string{
-		"content-", "x-amz-", "x-amzn-", "x-google", "x-goog-", "x-gfe", "x-azure-", "x-fd-", "x-svix-", "svix-", "webhook-",
-	} {
-		if strings.HasPrefix(name, prefix) {
-			return true
-		}
-	}
-	return false
-}
+// maxHeaders bounds an endpoint's headers.
+const maxHeaders = 100
 
 // sensitiveHeader says whether a header's value is shown to nobody.
 func sensitiveHeader(name string) bool {
@@ -54,17 +32,10 @@ func (v *check) headers(in map[string]string) map[string]string {
 	seen := make(map[string]bool, len(in))
 	for _, name := range slices.Sorted(maps.Keys(in)) {
 		lower := strings.ToLower(name)
-		switch {
-		case len(name) > maxHeaderName || !httpguts.ValidHeaderFieldName(name):
-			v.wrong("is not a header name", "body", "headers", name)
-		case forbiddenHeader(lower):
-			v.wrong("this header cannot be set", "body", "headers", name)
-		case seen[lower]:
+		if problem := outbound.FieldProblem(name, in[name]); problem != "" {
+			v.wrong(problem, "body", "headers", name)
+		} else if seen[lower] {
 			v.wrong("is there twice, in other letters", "body", "headers", name)
-		case len(in[name]) > maxHeaderValue:
-			v.wrong(fmt.Sprintf("must not be longer than %d bytes", maxHeaderValue), "body", "headers", name)
-		case !httpguts.ValidHeaderFieldValue(in[name]):
-			v.wrong("is not a header value", "body", "headers", name)
 		}
 		seen[lower] = true
 	}
