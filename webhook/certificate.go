@@ -63,7 +63,8 @@ func (s *certificateChecker) missing() string {
 	return s.header
 }
 
-func (s *certificateChecker) covers(t term) bool { return t.header == "" }
+// covers does not go for PayPal: what has the right CRC-32 is easily made.
+func (s *certificateChecker) covers(t term) bool { return t.header == "" && s.header == "" }
 
 func (s *certificateChecker) check(c *call) finding {
 	said, f := s.read(c)

@@ -18,9 +18,9 @@
 //	table_hmac, table_stamped, table_token   rows only
 //	standard     Standard Webhooks, and who follows them
 //	url          form fields and URLs (Twilio, Plivo, Mandrill, HubSpot, Contentful)
-//	inbody       signatures inside the body (Adyen, Braintree, Mailgun, …)
+//	inbody, inbody_read   signatures inside the body (Adyen, Braintree, Mailgun, …)
 //	public       public keys, given or fetched by name
-//	jws          JSON Web Tokens, with a body's hash in them or detached
+//	jws, table_jws        JSON Web Tokens, with a body's hash in them or detached
 //	certificate  certificates that the request names (PayPal, SNS)
 //	handshake    challenges, a function each
 //
