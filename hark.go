@@ -5,7 +5,7 @@
 // imports the standard library only, does no I/O, starts no goroutine and reads no clock.
 //
 //	environment ─┬─ event type
-//	             └─ application ─┬─ endpoint
+//	             └─ application ─┬─ endpoint (one that is pulled is a consumer)
 //	                             ├─ message ── delivery (message × endpoint) ── attempt
 //	                             └─ source ── request (becomes a message, or is rejected)
 package hark
@@ -51,7 +51,8 @@ type Application struct {
 	Version int64
 }
 
-// Endpoint is where messages go: a URL with its secrets, filters, schedule and limits.
+// Endpoint is where messages go: a URL with its secrets, filters, schedule and limits. A consumer is
+// an endpoint without a URL: its messages wait in its feed until somebody fetches them (EndpointID.IsPulled).
 type Endpoint struct {
 	Ref            Ref
 	ApplicationRef Ref

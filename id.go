@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -13,7 +14,7 @@ import (
 type (
 	EnvironmentID string // org_
 	ApplicationID string // app_
-	EndpointID    string // ep_
+	EndpointID    string // ep_, of a consumer sink_
 	MessageID     string // msg_
 	AttemptID     string // atmpt_
 	TaskID        string // qtask_
@@ -25,6 +26,7 @@ const (
 	EnvironmentPrefix = "org_"
 	ApplicationPrefix = "app_"
 	EndpointPrefix    = "ep_"
+	ConsumerPrefix    = "sink_"
 	MessagePrefix     = "msg_"
 	AttemptPrefix     = "atmpt_"
 	TaskPrefix        = "qtask_"
@@ -140,6 +142,12 @@ func NewApplicationID(at time.Time) ApplicationID {
 
 // NewEndpointID makes an endpoint's id.
 func NewEndpointID(at time.Time) EndpointID { return EndpointID(NewKSUID(at).Format(EndpointPrefix)) }
+
+// NewConsumerID makes a consumer's id: that of an endpoint which is pulled.
+func NewConsumerID(at time.Time) EndpointID { return EndpointID(NewKSUID(at).Format(ConsumerPrefix)) }
+
+// IsPulled says whether it is a consumer's: nothing is sent there, its messages are fetched.
+func (id EndpointID) IsPulled() bool { return strings.HasPrefix(string(id), ConsumerPrefix) }
 
 // NewMessageID makes a message's id.
 func NewMessageID(at time.Time) MessageID { return MessageID(NewKSUID(at).Format(MessagePrefix)) }

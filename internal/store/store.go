@@ -33,6 +33,7 @@ type Store interface {
 	Messages
 	Requests
 	Queue
+	Feed
 	History
 	Guards
 	Tasks
@@ -87,7 +88,9 @@ type Endpoints interface {
 	DeleteEndpoint(ctx context.Context, app hark.Ref, idOrUID string, now time.Time) error
 	Endpoint(ctx context.Context, app hark.Ref, idOrUID string) (hark.Endpoint, error)
 	ListEndpoints(ctx context.Context, app hark.Ref, page Page) ([]hark.Endpoint, error)
-	// AllEndpoints lists every live endpoint of an application, oldest first.
+	// ListConsumers is ListEndpoints for those that are pulled, which that leaves out.
+	ListConsumers(ctx context.Context, app hark.Ref, page Page) ([]hark.Endpoint, error)
+	// AllEndpoints lists every live endpoint of an application, oldest first; consumers come last.
 	AllEndpoints(ctx context.Context, app hark.Ref) ([]hark.Endpoint, error)
 	// EndpointsByRef finds endpoints, deleted ones included; unknown refs are left out.
 	EndpointsByRef(ctx context.Context, refs []hark.Ref) ([]hark.Endpoint, error)
@@ -222,6 +225,9 @@ type Settlement struct {
 	// Succeeded makes every other queued row of the same message and endpoint go as well: a
 	// resend that worked cancels the retry that was planned.
 	Succeeded bool
+	// FedAt, when not zero, appends the message to the feed of its consumer, instead of an attempt: if
+	// the row is still there, so that a settlement which comes twice feeds once.
+	FedAt time.Time
 	// Epoch is that of the lease under which the attempt was made (Leases.Held); zero where the
 	// store is one process's own.
 	Epoch int64

@@ -47,6 +47,7 @@ type Record struct {
 	Application *MovedApplication
 	Endpoint    *hark.Endpoint // deleted ones included
 	Source      *MovedSource
+	Feed        *MovedFeed // of a consumer that has been fed
 	Message     *MovedMessage
 	Request     *hark.Request // of a source's number; head and body of one that became a message are the message's
 }
@@ -69,11 +70,33 @@ type MovedSource struct {
 	DeletedAt time.Time // zero while it lives
 }
 
+// MovedFeed is how far a consumer's feed has come, and the places of its groups.
+type MovedFeed struct {
+	EndpointRef hark.Ref // its number
+	Last        int64    // the last number given out
+	Cursors     []Cursor // by group
+}
+
+// Cursor is a group's place in a feed.
+type Cursor struct {
+	Group     string
+	Seq       int64
+	UpdatedAt time.Time
+}
+
+// Fed is a message's place in a consumer's feed.
+type Fed struct {
+	EndpointRef hark.Ref
+	Seq         int64
+	At          time.Time
+}
+
 // MovedMessage is a message with all that belongs to it.
 type MovedMessage struct {
 	hark.Message
 	Attempts []hark.Attempt  // in the order of their ids; what reads fill in and the application are left out
 	Queue    []hark.Delivery // by endpoint and due; only what belongs to the row itself
+	Fed      []Fed           // by endpoint and seq
 }
 
 // What importing a record answers that cannot be right.

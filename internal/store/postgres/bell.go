@@ -24,7 +24,8 @@ type bell struct {
 
 	mu        sync.Mutex
 	endpoints map[hark.Ref]bool
-	news      string // of other kinds: changeMark, leaseMark
+	feeds     map[hark.Ref]bool // of consumers that were fed
+	news      string            // of other kinds: changeMark, leaseMark
 	ready     chan struct{}
 }
 
@@ -32,7 +33,10 @@ const (
 	ringEvery  = 5 * time.Millisecond
 	maxPayload = 7900 // PostgreSQL takes less than 8000 bytes
 
-	// What a notification consists of, besides endpoints' refs in base 36.
+	// What a notification consists of. The first two come with a ref in base 36.
+	endpointMark = "e"
+	feedMark     = "f"
+
 	changeMark = "c"
 	leaseMark  = "l"
 	outboxMark = "o" // said by the trigger on the outbox, never by the bell
@@ -40,7 +44,7 @@ const (
 
 func startBell(s *Store, loud bool) *bell {
 	ctx, cancel := context.WithCancel(context.Background())
-	b := &bell{store: s, loud: loud, cancel: cancel, endpoints: make(map[hark.Ref]bool), ready: make(chan struct{}, 1)}
+	b := &bell{store: s, loud: loud, cancel: cancel, endpoints: make(map[hark.Ref]bool), feeds: make(map[hark.Ref]bool), ready: make(chan struct{}, 1)}
 	if loud {
 		b.done.Go(func() { b.run(ctx) })
 	}
@@ -55,6 +59,11 @@ func (b *bell) stop() {
 // wake will wake the node that delivers for the endpoint.
 func (b *bell) wake(endpoint hark.Ref) {
 	b.note(func() { b.endpoints[endpoint] = true })
+}
+
+// fed will wake the readers of a consumer, on whichever node.
+func (b *bell) fed(consumer hark.Ref) {
+	b.note(func() { b.feeds[consumer] = true })
 }
 
 // changed will make every node look for changes, leased for leases.
@@ -83,15 +92,20 @@ func (b *bell) take() (messages []string) {
 			text.WriteString(mark + " ")
 		}
 	}
-	for ref := range b.endpoints {
-		word := "e" + strconv.FormatInt(ref, 36)
-		if text.Len()+len(word)+1 > maxPayload {
-			messages = append(messages, text.String())
-			text.Reset()
+	for _, kind := range [...]struct {
+		mark string
+		refs map[hark.Ref]bool
+	}{{endpointMark, b.endpoints}, {feedMark, b.feeds}} {
+		for ref := range kind.refs {
+			word := kind.mark + strconv.FormatInt(ref, 36)
+			if text.Len()+len(word)+1 > maxPayload {
+				messages = append(messages, text.String())
+				text.Reset()
+			}
+			text.WriteString(word + " ")
 		}
-		text.WriteString(word + " ")
+		clear(kind.refs)
 	}
-	clear(b.endpoints)
 	b.news = ""
 	if text.Len() > 0 {
 		messages = append(messages, text.String())

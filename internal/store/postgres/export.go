@@ -44,6 +44,12 @@ FROM message m WHERE m.ref > $1 ORDER BY m.ref LIMIT $2`
 
 	attemptsBetweenSQL = attemptColumns + `FROM attempt a` + attemptJoins + `WHERE a.message >= $1 AND a.message <= $2 ORDER BY a.message, a.id`
 
+	everyFeedSQL = `SELECT consumer, seq FROM feed_end ORDER BY consumer`
+
+	everyCursorSQL = `SELECT name, seq, updated_at FROM cursor WHERE consumer = $1 ORDER BY name`
+
+	fedBetweenSQL = `SELECT message, consumer, seq, at FROM feed WHERE message >= $1 AND message <= $2`
+
 	// What belongs to deleted endpoints is about to be swept away.
 	queuedRowsBetweenSQL = `SELECT q.message, q.endpoint, q.due, q.retry_at, q.attempts, q.line, q.manual
 FROM queue q JOIN endpoint e ON e.ref = q.endpoint
@@ -90,6 +96,7 @@ func (s *Store) Export(ctx context.Context, visit func(*store.Record) error) err
 		if err := e.Do(row.Everything{
 			Environments: listEnvironmentsSQL, EventTypes: everyEventTypeSQL, Keys: everyKeySQL, Tasks: everyTaskSQL,
 			MessageKeys: everyMessageKeySQL, Answers: everyAnswerSQL, Applications: everyApplicationSQL, Endpoints: everyEndpointSQL, Sources: everySourceSQL,
+			Feeds: everyFeedSQL, Cursors: everyCursorSQL,
 		}); err != nil {
 			return err
 		}
@@ -197,6 +204,14 @@ func (e *exporter) complete(some []sized) error {
 		}
 		return nil
 	}, queuedRowsBetweenSQL, first, last); err != nil {
+		return err
+	}
+	if err := e.c.query(func(r row.Row) error {
+		if m := byRef[r.Int(0)]; m != nil {
+			m.Fed = append(m.Fed, store.Fed{EndpointRef: r.Int(1), Seq: r.Int(2), At: r.Time(3)})
+		}
+		return nil
+	}, fedBetweenSQL, first, last); err != nil {
 		return err
 	}
 	for i := range some {

@@ -30,6 +30,7 @@ type tables struct {
 	remove, removeAll, makeRoom, move          *table
 	messages, payloads, expiries, queue, added *table
 	attempts, requests, contents               *table
+	fed, feed                                  *table // queue rows that feed consumers; what an import knows to be fed
 	outbox                                     *table // rows whose messages are accepted
 }
 
@@ -50,12 +51,14 @@ func newTables() tables {
 		outbox: newTable("take outbox", oidInt8),
 		requests: newTable("insert requests", oidInt8, oidInt8, oidInt8, oidInt4, oidInt4, oidInt4, oidInt2, oidInt2, oidBool, oidByte, oidByte,
 			oidText, oidText, oidText, oidText, oidText, oidText),
+		fed:      newTable("feed", oidInt2, oidInt8, oidInt8, oidInt8, oidInt8),
+		feed:     newTable("insert feed", oidInt8, oidInt8, oidInt8, oidInt8),
 		contents: newTable("insert contents", oidInt8, oidInt8, oidByte, oidByte, oidByte),
 	}
 }
 
-func (t *tables) all() [13]*table {
-	return [...]*table{t.outbox, t.remove, t.removeAll, t.makeRoom, t.move, t.messages, t.payloads, t.expiries, t.queue, t.added, t.attempts, t.requests, t.contents}
+func (t *tables) all() [15]*table {
+	return [...]*table{t.outbox, t.fed, t.remove, t.removeAll, t.makeRoom, t.move, t.messages, t.payloads, t.expiries, t.queue, t.added, t.attempts, t.requests, t.contents, t.feed}
 }
 
 // attempt runs the group in one transaction. After an error nothing of it is left, unless the

@@ -38,6 +38,7 @@ var hotStatements = map[string]string{
 	"find event ids": findEventIDsSQL, "delete event ids": deleteEventIDsSQL,
 	"insert messages": insertMessagesSQL, "insert payloads": insertPayloadsSQL, "insert expiries": insertExpiriesSQL,
 	"insert requests": insertRequestsSQL, "insert contents": insertContentsSQL,
+	"feed": feedSQL, "insert feed": insertFeedSQL,
 	"insert queue": insertQueueSQL, "enqueue": enqueueSQL, "remove": removeSQL, "remove all": removeAllSQL,
 	"make room": makeRoomSQL, "move": moveSQL, "insert attempts": insertAttemptsSQL, "insert new attempts": insertNewAttemptsSQL,
 	"insert new queue": insertNewQueueSQL, "take outbox": takeOutboxSQL, "lock outbox": lockOutboxSQL,

@@ -170,6 +170,8 @@ func (i *importer) add(c *conn, r *store.Record) error {
 		return i.addEndpoint(c, *r.Endpoint)
 	case r.Source != nil:
 		return i.addSource(c, *r.Source)
+	case r.Feed != nil:
+		return i.addFeed(c, r.Feed)
 	case r.Request != nil:
 		return i.addRequest(*r.Request)
 	}
@@ -268,6 +270,33 @@ func (i *importer) addMessage(m *store.MovedMessage, number int64) error {
 			return err
 		}
 		i.tables.attempt(&settlement{Settlement: &s, id: id})
+	}
+	for _, f := range m.Fed {
+		consumer, err := i.places.Endpoint(f.EndpointRef)
+		if err != nil {
+			return err
+		}
+		for n, v := range [...]int64{consumer, f.Seq, p.ref, row.Millis(f.At)} {
+			i.tables.feed.columns[n].int8(v)
+		}
+	}
+	return nil
+}
+
+const importFeedEndSQL = `INSERT INTO feed_end (consumer, seq) VALUES ($1, $2)`
+
+func (i *importer) addFeed(c *conn, f *store.MovedFeed) error {
+	consumer, err := i.places.Endpoint(f.EndpointRef)
+	if err != nil {
+		return err
+	}
+	if _, err := c.exec(importFeedEndSQL, consumer, f.Last); err != nil {
+		return err
+	}
+	for _, cursor := range f.Cursors {
+		if _, err := c.exec(seekCursorSQL, consumer, cursor.Group, cursor.Seq, cursor.UpdatedAt); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -81,6 +81,7 @@ type Store struct {
 	reclaiming  sync.Mutex // one Reclaim at a time
 	walk        row.Walk
 	walkSources row.Walk
+	walkFeeds   row.FeedWalk
 	commits     atomic.Int64
 
 	byDay bool     // the schema is partitioned

@@ -61,7 +61,11 @@ func (s *Store) Reclaim(ctx context.Context, now time.Time, limit int) (more boo
 		return false, err
 	}
 	requests, err := s.expireRequests(ctx, now, limit)
-	return more || requests, err
+	if err != nil {
+		return false, err
+	}
+	feeds, err := s.expireFeeds(ctx, now, limit)
+	return more || requests || feeds, err
 }
 
 func (s *Store) expireGuards(ctx context.Context, now time.Time, limit int) (n int, err error) {

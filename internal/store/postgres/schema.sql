@@ -81,6 +81,14 @@ CREATE TABLE counter (
 );
 CREATE UNIQUE INDEX counter_pkey ON counter USING btree (name);
 
+CREATE TABLE cursor (
+  consumer bigint NOT NULL,
+  name text COLLATE "C" NOT NULL,
+  seq bigint NOT NULL,
+  updated_at bigint NOT NULL
+) WITH (fillfactor=50);
+CREATE UNIQUE INDEX cursor_pkey ON cursor USING btree (consumer, name);
+
 CREATE TABLE day (
   day bigint NOT NULL
 );
@@ -148,6 +156,21 @@ CREATE TABLE event_type (
   updated_at bigint NOT NULL
 );
 CREATE UNIQUE INDEX event_type_pkey ON event_type USING btree (environment, name);
+
+CREATE TABLE feed (
+  consumer bigint NOT NULL,
+  seq bigint NOT NULL,
+  message bigint NOT NULL,
+  at bigint NOT NULL
+);
+CREATE UNIQUE INDEX feed_pkey ON feed USING btree (consumer, seq);
+CREATE INDEX feed_message ON feed USING btree (message, consumer);
+
+CREATE TABLE feed_end (
+  consumer bigint NOT NULL,
+  seq bigint NOT NULL
+) WITH (fillfactor=10, autovacuum_vacuum_scale_factor=0.01, autovacuum_vacuum_cost_delay=0);
+CREATE UNIQUE INDEX feed_end_pkey ON feed_end USING btree (consumer);
 
 CREATE TABLE installation (
   name text NOT NULL,

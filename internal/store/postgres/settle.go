@@ -78,6 +78,9 @@ SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5:
 func (t *tables) settle(s *settlement) {
 	d := &s.Delivery
 	switch {
+	case !s.FedAt.IsZero():
+		t.feedFrom(s)
+		return
 	case s.Retry != nil:
 		t.retry(d, s.Retry)
 		if s.Succeeded {

@@ -23,6 +23,7 @@ type listeners struct {
 	change func([]hark.Ref)
 	leases func()
 	outbox func()
+	fed    func([]hark.Ref)
 }
 
 // OnWake names the function that is told of endpoints with new deliveries.
@@ -196,7 +197,7 @@ func (w *watcher) lookNow() {
 
 // heard reads a notification. Words that it does not know are for newer nodes.
 func (w *watcher) heard(text string) {
-	var endpoints []hark.Ref
+	var endpoints, fed []hark.Ref
 	m := w.node.Load()
 	for word := range strings.FieldsSeq(text) {
 		switch {
@@ -206,7 +207,11 @@ func (w *watcher) heard(text string) {
 			if w.listeners.outbox != nil {
 				w.listeners.outbox()
 			}
-		case word[0] == 'e' && m != nil:
+		case word[:1] == feedMark:
+			if ref, err := strconv.ParseInt(word[1:], 36, 64); err == nil {
+				fed = append(fed, ref)
+			}
+		case word[:1] == endpointMark && m != nil:
 			ref, err := strconv.ParseInt(word[1:], 36, 64)
 			if err != nil {
 				continue
@@ -218,5 +223,8 @@ func (w *watcher) heard(text string) {
 	}
 	if len(endpoints) > 0 && w.listeners.wake != nil {
 		w.listeners.wake(endpoints)
+	}
+	if len(fed) > 0 && w.listeners.fed != nil {
+		w.listeners.fed(fed)
 	}
 }

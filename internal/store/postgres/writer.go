@@ -313,6 +313,7 @@ func (w *writer) finish(group []*write, err error) {
 	} else {
 		w.store.commits.Add(1)
 		w.tell(queuedBy(group, false))
+		w.tellFed(fedBy(group))
 	}
 	for _, op := range group {
 		if op.err == nil {

@@ -25,11 +25,12 @@ type Everything struct {
 	Environments, EventTypes, Keys, Tasks string
 	MessageKeys, Answers                  string
 	Applications, Endpoints, Sources      string
+	Feeds, Cursors                        string // Cursors are those of one consumer
 }
 
 // Do visits everything.
 func (e *Export) Do(every Everything) error {
-	for _, step := range [...]func(*Everything) error{e.configuration, e.guards, e.places} {
+	for _, step := range [...]func(*Everything) error{e.configuration, e.guards, e.places, e.feeds} {
 		if err := step(&every); err != nil {
 			return err
 		}

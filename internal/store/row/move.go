@@ -48,6 +48,7 @@ func Renumber(m *store.MovedMessage, applications, endpoints Numbers) {
 	slices.SortFunc(m.Queue, func(a, b hark.Delivery) int {
 		return cmp.Or(cmp.Compare(a.EndpointRef, b.EndpointRef), cmp.Compare(a.Due, b.Due))
 	})
+	m.Fed = sortFed(m.Fed, endpoints)
 	for i, endpoint := range m.Matched {
 		m.Matched[i] = endpoints[endpoint]
 	}

@@ -37,6 +37,13 @@ func PageOfText(p store.Page) TextRange {
 	return r
 }
 
+// Within narrows the range to the ids of one prefix.
+func (r TextRange) Within(prefix string) TextRange {
+	r.Low = max(r.Low, prefix)
+	r.High = min(r.High, prefix+maxText)
+	return r
+}
+
 // Query chooses the one for the range's direction.
 func (r TextRange) Query(upwards, downwards string) string { return Pick(r.Down, upwards, downwards) }
 

@@ -12,8 +12,10 @@ import (
 )
 
 const deliveryStateSQL = `SELECT
-  (SELECT count(*) FROM attempt INDEXED BY attempt_delivery WHERE endpoint = ?1 AND message = ?2),
-  EXISTS (SELECT 1 FROM attempt INDEXED BY attempt_delivery WHERE endpoint = ?1 AND message = ?2 AND status = 0),
+  (SELECT count(*) FROM attempt INDEXED BY attempt_delivery WHERE endpoint = ?1 AND message = ?2)
+    + (SELECT count(*) FROM feed WHERE message = ?2 AND consumer = ?1),
+  EXISTS (SELECT 1 FROM attempt INDEXED BY attempt_delivery WHERE endpoint = ?1 AND message = ?2 AND status = 0)
+    OR EXISTS (SELECT 1 FROM feed WHERE message = ?2 AND consumer = ?1),
   (SELECT next_attempt FROM attempt INDEXED BY attempt_delivery WHERE endpoint = ?1 AND message = ?2 ORDER BY id DESC LIMIT 1),
   (SELECT min(max(due, retry_at)) FROM queue
    WHERE endpoint = ?1 AND message = ?2 AND due IN ` + queuedDues + `

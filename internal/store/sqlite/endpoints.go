@@ -131,7 +131,15 @@ func (s *Store) findEndpoint(c *conn, app hark.Ref, idOrUID string) (hark.Endpoi
 
 // ListEndpoints lists live endpoints.
 func (s *Store) ListEndpoints(ctx context.Context, app hark.Ref, page store.Page) ([]hark.Endpoint, error) {
-	p := row.PageOfText(page)
+	return s.listEndpoints(ctx, app, row.PageOfText(page).Within(hark.EndpointPrefix))
+}
+
+// ListConsumers lists live endpoints that are pulled.
+func (s *Store) ListConsumers(ctx context.Context, app hark.Ref, page store.Page) ([]hark.Endpoint, error) {
+	return s.listEndpoints(ctx, app, row.PageOfText(page).Within(hark.ConsumerPrefix))
+}
+
+func (s *Store) listEndpoints(ctx context.Context, app hark.Ref, p row.TextRange) ([]hark.Endpoint, error) {
 	eps, err := row.List(ctx, s.lend, s.seal.ScanEndpoint, p.Query(listEndpointsUpSQL, listEndpointsDownSQL), p.Args(app)...)
 	return row.Turned(eps, p.Turn), err
 }

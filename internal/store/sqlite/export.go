@@ -51,6 +51,12 @@ FROM source s CROSS JOIN application a ON a.ref = s.application WHERE s.applicat
 SELECT q.message, q.endpoint, q.due, q.retry_at, q.attempts, q.line, q.manual
 FROM queue q JOIN endpoint e ON e.ref = q.endpoint WHERE e.deleted_at = 0 ORDER BY q.message`
 
+	everyFeedSQL = `SELECT consumer, seq FROM feed_end ORDER BY consumer`
+
+	everyCursorSQL = `SELECT name, seq, updated_at FROM cursor WHERE consumer = ? ORDER BY name`
+
+	fedOfMessageSQL = `SELECT consumer, seq, at FROM feed WHERE message = ?`
+
 	queuedOfMessageSQL = `SELECT endpoint, due, retry_at, attempts, line, manual FROM temp.moving WHERE message = ?`
 )
 
@@ -86,6 +92,7 @@ func (s *Store) Export(ctx context.Context, visit func(*store.Record) error) err
 		if err := e.Do(row.Everything{
 			Environments: listEnvironmentsSQL, EventTypes: everyEventTypeSQL, Keys: everyKeySQL, Tasks: everyTaskSQL,
 			MessageKeys: everyMessageKeySQL, Answers: everyAnswerSQL, Applications: everyApplicationSQL, Endpoints: everyEndpointSQL, Sources: everySourceSQL,
+			Feeds: everyFeedSQL, Cursors: everyCursorSQL,
 		}); err != nil {
 			return err
 		}
@@ -154,6 +161,11 @@ func (e *exporter) complete(m *store.MovedMessage) (err error) {
 			Line: uint64(r.Int(4)), Trigger: hark.Trigger(r.Int(5)),
 		}, nil
 	}, queuedOfMessageSQL, ref); err != nil {
+		return err
+	}
+	if m.Fed, err = row.Collect(e.c.query, func(r row.Row) (store.Fed, error) {
+		return store.Fed{EndpointRef: r.Int(0), Seq: r.Int(1), At: r.Time(2)}, nil
+	}, fedOfMessageSQL, ref); err != nil {
 		return err
 	}
 	row.Renumber(m, e.Applications, e.Endpoints)

@@ -116,6 +116,8 @@ func (i *importer) add(c *conn, r *store.Record) error {
 		return i.addEndpoint(c, *r.Endpoint)
 	case r.Source != nil:
 		return i.addSource(c, *r.Source)
+	case r.Feed != nil:
+		return i.addFeed(c, r.Feed)
 	case r.Message != nil:
 		return i.addMessage(r.Message)
 	case r.Request != nil:
@@ -214,6 +216,31 @@ func (i *importer) addMessage(m *store.MovedMessage) error {
 			return err
 		}
 		if err := w.record(&s, 0); err != nil {
+			return err
+		}
+	}
+	for _, f := range m.Fed {
+		consumer, err := i.places.Endpoint(f.EndpointRef)
+		if err != nil {
+			return err
+		}
+		if err := w.feeds.add(w.c, consumer, f.Seq, a.Message.Ref, row.Millis(f.At)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (i *importer) addFeed(c *conn, f *store.MovedFeed) error {
+	consumer, err := i.places.Endpoint(f.EndpointRef)
+	if err != nil {
+		return err
+	}
+	if _, err := c.exec(setFeedEndSQL, consumer, f.Last); err != nil {
+		return err
+	}
+	for _, cursor := range f.Cursors {
+		if _, err := c.exec(seekCursorSQL, consumer, cursor.Group, cursor.Seq, cursor.UpdatedAt); err != nil {
 			return err
 		}
 	}

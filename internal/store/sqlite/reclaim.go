@@ -56,8 +56,12 @@ func (s *Store) Reclaim(ctx context.Context, now time.Time, limit int) (more boo
 	if err != nil {
 		return false, err
 	}
+	feeds, err := s.expireFeeds(ctx, now, limit)
+	if err != nil {
+		return false, err
+	}
 	free, err := s.vacuum(ctx)
-	return more || requests || free > 0, err
+	return more || requests || feeds || free > 0, err
 }
 
 func (s *Store) expireGuards(ctx context.Context, now time.Time, limit int) (n int, err error) {

@@ -12,7 +12,8 @@ import (
 // settlement is a store.Settlement made ready for the writer.
 type settlement struct {
 	store.Settlement
-	id hark.KSUID // of the attempt
+	id  hark.KSUID // of the attempt
+	fed bool       // in the transaction
 }
 
 // Settle records attempts, and moves or removes their queue rows.
@@ -92,6 +93,9 @@ func (w *writer) enqueue(op *write, d *hark.Delivery) error {
 
 // settle adds one settlement to the transaction.
 func (w *writer) settle(s *settlement) error {
+	if !s.FedAt.IsZero() {
+		return w.feed(s)
+	}
 	var due int64
 	var err error
 	if s.Retry == nil {
@@ -114,13 +118,19 @@ func (w *writer) settle(s *settlement) error {
 	return nil
 }
 
+// removeStray removes what says that a row is astray, if anything does.
+func (w *writer) removeStray(d *hark.Delivery) error {
+	if !w.strays {
+		return nil
+	}
+	gone, err := w.c.exec(deleteStraySQL, d.MessageRef, d.EndpointRef, d.Due)
+	w.straysLeft = w.straysLeft || gone > 0
+	return err
+}
+
 func (w *writer) remove(d *hark.Delivery) error {
-	if w.strays {
-		gone, err := w.c.exec(deleteStraySQL, d.MessageRef, d.EndpointRef, d.Due)
-		if err != nil {
-			return err
-		}
-		w.straysLeft = w.straysLeft || gone > 0
+	if err := w.removeStray(d); err != nil {
+		return err
 	}
 	return w.removals.add(w.c, d.EndpointRef, d.Due, d.MessageRef)
 }

@@ -60,7 +60,7 @@ func TestQueries_ArePreparedAgainstTheSchema(t *testing.T) {
 			all[text[:30]+strconv.Itoa(len(text))] = text
 		}
 	}
-	for _, part := range []string{"insertMessageSQL", "insertPayloadSQL", "insertQueueSQL", "insertAttemptSQL", "deleteQueueSQL", "insertRequestSQL", "insertContentSQL"} {
+	for _, part := range []string{"insertMessageSQL", "insertPayloadSQL", "insertQueueSQL", "insertAttemptSQL", "deleteQueueSQL", "insertRequestSQL", "insertContentSQL", "insertFeedSQL"} {
 		delete(all, part) // heads of the above
 	}
 	err := s.apart(func(c *conn) error {

@@ -47,11 +47,12 @@ type writer struct {
 	wake     chan struct{}
 	finished chan struct{}
 	hook     func([]hark.Delivery)
+	fedHook  func([]hark.Ref)
 	log      *checkpointer
 	disk     *syncer
 
 	// What follows belongs to the goroutine.
-	messages, payloads, queue, attempts, removals, requests, contents *bulk
+	messages, payloads, queue, attempts, removals, requests, contents, feeds *bulk
 
 	nextMessage hark.Ref
 	nextAttempt hark.Ref
@@ -61,6 +62,7 @@ type writer struct {
 	versions     map[hark.Ref]int64 // of applications; forgotten with every change
 	terms        map[string]int64
 	newTerms     []string // of the transaction
+	ends         feedEnds // of consumers; forgotten with every change
 	strays       bool     // there may be rows in stray
 	straysLeft   bool     // rows of stray were removed in the transaction
 }
@@ -83,7 +85,9 @@ func startWriter(s *Store, c *conn, options Options) (*writer, error) {
 		removals: newBulk(deleteQueueSQL, 3, ")"),
 		requests: newBulk(insertRequestSQL, 16, ""),
 		contents: newBulk(insertContentSQL, 4, ""),
+		feeds:    newBulk(insertFeedSQL, 4, ""),
 	}
+	w.ends.forget()
 	if err := w.load(); err != nil {
 		return nil, translate(err)
 	}
@@ -246,6 +250,7 @@ func (w *writer) finish(group []*write, err error) {
 	} else {
 		w.store.commits.Add(1)
 		w.tell(group)
+		w.tellFed(group)
 	}
 	for _, op := range group {
 		if op.err == nil {
@@ -321,6 +326,7 @@ func (w *writer) rollback(to marks) {
 	w.nextMessage, w.nextAttempt, w.listing.listed = to.nextMessage, to.nextAttempt, to.listed
 	w.strays = true // at worst a look in vain
 	clear(w.versions)
+	w.ends.forget()
 	for _, text := range w.newTerms {
 		delete(w.terms, text)
 	}
@@ -374,6 +380,7 @@ func (w *writer) isolate(op *write) error {
 	}
 	before := w.listing.listed
 	clear(w.versions)
+	w.ends.forget()
 	if err := op.change(w.c); err != nil {
 		if passing(err) {
 			return err
@@ -388,8 +395,8 @@ func (w *writer) isolate(op *write) error {
 }
 
 // bulks are all of them, in the order in which they are written.
-func (w *writer) bulks() [7]*bulk {
-	return [...]*bulk{w.messages, w.payloads, w.queue, w.removals, w.attempts, w.requests, w.contents}
+func (w *writer) bulks() [8]*bulk {
+	return [...]*bulk{w.messages, w.payloads, w.queue, w.removals, w.attempts, w.requests, w.contents, w.feeds}
 }
 
 func (w *writer) flush() error {
@@ -398,7 +405,7 @@ func (w *writer) flush() error {
 			return err
 		}
 	}
-	return nil
+	return w.writeFeedEnds()
 }
 
 // change runs f in the writer, in a transaction. f may run more than once.

@@ -25,6 +25,7 @@ func Furnish(t *testing.T, s store.Store, messages int) {
 		messages -= n
 	}
 	house.receiveSome()
+	house.feedSome()
 	house.leave()
 }
 
@@ -88,6 +89,22 @@ func (h *house) guard() {
 		h.ok(h.Remember(h.ctx, store.Answer{Key: store.IdempotencyKey{Hash: key(fmt.Sprint("answer", i)), Fingerprint: key("f"), ExpiresAt: h.now.Add(time.Hour)},
 			Status: 200 + i, Header: []byte("h"), Body: body}, h.now))
 	}
+}
+
+// feedSome feeds consumers, one of which leaves.
+func (h *house) feedSome() {
+	a, leaving := h.newConsumer(h.app, "consumer"), h.newConsumer(h.app, "leaving consumer")
+	h.newConsumer(h.app, "idle consumer")
+	for i := range 9 {
+		m := h.accept("invoice.paid", a, leaving)
+		if i == 4 {
+			continue // waits
+		}
+		h.ok(h.Settle(h.ctx, []store.Settlement{h.fed(m.Deliveries[0]), h.fed(m.Deliveries[1])}))
+	}
+	h.ok(h.MoveCursor(h.ctx, a.Ref, "", 3, h.tick()))
+	h.ok(h.MoveCursor(h.ctx, a.Ref, "workers", 5, h.tick()))
+	h.ok(h.DeleteEndpoint(h.ctx, h.app.Ref, "leaving consumer", h.tick()))
 }
 
 // receiveSome takes requests in, of which some become messages.

@@ -71,7 +71,7 @@ func testTransfer(t *testing.T, f *fixture) {
 	to.reopen()
 	SameRecords(t, "moved and opened again", Records(t, to.Store), records)
 
-	if n, err := to.Store.(store.Mover).CountMessages(f.ctx); err != nil || n != 207 {
+	if n, err := to.Store.(store.Mover).CountMessages(f.ctx); err != nil || n != 216 {
 		t.Errorf("count: %d, %v", n, err)
 	}
 	for _, mover := range []store.Store{f.Store, to.Store} {
