@@ -440,7 +440,7 @@ func (l *lane) next(now time.Time, retries bool) (d *hark.Delivery, wake time.Ti
 // make new messages hours late.
 func (l *lane) nextDue(now int64, retries bool) (d *hark.Delivery, wake time.Time, parked bool) {
 	l.turn++
-	if l.turn%2 == 0 && len(l.fresh) > 0 && l.fresh[0].Due <= now {
+	if l.turn%2 == 0 && !l.ep.ID.IsPulled() && len(l.fresh) > 0 && l.fresh[0].Due <= now {
 		d, l.fresh = l.fresh[0], l.fresh[1:]
 		return d, wake, false
 	}

@@ -15,6 +15,7 @@ type metrics struct {
 	rows     prometheus.Gauge
 	bytes    prometheus.Gauge
 	disabled prometheus.Counter
+	fed      prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -39,8 +40,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		rows:     gauge("hark_queue_rows_in_memory", "Queue rows held in memory."),
 		bytes:    gauge("hark_queue_payload_bytes_in_memory", "Payload bytes held with them."),
 		disabled: prometheus.NewCounter(prometheus.CounterOpts{Name: "hark_endpoints_disabled_total", Help: "Endpoints that Hark took out of service."}),
+		fed:      prometheus.NewCounter(prometheus.CounterOpts{Name: "hark_messages_fed_total", Help: "Messages handed to the feeds of consumers."}),
 	}
-	reg.MustRegister(attempts, m.duration, m.disabled)
+	reg.MustRegister(attempts, m.duration, m.disabled, m.fed)
 	return m
 }
 

@@ -267,7 +267,7 @@ func (o *owner) dispatch(now time.Time) {
 			return
 		}
 		if d := o.claim(l, now); d != nil {
-			o.start(l, d)
+			o.start(l, d, now)
 			o.turns.add(l)
 		}
 	}
@@ -315,6 +315,9 @@ func (o *owner) claim(l *lane, now time.Time) *hark.Delivery {
 	if l.wantsPage(now) {
 		o.readPage(l)
 	}
+	if l.ep.ID.IsPulled() {
+		return o.claimFed(l, now)
+	}
 	share := o.share(l)
 	if ok, wake := l.health.Ready(now, l.inflight, share); !ok {
 		o.wakeLane(l, wake)
@@ -335,20 +338,25 @@ func (o *owner) claim(l *lane, now time.Time) *hark.Delivery {
 	}
 	d, wake, parked := l.next(now, o.mayRetry())
 	if d == nil {
-		o.wakeLane(l, wake)
 		if parked && !l.parked {
 			l.parked = true
 			o.parked.push(l)
 		}
-		read, wake := l.beyond(now)
-		o.wakeLane(l, wake)
-		if read {
-			o.readPage(l)
-		}
+		o.lookBeyond(l, wake, now)
 		return nil
 	}
 	o.spend(l, now)
 	return d
+}
+
+// lookBeyond sees to a lane of which nothing in memory may start before wake.
+func (o *owner) lookBeyond(l *lane, wake, now time.Time) {
+	o.wakeLane(l, wake)
+	read, wake := l.beyond(now)
+	o.wakeLane(l, wake)
+	if read {
+		o.readPage(l)
+	}
 }
 
 // share is how many slots a lane may use now: its own maximum, but never more than a quarter of
@@ -358,20 +366,28 @@ func (o *owner) share(l *lane) int {
 }
 
 // start hands a delivery to a worker.
-func (o *owner) start(l *lane, d *hark.Delivery) {
+func (o *owner) start(l *lane, d *hark.Delivery, now time.Time) {
+	if l.ep.ID.IsPulled() {
+		o.feed(l, d, now)
+		return
+	}
 	o.inflight++
 	l.inflight++
 	if d.Attempts > 0 {
 		o.retries++
 	}
 	l.health.Started()
+	o.workers.send(o.job(l, d))
+}
+
+func (o *owner) job(l *lane, d *hark.Delivery) *job {
 	j := &job{lane: l, endpoint: l.ep, delivery: d}
 	if o.tenure != nil {
 		j.held = o.held[store.ShardOf(d.EndpointRef)]
 		j.held.out++
 		j.epoch = j.held.epoch
 	}
-	o.workers.send(j)
+	return j
 }
 
 // disable takes an endpoint out of service; its rows stay in the store.

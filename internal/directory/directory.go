@@ -178,7 +178,7 @@ type Application struct {
 type Endpoint struct {
 	hark.Endpoint
 	Matcher *match.Matcher
-	Target  *outbound.Target
+	Target  *outbound.Target // nil: it is pulled
 	Fields  []outbound.Field // its custom headers, in a stable order
 	// Broken says why nothing can be sent to it (its URL or a secret does not parse); nil if all is well.
 	Broken error
@@ -215,6 +215,9 @@ func compileEndpoint(row hark.Endpoint) *Endpoint {
 	var err error
 	if ep.Matcher, err = match.Compile(match.Rule{EventTypes: row.EventTypes, Channels: row.Channels, Filter: row.Filter}); err != nil {
 		ep.Broken = err
+	}
+	if row.ID.IsPulled() {
+		return ep
 	}
 	if ep.Target, err = outbound.ParseTarget(row.URL); err != nil {
 		ep.Broken = err

@@ -24,6 +24,7 @@ type messageShape struct {
 	Matched          []int64        `json:"matched,omitempty"`
 	Attempts         []attemptShape `json:"attempts,omitempty"`
 	Queue            []queueShape   `json:"queue,omitempty"`
+	Fed              []fedShape     `json:"fed,omitempty"`
 }
 
 type attemptShape struct {
@@ -72,6 +73,9 @@ func shapeMessage(m *store.MovedMessage) *messageShape {
 	for _, d := range m.Queue {
 		s.Queue = append(s.Queue, queueShape{d.EndpointRef, d.Due, d.RetryAt, d.Attempts, d.Line, int8(d.Trigger)})
 	}
+	for _, f := range m.Fed {
+		s.Fed = append(s.Fed, fedShape{f.EndpointRef, f.Seq, millis(f.At)})
+	}
 	return s
 }
 
@@ -93,6 +97,9 @@ func (s *messageShape) restore() *store.MovedMessage {
 	}
 	for _, d := range s.Queue {
 		m.Queue = append(m.Queue, hark.Delivery{EndpointRef: d.Endpoint, Due: d.Due, RetryAt: d.RetryAt, Attempts: d.Attempts, Line: d.Line, Trigger: hark.Trigger(d.Trigger)})
+	}
+	for _, f := range s.Fed {
+		m.Fed = append(m.Fed, store.Fed{EndpointRef: f.Endpoint, Seq: f.Seq, At: moment(f.At)})
 	}
 	return m
 }

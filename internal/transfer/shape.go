@@ -29,6 +29,7 @@ type line struct {
 	Application *applicationShape `json:"application,omitempty"`
 	Endpoint    *endpointShape    `json:"endpoint,omitempty"`
 	Source      *sourceShape      `json:"source,omitempty"`
+	Feed        *feedShape        `json:"feed,omitempty"`
 	Message     *messageShape     `json:"message,omitempty"`
 	Request     *requestShape     `json:"request,omitempty"`
 	End         *endShape         `json:"end,omitempty"`
@@ -57,6 +58,8 @@ func encode(r *store.Record, sealer store.Sealer) ([]byte, error) {
 		l.Endpoint, err = shapeEndpoint(r.Endpoint, sealer)
 	case r.Source != nil:
 		l.Source, err = shapeSource(r.Source, sealer)
+	case r.Feed != nil:
+		l.Feed = shapeFeed(r.Feed)
 	case r.Message != nil:
 		l.Message = shapeMessage(r.Message)
 	case r.Request != nil:
@@ -106,6 +109,8 @@ func (l *line) record(sealer store.Sealer) (r store.Record, err error) {
 		r.Endpoint, err = l.Endpoint.restore(sealer)
 	case l.Source != nil:
 		r.Source, err = l.Source.restore(sealer)
+	case l.Feed != nil:
+		r.Feed = l.Feed.restore()
 	case l.Message != nil:
 		r.Message = l.Message.restore()
 	case l.Request != nil:

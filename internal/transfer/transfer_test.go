@@ -121,7 +121,7 @@ func TestImport_KeepsEveryRecordThereAndBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if read != wrote || read.Messages != 3007 || read.Restarted != 1 {
+	if read != wrote || read.Messages != 3016 || read.Restarted != 1 {
 		t.Errorf("exported %+v, imported %+v", wrote, read)
 	}
 	storetest.SameRecords(t, "SQLite to PostgreSQL", records(t, second), want)
