@@ -62,6 +62,8 @@ type SourceSettings struct {
 	// Provider is the name of a provider of package webhook; "" with Scheme, or for a source whose
 	// requests nobody signs.
 	Provider string `json:"provider,omitempty"`
+	// Kind is what clients written for Svix call the provider; "" for sources that were not made by one.
+	Kind string `json:"kind,omitempty"`
 	// Scheme is a webhook.Scheme as JSON, instead of a provider.
 	Scheme json.RawMessage `json:"scheme,omitempty"`
 	// Unverified takes requests that cannot be verified because there is no secret: the URL is then

@@ -78,7 +78,7 @@ func newServer(o Options, hot hotPath) *server {
 	for i := range table {
 		op := &table[i]
 		op.permission = permissionOf(op)
-		s.route(op.method+" "+prefix+op.path, op)
+		s.route(op.method+" "+op.fullPath(), op)
 	}
 	s.page("GET /{$}", func(c *call) error {
 		c.Header().Set("Location", "/docs")
@@ -281,5 +281,11 @@ func (c *call) authenticate() error {
 	if !c.op.makesApp {
 		app = c.path("app_id")
 	}
-	return c.api.hot.Allow(c.r.Context(), c.caller, c.op.permission, app)
+	if err := c.api.hot.Allow(c.r.Context(), c.caller, c.op.permission, app); err != nil {
+		return err
+	}
+	if source := c.path("source_id"); source != "" && !c.op.makesApp {
+		return c.api.Manage.AllowSource(c.r.Context(), c.caller, source)
+	}
+	return nil
 }

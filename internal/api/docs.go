@@ -110,7 +110,7 @@ func docsText(table []operation) []byte {
 }
 
 func describeForPeople(op *operation, schemas schemas) docsOperation {
-	out := docsOperation{ID: op.id, Method: op.method, Path: prefix + op.path, Summary: op.summary, Doc: op.doc}
+	out := docsOperation{ID: op.id, Method: op.method, Path: op.fullPath(), Summary: op.summary, Doc: op.doc}
 	for _, p := range op.query {
 		out.Query = append(out.Query, docsField{Name: p.name, Doc: p.doc})
 	}
@@ -131,7 +131,7 @@ func describeForPeople(op *operation, schemas schemas) docsOperation {
 	if op.in != typeNone {
 		out.In = docsBodyOf(schemas.of(op.in, false), schemas)
 	}
-	if op.out != typeNone {
+	if op.out != typeNone && op.out != typeOctets {
 		out.Out = docsBodyOf(schemas.of(op.out, true), schemas)
 	}
 	return out

@@ -25,7 +25,7 @@ func openAPI(table []operation) object {
 		if op.hidden {
 			continue
 		}
-		path := prefix + op.path
+		path := op.fullPath()
 		if paths[path] == nil {
 			paths[path] = object{}
 		}
@@ -94,6 +94,8 @@ func wildcardDoc(name string) string {
 		return "The application's id or uid."
 	case "endpoint_id":
 		return "The endpoint's id or uid."
+	case "source_id":
+		return "The source's id or uid."
 	case "msg_id":
 		return "The message's id or event id."
 	}
@@ -106,7 +108,11 @@ func responses(op *operation, schemas schemas) object {
 	out := object{}
 	for _, status := range op.status {
 		response := object{"description": http.StatusText(status)}
-		if op.out != typeNone {
+		switch op.out {
+		case typeNone:
+		case typeOctets:
+			response["content"] = object{"application/octet-stream": object{}}
+		default:
 			response["content"] = jsonContent(schemas.of(op.out, true))
 		}
 		out[strconv.Itoa(status)] = response

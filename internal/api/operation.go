@@ -11,7 +11,8 @@ import (
 // may call it before its body is read, and documents it.
 type operation struct {
 	method  string
-	path    string // below prefix, with the wildcards of http.ServeMux
+	root    string // where the path begins; "" is prefix
+	path    string // below root, with the wildcards of http.ServeMux
 	id      string // as the clients' generators know it
 	tag     string
 	summary string
@@ -26,13 +27,21 @@ type operation struct {
 	bodyLimit    int64 // 0 means maxBody
 	lean         bool  // sees to repeated requests itself, or has no effect that could be repeated
 	hidden       bool  // served, not documented
-	makesApp     bool  // the application in the path may be new
+	makesApp     bool  // the application or source in the path may be new
 
 	permission manage.Permission // that may names
 }
 
-// prefix is where every operation's path begins.
+// prefix is where operations' paths begin, but for those that clients look for elsewhere.
 const prefix = "/api/v1"
+
+// fullPath is the operation's path from the beginning.
+func (op *operation) fullPath() string {
+	if op.root != "" {
+		return op.root + op.path
+	}
+	return prefix + op.path
+}
 
 // access says who may call an operation at all.
 type access int8
@@ -59,7 +68,13 @@ type handler struct {
 // none is the body that is not there.
 type none struct{}
 
-var typeNone = reflect.TypeFor[none]()
+// octets are a body that is not JSON.
+type octets []byte
+
+var (
+	typeNone   = reflect.TypeFor[none]()
+	typeOctets = reflect.TypeFor[octets]()
+)
 
 // does makes a handler of a function from the request's body to the answer's.
 func does[In, Out any](f func(c *call, in In) (Out, error)) handler {

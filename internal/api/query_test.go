@@ -88,7 +88,7 @@ func FuzzIterator(f *testing.F) {
 		{method: "POST", url: "/app/one/endpoint", body: `{"url":"https://example.com","uid":"e"}`, status: 201},
 	})
 	f.Fuzz(func(t *testing.T, iterator, limit string) {
-		for _, list := range []string{"/app", "/event-type", "/key", "/background-task", "/app/one/endpoint", "/app/one/msg", "/app/one/attempt/endpoint/e", "/app/one/endpoint/e/msg"} {
+		for _, list := range []string{"/app", "/event-type", "/key", "/background-task", "/app/one/endpoint", "/app/one/msg", "/app/one/attempt/endpoint/e", "/app/one/endpoint/e/msg", "/source", "/request"} {
 			r := httptest.NewRequest("GET", prefix+list+"?"+url.Values{"iterator": {iterator}, "limit": {limit}}.Encode(), nil)
 			r.Header.Set("Authorization", "Bearer "+w.keys["live"])
 			rec := httptest.NewRecorder()

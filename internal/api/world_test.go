@@ -14,6 +14,7 @@ import (
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/auth"
 	"github.com/harkhq/hark/internal/directory"
+	"github.com/harkhq/hark/internal/ingest"
 	"github.com/harkhq/hark/internal/manage"
 	"github.com/harkhq/hark/internal/replay"
 	"github.com/harkhq/hark/internal/store"
@@ -56,6 +57,7 @@ func newWorld(t testing.TB) *world {
 	operations := manage.New(manage.Options{
 		Store: st, Directory: dir, Engine: idle{}, Tokens: authenticator, PortalURL: "http://hark.test/portal",
 		Replays: replay.New(replay.Options{Store: st, Directory: dir, Logger: log}), Nodes: noNodes,
+		Ingest: ingest.New(ingest.Options{Store: st, Directory: dir, URL: "http://hark.test"}), IngestURL: "http://hark.test",
 	})
 	return &world{
 		t: t, store: st, auth: authenticator,
@@ -69,7 +71,7 @@ func newWorld(t testing.TB) *world {
 type step struct {
 	as     string // "" is live
 	method string
-	url    string // below /api/v1
+	url    string // below /api/v1, or with /ingest/api/v1
 	body   string
 	header string // one more header: Name: value
 	status int
@@ -79,7 +81,11 @@ type step struct {
 
 func (w *world) do(s step) *httptest.ResponseRecorder {
 	w.t.Helper()
-	r := httptest.NewRequest(s.method, prefix+w.fill(s.url), strings.NewReader(w.fill(s.body)))
+	target := prefix + s.url
+	if strings.HasPrefix(s.url, ingestRoot) {
+		target = s.url
+	}
+	r := httptest.NewRequest(s.method, w.fill(target), strings.NewReader(w.fill(s.body)))
 	if s.as == "" {
 		s.as = "live"
 	}

@@ -188,6 +188,7 @@ func (a *App) build(ctx context.Context, build observe.Build, keys *vault.Vault)
 	manager = manage.New(manage.Options{
 		Store: a.store, Directory: dir, Engine: a.engine, Tokens: authenticator, Replays: a.replayer, Nodes: a.nodes,
 		Logger: a.log, HTTPSOnly: a.config.HTTPSOnly, MaxPayload: a.config.MaxPayload, PortalURL: a.URL() + "/docs",
+		Ingest: a.ingest, IngestURL: a.URL(),
 	})
 	if box, ok := a.store.(store.Outbox); ok {
 		a.taker = outbox.New(outbox.Options{

@@ -92,6 +92,8 @@ func everyOperation(r *rig, t *testing.T, c Caller, app, ep, msg string) map[ope
 	note(opAttemptList, err)
 	note(opResend, r.Resend(ctx, c, app, msg, ep))
 
+	r.everyOperationOnSources(t, c, app, note)
+
 	_, err = r.ListTasks(ctx, c, TaskListIn{})
 	note(opTaskList, err)
 	_, err = r.ListEnvironments(ctx, c)
@@ -115,6 +117,41 @@ func everyOperation(r *rig, t *testing.T, c Caller, app, ep, msg string) map[ope
 	note(opMessageExpungeAll, err)
 	note(opEventTypeDelete, r.DeleteEventType(ctx, c, "a.b", false))
 	return got
+}
+
+// everyOperationOnSources does them on a source of the application that has a rejected request.
+func (r *rig) everyOperationOnSources(t *testing.T, c Caller, app string, note func(operation, error)) {
+	t.Helper()
+	ctx := t.Context()
+	own, err := r.CreateSource(ctx, r.admin, SourceIn{Application: Some(app), Secrets: []string{"s"}, SourcePatch: SourcePatch{Provider: Some("stripe")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := moment()
+	q := hark.Request{SourceRef: own.Ref, ID: hark.NewRequestID(now), ReceivedAt: now, Outcome: hark.RequestRejected, Cause: hark.VerificationFailed,
+		EventType: "a.b", Head: (&hark.Head{}).Encode(), Body: []byte("{}")}
+	if err := r.store.InsertRequests(ctx, []hark.Request{q}); err != nil {
+		t.Fatal(err)
+	}
+	src, id := string(own.ID), string(q.ID)
+	_, err = r.ListSources(ctx, c, app, ListIn{})
+	note(opSourceList, err)
+	_, err = r.Source(ctx, c, src)
+	note(opSourceGet, err)
+	_, err = r.PatchSource(ctx, c, src, SourcePatch{Description: Some("d")})
+	note(opSourcePatch, err)
+	_, err = r.RotateSourceToken(ctx, c, src)
+	note(opSourceToken, err)
+	_, err = r.RotateSourceSecret(ctx, c, src, RotateIn{Key: Some("new")})
+	note(opSourceSecret, err)
+	_, err = r.ListRequests(ctx, c, RequestListIn{Source: src})
+	note(opRequestList, err)
+	_, err = r.Request(ctx, c, src, id)
+	note(opRequestGet, err)
+	_, err = r.AcceptRequest(ctx, c, src, id)
+	note(opRequestAccept, err)
+	note(opRequestExpunge, r.ExpungeRequest(ctx, c, src, id))
+	note(opSourceDelete, r.DeleteSource(ctx, c, src))
 }
 
 func TestOperations_AreInvisibleAcrossTenants(t *testing.T) {
@@ -194,6 +231,8 @@ func TestPortal_MayDoWhatSvixLetsApplicationTokensDo(t *testing.T) {
 		opApplicationCreate, opApplicationList, opApplicationUpsert, opApplicationPatch, opApplicationDelete, opSendExample, opPublish,
 		opMessageExpunge, opAttemptExpunge, opEventTypeCreate, opEventTypeUpsert, opEventTypePatch, opEventTypeDelete, opPortalAccess, opPortalExpire,
 		opKeyCreate, opKeyList, opKeyRotate, opKeyRevoke, opEnvironmentList, opEnvironmentPatch, opNodeList, opMessageExpungeAll, opMessagePrecheck, opTaskList,
+		opSourceCreate, opSourceList, opSourceGet, opSourceUpsert, opSourcePatch, opSourceDelete, opSourceToken, opSourceSecret,
+		opRequestList, opRequestGet, opRequestAccept, opRequestExpunge,
 	}
 	for op := range operations {
 		if shut := slices.Contains(closed, op); shut != (rules[op].portal == 0) {

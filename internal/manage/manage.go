@@ -18,6 +18,7 @@ import (
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/auth"
 	"github.com/harkhq/hark/internal/directory"
+	"github.com/harkhq/hark/internal/ingest"
 	"github.com/harkhq/hark/internal/replay"
 	"github.com/harkhq/hark/internal/store"
 )
@@ -47,6 +48,7 @@ type Options struct {
 	Engine    Engine
 	Tokens    Tokens
 	Replays   Replays
+	Ingest    *ingest.Ingest
 	Nodes     func(ctx context.Context, now time.Time) ([]store.NodeStatus, error)
 
 	Logger *slog.Logger // for the audit log; nil writes none
@@ -54,6 +56,8 @@ type Options struct {
 	MaxPayload int
 	// HTTPSOnly refuses endpoints with http:// URLs.
 	HTTPSOnly bool
+	// IngestURL is where the server is reached from outside, for the URLs of sources.
+	IngestURL string
 	// PortalURL is where customers open the portal; their token is appended as its fragment.
 	PortalURL string
 }
@@ -68,12 +72,14 @@ type Manager struct {
 	engine    Engine
 	tokens    Tokens
 	replays   Replays
+	ingest    *ingest.Ingest
 	nodes     func(ctx context.Context, now time.Time) ([]store.NodeStatus, error)
 	log       *slog.Logger
 
 	maxPayload int
 	httpsOnly  bool
 	portalURL  string
+	ingestURL  string
 	health     lastHealth
 }
 
@@ -87,8 +93,8 @@ func New(opt Options) *Manager {
 	}
 	return &Manager{
 		store: opt.Store, directory: opt.Directory, engine: opt.Engine, tokens: opt.Tokens, replays: opt.Replays,
-		nodes: opt.Nodes,
-		log:   opt.Logger, maxPayload: opt.MaxPayload, httpsOnly: opt.HTTPSOnly, portalURL: opt.PortalURL,
+		nodes: opt.Nodes, ingest: opt.Ingest, ingestURL: opt.IngestURL,
+		log: opt.Logger, maxPayload: opt.MaxPayload, httpsOnly: opt.HTTPSOnly, portalURL: opt.PortalURL,
 	}
 }
 

@@ -57,6 +57,19 @@ const (
 	opAttemptExpunge
 	opResend
 
+	opSourceCreate
+	opSourceList
+	opSourceGet
+	opSourceUpsert
+	opSourcePatch
+	opSourceDelete
+	opSourceToken
+	opSourceSecret
+	opRequestList
+	opRequestGet
+	opRequestAccept
+	opRequestExpunge
+
 	opTaskGet
 	opTaskList
 
@@ -144,6 +157,19 @@ var rules = [operations]rule{
 	opAttemptGet:     {"attempt.get", hark.ScopeRead, see, false},
 	opAttemptExpunge: {"attempt.expunge", hark.ScopeAdmin, 0, false},
 	opResend:         {"attempt.resend", hark.ScopePublish, makeAttempts, false},
+
+	opSourceCreate:   {"source.create", hark.ScopeAdmin, 0, false},
+	opSourceList:     {"source.list", hark.ScopeRead, 0, false},
+	opSourceGet:      {"source.get", hark.ScopeRead, 0, false},
+	opSourceUpsert:   {"source.upsert", hark.ScopeAdmin, 0, false},
+	opSourcePatch:    {"source.patch", hark.ScopeAdmin, 0, false},
+	opSourceDelete:   {"source.delete", hark.ScopeAdmin, 0, false},
+	opSourceToken:    {"source.token.rotate", hark.ScopeAdmin, 0, false},
+	opSourceSecret:   {"source.secret.rotate", hark.ScopeAdmin, 0, false},
+	opRequestList:    {"request.list", hark.ScopeRead, 0, false},
+	opRequestGet:     {"request.get", hark.ScopeRead, 0, false},
+	opRequestAccept:  {"request.accept", hark.ScopePublish, 0, false},
+	opRequestExpunge: {"request.expunge", hark.ScopeAdmin, 0, false},
 
 	opTaskGet:  {"task.get", hark.ScopeRead, see, false},
 	opTaskList: {"task.list", hark.ScopeRead, 0, true},

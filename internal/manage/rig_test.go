@@ -13,6 +13,7 @@ import (
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/auth"
 	"github.com/harkhq/hark/internal/directory"
+	"github.com/harkhq/hark/internal/ingest"
 	"github.com/harkhq/hark/internal/replay"
 	"github.com/harkhq/hark/internal/store"
 	"github.com/harkhq/hark/internal/store/sqlite"
@@ -67,6 +68,8 @@ func newRig(t testing.TB) *rig {
 	m := New(Options{
 		Store: s, Directory: dir, Engine: live, Tokens: tokens,
 		Replays:   replay.New(replay.Options{Store: s, Directory: dir, Logger: slog.New(slog.DiscardHandler)}),
+		Ingest:    ingest.New(ingest.Options{Store: s, Directory: dir, URL: "http://hark.test"}),
+		IngestURL: "http://hark.test",
 		Nodes:     noNodes,
 		PortalURL: "http://hark.test/portal",
 	})

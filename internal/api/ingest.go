@@ -1,0 +1,281 @@
+package api
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/manage"
+)
+
+// This file has the shapes of /ingest/api/v1, which the clients made for Svix speak. A source is one of
+// Hark's, its endpoints are those of the source's application.
+
+// IngestSourceIn describes a source as Svix does.
+type IngestSourceIn struct {
+	Name     string             `json:"name" req:"1"`
+	UID      manage.Opt[string] `json:"uid"`
+	Metadata map[string]string  `json:"metadata"`
+	Type     string             `json:"type" req:"1" doc:"generic-webhook, stripe, github, …"`
+	Config   json.RawMessage    `json:"config" schema:"object" doc:"What the type needs: mostly {\"secret\": …}."`
+}
+
+// IngestSourceOut is a source as Svix shows it.
+type IngestSourceOut struct {
+	ID        hark.SourceID     `json:"id"`
+	UID       *string           `json:"uid"`
+	Name      string            `json:"name"`
+	IngestURL *string           `json:"ingestUrl"`
+	CreatedAt time.Time         `json:"createdAt"`
+	UpdatedAt time.Time         `json:"updatedAt"`
+	Metadata  map[string]string `json:"metadata"`
+	Type      string            `json:"type"`
+	Config    struct{}          `json:"config" doc:"Empty: it holds secrets."`
+}
+
+// ingestConfig is all that a type's config may hold.
+type ingestConfig struct {
+	Secret                *string `json:"secret"`
+	PublicKey             *string `json:"publicKey"`
+	ClientID              *string `json:"clientId"`
+	VerifyToken           *string `json:"verifyToken"`
+	TimestampGraceSeconds *int    `json:"timestampGraceSeconds"`
+}
+
+// genericType is what Svix calls a source that verifies nothing.
+const genericType = "generic-webhook"
+
+// ingestTypes are the types of Svix that Hark knows under another name.
+var ingestTypes = map[string]string{
+	genericType: "", "open-ai": "openai", "stych": "stytch", "panda-doc": "pandadoc", "port-io": "port", "orum-io": "orum",
+	"beehiiv": "svix", "guesty": "svix", "nash": "svix", "pleo": "svix", "psi-fi": "svix", "safebase": "svix", "sardine": "svix",
+}
+
+// openTypes may do without a secret.
+var openTypes = []string{genericType, "docusign", "easypost", "github", "hubspot", "segment"}
+
+func (in *IngestSourceIn) domain() (manage.SourceIn, error) {
+	provider, renamed := ingestTypes[in.Type]
+	if !renamed {
+		provider = in.Type
+	}
+	out := manage.SourceIn{SourcePatch: manage.SourcePatch{
+		Name: manage.Some(in.Name), UID: in.UID, Metadata: manage.Some(in.Metadata), Provider: manage.Some(provider), Kind: manage.Some(in.Type),
+	}}
+	var config ingestConfig
+	if len(in.Config) > 0 {
+		if err := json.Unmarshal(in.Config, &config); err != nil {
+			return out, hark.InvalidField("is not what the type needs", "body", "config")
+		}
+	}
+	for _, secret := range []*string{config.Secret, config.PublicKey} {
+		if secret != nil {
+			out.Secrets = append(out.Secrets, *secret)
+		}
+	}
+	params := map[string]string{}
+	if config.ClientID != nil {
+		params["client_id"] = *config.ClientID
+	}
+	if config.VerifyToken != nil {
+		params["verify_token"] = *config.VerifyToken
+	}
+	if len(params) > 0 {
+		out.Params = manage.Some(params)
+	}
+	if in.Type == "tailscale" {
+		out.Tolerance = manage.Some(-1) // the age is unchecked when it says nothing
+	}
+	if config.TimestampGraceSeconds != nil {
+		out.Tolerance = manage.Some(*config.TimestampGraceSeconds)
+	}
+	out.Unverified = manage.Some(len(out.Secrets) == 0 && slices.Contains(openTypes, in.Type))
+	return out, nil
+}
+
+func ingestSourceOut(s *manage.SourceOut) IngestSourceOut {
+	kind := s.Kind
+	if kind == "" {
+		kind = s.Provider
+	}
+	if kind == "" {
+		kind = genericType
+	}
+	return IngestSourceOut{
+		ID: s.ID, UID: orNull(s.UID), Name: s.Name, IngestURL: orNull(s.IngestURL), CreatedAt: wireTime(s.CreatedAt), UpdatedAt: wireTime(s.UpdatedAt),
+		Metadata: orEmpty(s.Metadata), Type: kind,
+	}
+}
+
+func listIngestSources(c *call, _ none) (ListResponse[IngestSourceOut], error) {
+	q := c.query()
+	in := q.page()
+	if q.err != nil {
+		return ListResponse[IngestSourceOut]{}, q.err
+	}
+	page, err := c.api.Manage.ListSources(c.r.Context(), c.caller, "", in)
+	return listOf(page, ingestSourceOut), err
+}
+
+func createIngestSource(c *call, in IngestSourceIn) (IngestSourceOut, error) {
+	ask, err := in.domain()
+	if err != nil {
+		return IngestSourceOut{}, err
+	}
+	s, err := c.api.Manage.CreateSource(c.r.Context(), c.caller, ask)
+	return ingestSourceOut(&s), err
+}
+
+func getIngestSource(c *call, _ none) (IngestSourceOut, error) {
+	s, err := c.api.Manage.Source(c.r.Context(), c.caller, c.path("source_id"))
+	return ingestSourceOut(&s), err
+}
+
+func putIngestSource(c *call, in IngestSourceIn) (IngestSourceOut, error) {
+	ask, err := in.domain()
+	if err != nil {
+		return IngestSourceOut{}, err
+	}
+	s, created, err := c.api.Manage.UpsertSource(c.r.Context(), c.caller, c.path("source_id"), ask)
+	c.created(created)
+	return ingestSourceOut(&s), err
+}
+
+// IngestURLOut is a source's URL.
+type IngestURLOut struct {
+	IngestURL string `json:"ingestUrl"`
+}
+
+func rotateIngestToken(c *call, _ none) (IngestURLOut, error) {
+	s, err := c.api.Manage.RotateSourceToken(c.r.Context(), c.caller, c.path("source_id"))
+	return IngestURLOut{s.IngestURL}, err
+}
+
+// sourceApp is the application of the source in the path.
+func (c *call) sourceApp() (string, error) {
+	s, err := c.api.Manage.Source(c.r.Context(), c.caller, c.path("source_id"))
+	return string(s.ApplicationID), err
+}
+
+// IngestDashboardIn asks for a token of the source's application.
+type IngestDashboardIn struct {
+	Expiry   manage.Opt[int]  `json:"expiry" doc:"Seconds."`
+	ReadOnly manage.Opt[bool] `json:"readOnly"`
+}
+
+func ingestDashboard(c *call, in IngestDashboardIn) (AppPortalAccessOut, error) {
+	app, err := c.sourceApp()
+	if err != nil {
+		return AppPortalAccessOut{}, err
+	}
+	p, err := c.api.Manage.PortalAccess(c.r.Context(), c.caller, app, manage.PortalIn{Expiry: in.Expiry, ReadOnly: in.ReadOnly})
+	return AppPortalAccessOut(p), err
+}
+
+// IngestEndpointIn describes an endpoint of a source.
+type IngestEndpointIn struct {
+	URL          string                        `json:"url" req:"1"`
+	Description  string                        `json:"description"`
+	UID          manage.Opt[string]            `json:"uid"`
+	ThrottleRate manage.Opt[int]               `json:"throttleRate"`
+	RateLimit    manage.Opt[int]               `json:"rateLimit" doc:"The old name of throttleRate."`
+	Disabled     bool                          `json:"disabled"`
+	Metadata     map[string]string             `json:"metadata"`
+	Secret       manage.Opt[string]            `json:"secret"`
+	Headers      manage.Opt[map[string]string] `json:"headers"`
+}
+
+func (in *IngestEndpointIn) domain() manage.EndpointIn {
+	return manage.EndpointIn{URL: in.URL, Description: in.Description, UID: in.UID, ThrottleRate: either(in.ThrottleRate, in.RateLimit),
+		Disabled: in.Disabled, Metadata: in.Metadata, Secret: in.Secret, Headers: in.Headers}
+}
+
+// IngestEndpointOut is an endpoint of a source.
+type IngestEndpointOut struct {
+	ID           hark.EndpointID   `json:"id"`
+	URL          string            `json:"url"`
+	Description  string            `json:"description"`
+	ThrottleRate *int              `json:"throttleRate"`
+	RateLimit    *int              `json:"rateLimit" doc:"The old name of throttleRate."`
+	UID          *string           `json:"uid"`
+	Disabled     bool              `json:"disabled"`
+	CreatedAt    time.Time         `json:"createdAt"`
+	UpdatedAt    time.Time         `json:"updatedAt"`
+	Metadata     map[string]string `json:"metadata"`
+}
+
+func ingestEndpointOut(ep *hark.Endpoint) IngestEndpointOut {
+	return IngestEndpointOut{
+		ID: ep.ID, URL: ep.URL, Description: ep.Description, ThrottleRate: orNull(ep.ThrottleRate), RateLimit: orNull(ep.ThrottleRate), UID: orNull(ep.UID),
+		Disabled: ep.Disabled, CreatedAt: wireTime(ep.CreatedAt), UpdatedAt: wireTime(ep.UpdatedAt), Metadata: orEmpty(ep.Metadata),
+	}
+}
+
+func listIngestEndpoints(c *call, _ none) (ListResponse[IngestEndpointOut], error) {
+	q := c.query()
+	in := q.page()
+	if q.err != nil {
+		return ListResponse[IngestEndpointOut]{}, q.err
+	}
+	app, err := c.sourceApp()
+	if err != nil {
+		return ListResponse[IngestEndpointOut]{}, err
+	}
+	page, err := c.api.Manage.ListEndpoints(c.r.Context(), c.caller, app, in)
+	return listOf(page, ingestEndpointOut), err
+}
+
+// ofSource makes an operation on an endpoint one of a source's: it is given the source's application.
+func ofSource[In, Out any](f func(c *call, app string, in In) (Out, error)) func(*call, In) (Out, error) {
+	return func(c *call, in In) (out Out, err error) {
+		app, err := c.sourceApp()
+		if err != nil {
+			return out, err
+		}
+		return f(c, app, in)
+	}
+}
+
+func createIngestEndpoint(c *call, app string, in IngestEndpointIn) (IngestEndpointOut, error) {
+	ep, err := c.api.Manage.CreateEndpoint(c.r.Context(), c.caller, app, in.domain())
+	return ingestEndpointOut(&ep), err
+}
+
+func getIngestEndpoint(c *call, app string, _ none) (IngestEndpointOut, error) {
+	ep, err := c.api.Manage.Endpoint(c.r.Context(), c.caller, app, c.path("endpoint_id"))
+	return ingestEndpointOut(&ep), err
+}
+
+func putIngestEndpoint(c *call, app string, in IngestEndpointIn) (IngestEndpointOut, error) {
+	ep, _, err := c.api.Manage.UpsertEndpoint(c.r.Context(), c.caller, app, c.path("endpoint_id"), in.domain())
+	return ingestEndpointOut(&ep), err
+}
+
+func deleteIngestEndpoint(c *call, app string, _ none) (none, error) {
+	return none{}, c.api.Manage.DeleteEndpoint(c.r.Context(), c.caller, app, c.path("endpoint_id"))
+}
+
+func getIngestSecret(c *call, app string, _ none) (EndpointSecretOut, error) {
+	key, err := c.api.Manage.EndpointSecret(c.r.Context(), c.caller, app, c.path("endpoint_id"))
+	return EndpointSecretOut{key}, err
+}
+
+func rotateIngestSecret(c *call, app string, in EndpointSecretRotateIn) (none, error) {
+	return none{}, c.api.Manage.RotateEndpointSecret(c.r.Context(), c.caller, app, c.path("endpoint_id"), manage.RotateIn(in))
+}
+
+func getIngestHeaders(c *call, app string, _ none) (EndpointHeadersOut, error) {
+	h, err := c.api.Manage.EndpointHeaders(c.r.Context(), c.caller, app, c.path("endpoint_id"))
+	if h.Sensitive == nil {
+		h.Sensitive = []string{}
+	}
+	return EndpointHeadersOut{Headers: orEmpty(h.Headers), Sensitive: h.Sensitive}, err
+}
+
+func putIngestHeaders(c *call, app string, in EndpointHeadersIn) (none, error) {
+	if in.Headers == nil {
+		return none{}, hark.InvalidField("field required", "body", "headers")
+	}
+	return none{}, c.api.Manage.SetEndpointHeaders(c.r.Context(), c.caller, app, c.path("endpoint_id"), in.Headers)
+}
