@@ -48,6 +48,8 @@ type commands struct {
 	Attempts     attemptsCmd     `cmd:"" group:"api" help:"List and show delivery attempts; resend."`
 	Endpoints    endpointsCmd    `cmd:"" group:"api" help:"Manage where messages go."`
 	Applications applicationsCmd `cmd:"" group:"api" help:"Manage applications."`
+	Sources      sourcesCmd      `cmd:"" group:"api" help:"Receive: manage the URLs that providers send to."`
+	Requests     requestsCmd     `cmd:"" group:"api" help:"List, show and accept what came in at them."`
 	EventTypes   eventTypesCmd   `cmd:"" group:"api" help:"Manage event types."`
 	Keys         keysCmd         `cmd:"" group:"api" help:"List, create, rotate and revoke API keys."`
 

@@ -113,11 +113,11 @@ func (sh *shell) paintStatus(header, text string) string {
 		return text
 	}
 	switch text {
-	case "success", "enabled", "active", "matched":
+	case "success", "enabled", "active", "matched", "accepted":
 		return sh.paint(green, text)
-	case "fail", "disabled", "revoked", "expired":
+	case "fail", "disabled", "revoked", "expired", "rejected", "failing":
 		return sh.paint(red, text)
-	case "sending", "pending", "paused", "canceled":
+	case "sending", "pending", "paused", "canceled", "duplicate":
 		return sh.paint(yellow, text)
 	}
 	return text
