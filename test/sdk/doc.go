@@ -3,6 +3,9 @@
 // checks the answers; receivers verify deliveries with the official Standard Webhooks libraries and
 // with the clients' own. What the clients do is theirs: nothing is patched or faked.
 //
+// The libraries of providers (Stripe, GitHub, Slack, Twilio, Standard Webhooks) stand on both sides of a
+// source, of hark sign and of hark verify.
+//
 // The JavaScript clients are installed from their lock files into a temporary folder; without
 // Node.js or a package registry their tests are skipped, loudly.
 //

@@ -15,19 +15,22 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
-func TestJavaScript_FirstGeneration(t *testing.T)  { drive(t, "js-v1") }
-func TestJavaScript_SecondGeneration(t *testing.T) { drive(t, "js-v2") }
+func TestJavaScript_FirstGeneration(t *testing.T)  { drive(t, "js-v1", "drive.mjs") }
+func TestJavaScript_SecondGeneration(t *testing.T) { drive(t, "js-v2", "drive.mjs") }
+func TestJavaScript_ProvidersLibraries(t *testing.T) {
+	drive(t, "senders", "senders.mjs")
+}
 
-// drive installs one client from its lock file and runs drive.mjs with it.
-func drive(t *testing.T, folder string) {
-	harness.Binary(t) // first of all the skip of -short
+// drive installs the packages of a folder from its lock file and runs a script with them.
+func drive(t *testing.T, folder, script string) {
+	binary := harness.Binary(t) // first of all the skip of -short
 	for _, tool := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skipf("SKIPPED, NOT TESTED: the JavaScript client needs %s: %v", tool, err)
 		}
 	}
 	dir := t.TempDir()
-	for _, file := range []string{folder + "/package.json", folder + "/package-lock.json", "drive.mjs"} {
+	for _, file := range []string{folder + "/package.json", folder + "/package-lock.json", script} {
 		b, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -40,13 +43,13 @@ func drive(t *testing.T, folder string) {
 	s := harness.Run(t, "--log-level", "warn")
 	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "node", "drive.mjs")
+	cmd := exec.CommandContext(ctx, "node", script)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "HARK_URL="+s.URL, "HARK_KEY="+harness.Key)
+	cmd.Env = append(os.Environ(), "HARK_URL="+s.URL, "HARK_KEY="+harness.Key, "HARK_BIN="+binary)
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {
-		t.Errorf("node drive.mjs: %v", err)
+		t.Errorf("node %s: %v", script, err)
 	}
 }
 
