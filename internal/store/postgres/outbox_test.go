@@ -461,8 +461,11 @@ func TestOutbox_IsTakenExactlyOnceThroughCrashes(t *testing.T) {
 			var raw *pgx.Conn
 			for i := 0; ctx.Err() == nil; i++ {
 				if raw == nil || raw.IsClosed() {
+					ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 					var err error
-					if raw, err = pgx.Connect(context.Background(), url); err != nil {
+					raw, err = pgx.Connect(ctx, url)
+					cancel()
+					if err != nil {
 						time.Sleep(5 * time.Millisecond)
 						continue
 					}
