@@ -14,7 +14,7 @@ import (
 // callers that promise 25 MiB and send nothing cost nothing.
 const (
 	firstRead = 64 << 10
-	// slowest is the rate at which more than a small body must come, in bytes a second.
+	// slowest is the rate at which a body that takes longer must come, in bytes a second.
 	slowest = 128 << 10
 )
 
@@ -39,10 +39,13 @@ func (in *Ingest) readBody(w http.ResponseWriter, r *http.Request, limit int) (b
 		reserved += int64(n)
 		return in.reading.Add(int64(n)) <= in.MaxReading
 	}
-	deadline := time.Now().Add(in.ReadTimeout + time.Duration(limit/slowest)*time.Second)
-	c := http.NewResponseController(w)
-	_ = c.SetReadDeadline(deadline) // where it cannot be set, the server's own holds
-	_ = c.SetWriteDeadline(deadline.Add(in.ReadTimeout))
+	began, c := time.Now(), http.NewResponseController(w)
+	allow := func(received int) {
+		deadline := began.Add(in.ReadTimeout + time.Duration(received)*time.Second/slowest)
+		_ = c.SetReadDeadline(deadline) // where it cannot be set, the server's own holds
+		_ = c.SetWriteDeadline(deadline.Add(2 * in.ReadTimeout))
+	}
+	allow(0)
 	size := firstRead
 	if n := r.ContentLength; n > 0 {
 		size = min(size, int(n))
@@ -74,6 +77,7 @@ func (in *Ingest) readBody(w http.ResponseWriter, r *http.Request, limit int) (b
 				return nil, release, errCrowded
 			}
 			body = append(make([]byte, 0, cap(body)+more), body...)
+			allow(len(body))
 		}
 	}
 }
