@@ -33,6 +33,8 @@ type load struct {
 	Duration time.Duration // 0: until Count
 	Count    int64         // messages; 0: until Duration
 	First    int64         // number of the first message, from 0
+	Secret   string        // signs the body into {{sig}} of the headers; "" signs nothing
+	Stamped  bool          // {{sec}} of the headers and a dot are signed before it
 }
 
 // genResult is what a generator prints.

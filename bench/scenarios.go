@@ -19,6 +19,7 @@ var scenarios = []struct {
 	{"fairness", "nine endpoints alone, then with a tenth that hangs for 10 s per attempt", (*bench).fairness},
 	{"tls", "fan-out to 10 TLS endpoints", (*bench).tls},
 	{"history", "an empty store against one with history; lists over that history", (*bench).history},
+	{"ingest", "verified webhooks of 2 KiB, GitHub's and Stripe's schemes, over 10 sources; 1,000 a second, open loop", (*bench).ingest},
 	{"backlog", "many deliveries due at a sink that is down, and a restart", (*bench).backlogged},
 	{"pg-throughput", "PostgreSQL, one node: as throughput", (*bench).pgThroughput},
 	{"pg-batch", "PostgreSQL, one node: as batch", (*bench).pgBatch},

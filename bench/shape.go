@@ -1,8 +1,12 @@
 package main
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +18,10 @@ type shape struct {
 	body  piece
 	batch int
 	out   []byte
+
+	fresh   func() hash.Hash // makes what signs the body; nil for requests that nobody signs
+	mac     hash.Hash
+	stamped bool // the time is signed before it
 }
 
 // piece is text with the offsets of its numbers.
@@ -21,11 +29,15 @@ type piece struct {
 	text []byte
 	nows []int // 19 digits
 	seqs []int // 12 digits
+	secs []int // 10 digits: the time of signing
+	sigs []int // 64 hexadecimal digits
 }
 
 const (
 	nowDigits = 19
 	seqDigits = 12
+	secDigits = 10
+	sigDigits = 2 * sha256.Size
 )
 
 func newShape(l load) (*shape, error) {
@@ -49,6 +61,9 @@ func newShape(l load) (*shape, error) {
 		return nil, errors.New("a batch needs an envelope")
 	}
 	s := &shape{body: cut(body), batch: l.Batch}
+	if l.Secret != "" {
+		s.fresh, s.stamped = func() hash.Hash { return hmac.New(sha256.New, []byte(l.Secret)) }, l.Stamped
+	}
 	for _, path := range l.Paths {
 		head := "POST " + path + " HTTP/1.1\r\nHost: " + l.Addrs[0] + "\r\nContent-Type: application/json\r\n"
 		for _, h := range l.Headers {
@@ -75,6 +90,12 @@ func cut(template string) piece {
 		case strings.HasPrefix(after, "seq}}"):
 			p.seqs = append(p.seqs, len(p.text))
 			p.text = append(p.text, strings.Repeat("1", seqDigits)...)
+		case strings.HasPrefix(after, "sec}}"):
+			p.secs = append(p.secs, len(p.text))
+			p.text = append(p.text, strings.Repeat("1", secDigits)...)
+		case strings.HasPrefix(after, "sig}}"):
+			p.sigs = append(p.sigs, len(p.text))
+			p.text = append(p.text, strings.Repeat("1", sigDigits)...)
 		default:
 			p.text = append(p.text, "{{"...)
 			template = after
@@ -88,6 +109,9 @@ func cut(template string) piece {
 // copy is the same shape with a buffer of its own.
 func (s *shape) copy() *shape {
 	c := *s
+	if c.fresh != nil {
+		c.mac = c.fresh()
+	}
 	c.out = make([]byte, 0, len(s.heads[0].text)+len(s.body.text)+64)
 	return &c
 }
@@ -108,6 +132,9 @@ func (s *shape) render(n, first int64, now time.Time) []byte {
 	for i, at := range s.body.seqs {
 		digits(body[at:at+seqDigits], firstSeq+first+int64(i/per))
 	}
+	if s.mac != nil {
+		s.seal(&head, body, now)
+	}
 	return s.out
 }
 
@@ -115,5 +142,25 @@ func digits(out []byte, n int64) {
 	for i := len(out) - 1; i >= 0; i-- {
 		out[i] = byte('0' + n%10)
 		n /= 10
+	}
+}
+
+// seal signs the body as a provider does, in the header.
+func (s *shape) seal(head *piece, body []byte, now time.Time) {
+	s.mac.Reset()
+	if s.stamped {
+		var stamp [secDigits + 1]byte
+		digits(stamp[:secDigits], now.Unix())
+		stamp[secDigits] = '.'
+		for _, at := range head.secs {
+			copy(s.out[at:], stamp[:secDigits])
+		}
+		_, _ = s.mac.Write(stamp[:])
+	}
+	_, _ = s.mac.Write(body)
+	var sum [sha256.Size]byte
+	text := hex.AppendEncode(nil, s.mac.Sum(sum[:0]))
+	for _, at := range head.sigs {
+		copy(s.out[at:], text)
 	}
 }
