@@ -23,6 +23,7 @@ import (
 	"github.com/harkhq/hark/internal/auth"
 	"github.com/harkhq/hark/internal/manage"
 	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/stream"
 )
 
 // Options are what the API is made of.
@@ -32,7 +33,11 @@ type Options struct {
 	Auth Authenticator
 	// Guards remember the answers to requests with an idempotency key.
 	Guards Guards
-	Log    *slog.Logger
+	// Streams serve consumers that stay connected.
+	Streams *stream.Hub
+	// RateLimit is how many requests each key may make a second; 0 means any number.
+	RateLimit int
+	Log       *slog.Logger
 	// Observe, when not nil, is told of every answered request: the operation's id ("unknown" when
 	// no route matched), the status, and how long it took.
 	Observe func(r *http.Request, operation string, status int, took time.Duration)
@@ -64,13 +69,15 @@ type server struct {
 	log   *slog.Logger
 	mux   *http.ServeMux
 	calls sync.Pool
+
+	limiter *limiter
 }
 
 // New makes the API's handler. It answers every path: what it does not know is a 404.
 func New(o Options) http.Handler { return newServer(o, o.Manage) }
 
 func newServer(o Options, hot hotPath) *server {
-	s := &server{Options: o, hot: hot, log: o.Log, mux: http.NewServeMux()}
+	s := &server{Options: o, hot: hot, log: o.Log, mux: http.NewServeMux(), limiter: newLimiter(o.RateLimit)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -182,7 +189,9 @@ func (s *server) end(c *call) {
 		c.Header().Del("Content-Type")
 		c.unknown()
 	}
-	c.flush()
+	if !c.sent {
+		c.flush()
+	}
 	if s.Observe != nil {
 		s.Observe(c.r, c.operationID(), c.status, time.Since(c.began))
 	}
@@ -221,7 +230,7 @@ func (c *call) run() {
 		c.fail(err)
 		return
 	}
-	if c.r.Method == http.MethodGet && c.status == http.StatusOK && c.op.access != everyone {
+	if !c.sent && c.r.Method == http.MethodGet && c.status == http.StatusOK && c.op.access != everyone {
 		c.Header()["Cache-Control"] = headerPrivate
 		if c.out.Len() <= maxTagged {
 			c.tag()
@@ -234,6 +243,9 @@ func (c *call) attempt() error {
 		return c.op.serve(c)
 	}
 	if err := c.authenticate(); err != nil {
+		return err
+	}
+	if err := c.limit(); err != nil {
 		return err
 	}
 	if c.r.Method == http.MethodPost && !c.op.lean {
@@ -264,18 +276,18 @@ var errNoToken = &hark.Error{Code: hark.Unauthenticated, Detail: "Invalid token"
 
 // authenticate finds out who calls, and keeps those out who may not, before anything is read.
 func (c *call) authenticate() error {
-	header := c.r.Header["Authorization"]
-	if len(header) != 1 {
-		return errNoToken
-	}
-	scheme, bearer, _ := strings.Cut(header[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return errNoToken
+	bearer, inQuery, err := c.token()
+	if err != nil {
+		return err
 	}
 	principal, err := c.api.Auth.Authenticate(c.r.Context(), bearer)
 	if err != nil {
 		return err
 	}
+	if inQuery && !principal.Portal {
+		return errTokenInQuery
+	}
+	c.bearer = bearer
 	c.caller = manage.CallerOf(principal)
 	app := ""
 	if !c.op.makesApp {
@@ -288,4 +300,26 @@ func (c *call) authenticate() error {
 		return c.api.Manage.AllowSource(c.r.Context(), c.caller, source)
 	}
 	return nil
+}
+
+var errTokenInQuery = &hark.Error{Code: hark.Unauthenticated,
+	Detail: "Only an application's token, which is short-lived, may stand in the query: others would be kept in logs on the way."}
+
+// token is what the caller shows. Browsers can send no header with an EventSource or a WebSocket: there
+// it may stand in the query.
+func (c *call) token() (bearer string, inQuery bool, err error) {
+	header := c.r.Header["Authorization"]
+	if len(header) == 0 && c.op.stream {
+		if bearer := c.r.URL.Query().Get("token"); bearer != "" {
+			return bearer, true, nil
+		}
+	}
+	if len(header) != 1 {
+		return "", false, errNoToken
+	}
+	scheme, bearer, _ := strings.Cut(header[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return "", false, errNoToken
+	}
+	return bearer, false, nil
 }

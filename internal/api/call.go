@@ -30,6 +30,8 @@ type call struct {
 	out    bytes.Buffer // the body of the answer
 	status int
 	rid    string
+	bearer string // the caller's token
+	sent   bool   // the answer was a stream, and went out already
 	began  time.Time
 }
 

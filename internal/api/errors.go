@@ -10,8 +10,11 @@ import (
 	"github.com/harkhq/hark"
 )
 
-// methodNotAllowed is the kind of failure that only HTTP knows.
-const methodNotAllowed hark.Code = "method_not_allowed"
+// Kinds of failure that only HTTP knows.
+const (
+	methodNotAllowed hark.Code = "method_not_allowed"
+	upgradeRequired  hark.Code = "upgrade_required"
+)
 
 // statusOf is the one table from the kind of a failure to its HTTP status.
 var statusOf = map[hark.Code]int{
@@ -25,6 +28,7 @@ var statusOf = map[hark.Code]int{
 	hark.Forbidden:       http.StatusForbidden,
 	hark.NotFound:        http.StatusNotFound,
 	methodNotAllowed:     http.StatusMethodNotAllowed,
+	upgradeRequired:      http.StatusUpgradeRequired,
 	hark.Conflict:        http.StatusConflict,
 	hark.EventTypeExists: http.StatusConflict,
 	hark.InProgress:      http.StatusConflict,

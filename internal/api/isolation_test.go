@@ -15,12 +15,14 @@ import (
 // tenants are two environments with two applications each, and every kind of key.
 func tenants(t *testing.T) *world {
 	w := newWorld(t)
+	w.api.Streams.Stop() // those that are opened end at once
 	now := time.Now()
 	w.run([]step{
 		{method: "POST", url: "/app", body: `{"name":"Secret A","uid":"a"}`, status: 201, save: "app_id=id"},
 		{method: "POST", url: "/app", body: `{"name":"B","uid":"b"}`, status: 201, save: "b=id"},
 		{method: "POST", url: "/event-type", body: `{"name":"secret.type","description":"d","featureFlags":["hidden"]}`, status: 201},
 		{method: "POST", url: "/app/a/endpoint", body: `{"url":"https://secret.example.com","uid":"e"}`, status: 201, save: "endpoint_id=id"},
+		{method: "POST", url: "/app/a/consumer", body: `{"description":"secret consumer","uid":"k"}`, status: 201, save: "sink_id=id"},
 		{method: "POST", url: "/app/a/msg", body: `{"eventType":"secret.type","payload":{"secret":1},"eventId":"m"}`, status: 202, save: "msg_id=id"},
 		{method: "POST", url: "/app/a/endpoint/e/replay-missing", body: `{"since":"2024-01-01T00:00:00Z"}`, status: 202, save: "task_id=id"},
 		{method: "POST", url: "/key", body: `{"name":"secret key","scope":"admin"}`, status: 201, save: "key_id=id"},
@@ -36,7 +38,7 @@ func tenants(t *testing.T) *world {
 	w.names["request_id"] = string(w.receive("rejected"))
 	attempt := hark.Attempt{ID: hark.NewAttemptID(now), Status: hark.Failed, Number: 1, StartedAt: now, StatusCode: 500, Response: []byte("secret answer")}
 	w.settle(&attempt)
-	w.names["attempt_id"], w.names["event_type_name"] = string(attempt.ID), "secret.type"
+	w.names["attempt_id"], w.names["event_type_name"], w.names["consumer_id"] = string(attempt.ID), "secret.type", "group"
 	for _, who := range []string{"read", "ofB", "revoked", "portalOfA", "portalOfB"} {
 		w.keys[who] = w.names[who]
 	}
@@ -179,8 +181,10 @@ func wantOfNeighbour(op *operation) string {
 // wantOfReader: a key that may only read changes nothing.
 func wantOfReader(op *operation) string {
 	switch {
-	case op.id == "v1.message.precheck":
+	case op.id == "v1.message.precheck" || op.may == "consumer.ack" && op.in != typeNone: // how far it has come, a reader may say
 		return "422"
+	case op.status[0] == http.StatusSwitchingProtocols:
+		return "426"
 	case op.method != http.MethodGet || strings.HasSuffix(op.id, "endpoint.get-secret") || op.tag == "Key":
 		return "403"
 	}
@@ -192,6 +196,8 @@ func wantOfCustomer(op *operation) string {
 	switch {
 	case op.access == operator:
 		return "403"
+	case op.status[0] == http.StatusSwitchingProtocols:
+		return "426"
 	case op.method == http.MethodGet:
 		return "200 404" // 404: event types that are hidden from it
 	}

@@ -26,6 +26,7 @@ type operation struct {
 	optionalBody bool  // the body may be empty
 	bodyLimit    int64 // 0 means maxBody
 	lean         bool  // sees to repeated requests itself, or has no effect that could be repeated
+	stream       bool  // stays connected; browsers may give their token in the query
 	hidden       bool  // served, not documented
 	makesApp     bool  // the application or source in the path may be new
 

@@ -85,7 +85,7 @@ func TestRequests_AreShownAndAcceptedByHand(t *testing.T) {
 		{method: "POST", url: "/source/s/request/{id}/accept", status: 200, want: `{"status":"accepted","cause":"verification_failed"}`, save: "msg=msgId"},
 		{method: "POST", url: "/source/s/request/{id}/accept", status: 200, want: `{"msgId":"{msg}"}`},
 		{method: "GET", url: "/app/a/msg/{msg}", status: 200, want: `{"eventType":"secret.type","payload":{"type":"secret.type"}}`},
-		{method: "GET", url: "/app/a/msg/{msg}/trace", status: 200, want: `{"endpoints":[{"matched":true}]}`},
+		{method: "GET", url: "/app/a/msg/{msg}/trace", status: 200, want: `{"endpoints":[{"matched":true},{}]}`},
 		{method: "DELETE", url: "/source/s/request/{binary}/content", status: 204},
 		{method: "GET", url: "/source/s/request/{binary}", status: 200, want: `{"expired":true,"bodyBase64":null}`},
 		{method: "POST", url: "/source/s/request/{binary}/accept", status: 400, want: `{"code":"missing_payload"}`},

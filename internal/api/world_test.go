@@ -19,6 +19,7 @@ import (
 	"github.com/harkhq/hark/internal/replay"
 	"github.com/harkhq/hark/internal/store"
 	"github.com/harkhq/hark/internal/store/sqlite"
+	"github.com/harkhq/hark/internal/stream"
 )
 
 // world is the API over a real store and everything between, without a delivery engine.
@@ -54,14 +55,16 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	dir := directory.New(st, directory.Options{})
+	hub := stream.New(stream.Options{Store: st})
+	st.OnFed(hub.Fed)
 	operations := manage.New(manage.Options{
 		Store: st, Directory: dir, Engine: idle{}, Tokens: authenticator, PortalURL: "http://hark.test/portal",
-		Replays: replay.New(replay.Options{Store: st, Directory: dir, Logger: log}), Nodes: noNodes,
+		Replays: replay.New(replay.Options{Store: st, Directory: dir, Logger: log}), Nodes: noNodes, Streams: hub,
 		Ingest: ingest.New(ingest.Options{Store: st, Directory: dir, URL: "http://hark.test"}), IngestURL: "http://hark.test",
 	})
 	return &world{
 		t: t, store: st, auth: authenticator,
-		api:   newServer(Options{Manage: operations, Auth: authenticator, Guards: st, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}, operations),
+		api:   newServer(Options{Manage: operations, Auth: authenticator, Guards: st, Streams: hub, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}, operations),
 		keys:  map[string]string{"live": first.Keys[0].Text, "test": first.Keys[1].Text},
 		names: map[string]string{},
 	}

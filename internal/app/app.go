@@ -39,6 +39,7 @@ import (
 	"github.com/harkhq/hark/internal/replay"
 	"github.com/harkhq/hark/internal/retain"
 	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/stream"
 	"github.com/harkhq/hark/internal/vault"
 )
 
@@ -63,6 +64,7 @@ type App struct {
 	replayer *replay.Replayer
 	keeper   *retain.Keeper
 	ingest   *ingest.Ingest
+	streams  *stream.Hub
 	taker    *outbox.Taker // nil: applications cannot write to the store
 	first    auth.Bootstrapped
 
@@ -151,6 +153,8 @@ func (a *App) build(ctx context.Context, build observe.Build, keys *vault.Vault)
 		Cluster: a.cluster, Node: a.node, Lease: a.config.Lease,
 	})
 	a.store.OnQueued(a.engine.Offer)
+	a.streams = stream.New(stream.Options{Store: a.store, Log: a.log})
+	a.store.OnFed(a.streams.Fed)
 	replays := replay.Options{Store: a.store, Directory: dir, Logger: a.log}
 	if a.cluster != nil {
 		replays.Holds = a.engine.Holds
@@ -186,7 +190,7 @@ func (a *App) build(ctx context.Context, build observe.Build, keys *vault.Vault)
 	})
 	a.join(dir, authenticator)
 	manager = manage.New(manage.Options{
-		Store: a.store, Directory: dir, Engine: a.engine, Tokens: authenticator, Replays: a.replayer, Nodes: a.nodes,
+		Store: a.store, Directory: dir, Engine: a.engine, Tokens: authenticator, Replays: a.replayer, Nodes: a.nodes, Streams: a.streams,
 		Logger: a.log, HTTPSOnly: a.config.HTTPSOnly, MaxPayload: a.config.MaxPayload, PortalURL: a.URL() + "/docs",
 		Ingest: a.ingest, IngestURL: a.URL(),
 	})
@@ -198,7 +202,7 @@ func (a *App) build(ctx context.Context, build observe.Build, keys *vault.Vault)
 	}
 	observe.WatchStore(a.metrics, a.store.Stats)
 	return api.New(api.Options{
-		Manage: manager, Auth: authenticator, Guards: a.store, Log: a.log,
+		Manage: manager, Auth: authenticator, Guards: a.store, Streams: a.streams, RateLimit: a.config.RateLimit, Log: a.log,
 		Observe: observe.Requests(a.metrics),
 	}), nil
 }
@@ -270,7 +274,10 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	var engine, tasks, faces errgroup.Group
 	engine.Go(func() error { return fail(delivering, "deliver", a.engine.Run(delivering)) })
+	// Streams never end by themselves: without this a stop would wait for them in vain.
+	defer context.AfterFunc(serving, a.streams.Stop)()
 	if a.cluster != nil {
+		tasks.Go(func() error { return fail(background, "streams", a.streams.Run(background)) })
 		engine.Go(func() error { return fail(delivering, "watch the other nodes", a.cluster.Watch(delivering)) })
 	}
 	tasks.Go(func() error { return fail(background, "replay", a.replayer.Run(background)) })

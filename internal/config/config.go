@@ -73,6 +73,9 @@ type Config struct {
 	// MaxPayload can only be lowered: no request body is larger.
 	MaxPayload int `default:"2097152" env:"HARK_MAX_PAYLOAD" placeholder:"BYTES" help:"Largest payload of a message that is accepted, up to 2097152, the default."`
 
+	// RateLimit keeps one client from taking everything; it counts per server.
+	RateLimit int `env:"HARK_RATE_LIMIT" placeholder:"N" help:"Most API requests per second of each key, on this server; more are answered 429. Default: no limit."`
+
 	LogLevel  string `default:"info" enum:"debug,info,warn,error" env:"HARK_LOG_LEVEL" help:"Least level to log: debug, info, warn or error."`
 	LogFormat string `default:"text" enum:"text,json" env:"HARK_LOG_FORMAT" help:"Log lines as text or json."`
 	// MetricsAddr moves /metrics to a listener of its own. Without it, /metrics is open on the
@@ -98,6 +101,9 @@ func (c *Config) Validate() error {
 	}
 	if c.InFlight < 0 {
 		return fmt.Errorf("--in-flight must not be negative")
+	}
+	if c.RateLimit < 0 {
+		return fmt.Errorf("--rate-limit must not be negative")
 	}
 	if c.MaxPayload < 0 || c.MaxPayload > mostPayload {
 		return fmt.Errorf("--max-payload must be at most %d", mostPayload)

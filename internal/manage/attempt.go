@@ -61,7 +61,7 @@ func (m *Manager) AttemptsByMessage(ctx context.Context, c Caller, app, message 
 		return p, err
 	}
 	if in.EndpointID != "" {
-		_, ep, err := m.endpointOf(ctx, a, in.EndpointID)
+		_, ep, err := m.endpointOf(ctx, a, in.EndpointID, false)
 		if err != nil {
 			return p, err
 		}
@@ -169,7 +169,7 @@ func (m *Manager) Resend(ctx context.Context, c Caller, app, message, endpoint s
 	if err != nil {
 		return err
 	}
-	_, ep, err := m.endpointOf(ctx, a, endpoint)
+	_, ep, err := m.endpointOf(ctx, a, endpoint, false)
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/harkhq/hark/internal/ingest"
 	"github.com/harkhq/hark/internal/replay"
 	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/stream"
 )
 
 // Engine is what manage tells the delivery engine.
@@ -49,6 +50,7 @@ type Options struct {
 	Tokens    Tokens
 	Replays   Replays
 	Ingest    *ingest.Ingest
+	Streams   *stream.Hub
 	Nodes     func(ctx context.Context, now time.Time) ([]store.NodeStatus, error)
 
 	Logger *slog.Logger // for the audit log; nil writes none
@@ -73,6 +75,7 @@ type Manager struct {
 	tokens    Tokens
 	replays   Replays
 	ingest    *ingest.Ingest
+	streams   *stream.Hub
 	nodes     func(ctx context.Context, now time.Time) ([]store.NodeStatus, error)
 	log       *slog.Logger
 
@@ -93,7 +96,7 @@ func New(opt Options) *Manager {
 	}
 	return &Manager{
 		store: opt.Store, directory: opt.Directory, engine: opt.Engine, tokens: opt.Tokens, replays: opt.Replays,
-		nodes: opt.Nodes, ingest: opt.Ingest, ingestURL: opt.IngestURL,
+		nodes: opt.Nodes, ingest: opt.Ingest, ingestURL: opt.IngestURL, streams: opt.Streams,
 		log: opt.Logger, maxPayload: opt.MaxPayload, httpsOnly: opt.HTTPSOnly, portalURL: opt.PortalURL,
 	}
 }
@@ -148,13 +151,16 @@ func (m *Manager) findApp(ctx context.Context, c *Caller, idOrUID string) (*dire
 	return app, nil
 }
 
-// findEndpoint finds a live endpoint of an application, by id or uid.
-func findEndpoint(app *directory.Application, idOrUID string) (*directory.Endpoint, error) {
+// findEndpoint finds a live endpoint of an application, by id or uid: one that is pulled, or one that is not.
+func findEndpoint(app *directory.Application, idOrUID string, pulled bool) (*directory.Endpoint, error) {
 	if idOrUID == "" {
 		return nil, hark.ErrNotFound
 	}
-	byID := strings.HasPrefix(idOrUID, hark.EndpointPrefix)
+	byID := strings.HasPrefix(idOrUID, hark.EndpointPrefix) || strings.HasPrefix(idOrUID, hark.ConsumerPrefix)
 	for _, ep := range app.Endpoints {
+		if ep.ID.IsPulled() != pulled {
+			continue
+		}
 		if byID && string(ep.ID) == idOrUID || !byID && ep.UID == idOrUID {
 			return ep, nil
 		}
@@ -168,19 +174,28 @@ func (m *Manager) appEndpoint(ctx context.Context, c *Caller, op operation, app,
 	if err != nil {
 		return nil, nil, err
 	}
-	return m.endpointOf(ctx, a, endpoint)
+	return m.endpointOf(ctx, a, endpoint, false)
+}
+
+// appConsumer finds an application and one of its consumers.
+func (m *Manager) appConsumer(ctx context.Context, c *Caller, op operation, app, consumer string) (*directory.Application, *directory.Endpoint, error) {
+	a, err := m.app(ctx, c, op, app)
+	if err != nil {
+		return nil, nil, err
+	}
+	return m.endpointOf(ctx, a, consumer, true)
 }
 
 // endpointOf finds a live endpoint of an application, also one that another node has made just now.
-func (m *Manager) endpointOf(ctx context.Context, app *directory.Application, idOrUID string) (*directory.Application, *directory.Endpoint, error) {
-	if ep, err := findEndpoint(app, idOrUID); err == nil {
+func (m *Manager) endpointOf(ctx context.Context, app *directory.Application, idOrUID string, pulled bool) (*directory.Application, *directory.Endpoint, error) {
+	if ep, err := findEndpoint(app, idOrUID, pulled); err == nil {
 		return app, ep, nil
 	}
 	app, err := m.directory.Reload(ctx, app.Ref)
 	if err != nil {
 		return nil, nil, err
 	}
-	ep, err := findEndpoint(app, idOrUID)
+	ep, err := findEndpoint(app, idOrUID, pulled)
 	return app, ep, err
 }
 

@@ -37,6 +37,15 @@ const (
 	opReplayMissing
 	opBulkReplay
 
+	opConsumerCreate
+	opConsumerList
+	opConsumerGet
+	opConsumerPatch
+	opConsumerDelete
+	opConsumerRead
+	opConsumerAck
+	opConsumerReplay
+
 	opEventTypeCreate
 	opEventTypeList
 	opEventTypeGet
@@ -137,6 +146,15 @@ var rules = [operations]rule{
 	opRecover:         {"endpoint.recover", hark.ScopePublish, makeAttempts, false},
 	opReplayMissing:   {"endpoint.replay-missing", hark.ScopePublish, makeAttempts, false},
 	opBulkReplay:      {"endpoint.bulk-replay", hark.ScopePublish, makeAttempts, false},
+
+	opConsumerCreate: {"consumer.create", hark.ScopeAdmin, edit, false},
+	opConsumerList:   {"consumer.list", hark.ScopeRead, see, false},
+	opConsumerGet:    {"consumer.get", hark.ScopeRead, see, false},
+	opConsumerPatch:  {"consumer.patch", hark.ScopeAdmin, edit, false},
+	opConsumerDelete: {"consumer.delete", hark.ScopeAdmin, edit, false},
+	opConsumerRead:   {"consumer.read", hark.ScopeRead, see, false},
+	opConsumerAck:    {"consumer.ack", hark.ScopeRead, see, false}, // who reads says how far it has come
+	opConsumerReplay: {"consumer.replay-missing", hark.ScopePublish, makeAttempts, false},
 
 	opEventTypeCreate: {"event-type.create", hark.ScopeAdmin, 0, true},
 	opEventTypeList:   {"event-type.list", hark.ScopeRead, see, false},

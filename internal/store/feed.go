@@ -18,6 +18,8 @@ type Feed interface {
 	// FeedEnds answers the number of the oldest entry that is kept and the last number given out; with
 	// nothing kept the first is one more than the last.
 	FeedEnds(ctx context.Context, consumer hark.Ref) (first, last int64, err error)
+	// FeedLasts answers the last numbers given out of several feeds, for who waits for them.
+	FeedLasts(ctx context.Context, consumers []hark.Ref) (map[hark.Ref]int64, error)
 	// FeedAt answers the number before the first kept entry that was fed at or after a moment.
 	FeedAt(ctx context.Context, consumer hark.Ref, at time.Time) (int64, error)
 	// Cursor answers the place that a group of readers has kept; hark.ErrNotFound if it has none.

@@ -143,6 +143,17 @@ func feedEndsOf(c *conn, consumer hark.Ref) (first, last int64, err error) {
 	return first, last, err
 }
 
+const feedLastsSQL = `SELECT consumer, seq FROM feed_end WHERE consumer = ANY ($1)`
+
+// FeedLasts answers the last numbers given out of several feeds.
+func (s *Store) FeedLasts(ctx context.Context, consumers []hark.Ref) (lasts map[hark.Ref]int64, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		lasts = make(map[hark.Ref]int64, len(consumers))
+		return c.query(func(r row.Row) error { lasts[r.Int(0)] = r.Int(1); return nil }, feedLastsSQL, consumers)
+	})
+	return lasts, err
+}
+
 // FeedAt answers the number before the first entry that was fed at or after a moment.
 func (s *Store) FeedAt(ctx context.Context, consumer hark.Ref, at time.Time) (seq int64, err error) {
 	err = s.view(ctx, func(c *conn) error {

@@ -1,0 +1,335 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/manage"
+	"github.com/harkhq/hark/internal/stream"
+)
+
+// ConsumerIn describes a consumer to create.
+type ConsumerIn struct {
+	UID         manage.Opt[string]          `json:"uid" doc:"Your own id for it, unique in the application among consumers and endpoints; it works wherever the id does."`
+	Description string                      `json:"description"`
+	EventTypes  []string                    `json:"eventTypes" null:"1" doc:"Only these; left out or null means all."`
+	Channels    []string                    `json:"channels" null:"1" doc:"Only messages in one of these channels."`
+	Filter      manage.Opt[json.RawMessage] `json:"filter" schema:"object" doc:"Only messages whose payload matches."`
+	Paused      bool                        `json:"paused" doc:"Messages wait, and come when it is resumed."`
+	Disabled    bool                        `json:"disabled" doc:"Gets nothing while it is true."`
+	Metadata    map[string]string           `json:"metadata" doc:"Yours to keep; at most 4096 bytes."`
+	Since       manage.Opt[time.Time]       `json:"since" doc:"Also what was accepted from then on, as far as it is kept."`
+}
+
+// ConsumerPatch changes the fields that are given.
+type ConsumerPatch struct {
+	UID         manage.Opt[string]            `json:"uid"`
+	Description manage.Opt[string]            `json:"description"`
+	EventTypes  manage.Opt[[]string]          `json:"eventTypes"`
+	Channels    manage.Opt[[]string]          `json:"channels"`
+	Filter      manage.Opt[json.RawMessage]   `json:"filter" schema:"object"`
+	Paused      manage.Opt[bool]              `json:"paused"`
+	Disabled    manage.Opt[bool]              `json:"disabled"`
+	Metadata    manage.Opt[map[string]string] `json:"metadata" doc:"Replaces all of it."`
+}
+
+// ConsumerOut is a consumer.
+type ConsumerOut struct {
+	ID          hark.EndpointID   `json:"id"`
+	UID         *string           `json:"uid"`
+	Description string            `json:"description"`
+	EventTypes  []string          `json:"eventTypes" null:"1"`
+	Channels    []string          `json:"channels" null:"1"`
+	Filter      json.RawMessage   `json:"filter" schema:"object" null:"1"`
+	Paused      bool              `json:"paused"`
+	Disabled    bool              `json:"disabled"`
+	Metadata    map[string]string `json:"metadata"`
+	CreatedAt   time.Time         `json:"createdAt"`
+	UpdatedAt   time.Time         `json:"updatedAt"`
+}
+
+func consumerOut(ep *hark.Endpoint) ConsumerOut {
+	out := ConsumerOut{
+		ID: ep.ID, UID: orNull(ep.UID), Description: ep.Description, EventTypes: ep.EventTypes, Channels: ep.Channels, Filter: ep.Filter,
+		Paused: ep.Paused, Disabled: ep.Disabled, Metadata: orEmpty(ep.Metadata), CreatedAt: wireTime(ep.CreatedAt), UpdatedAt: wireTime(ep.UpdatedAt),
+	}
+	if len(out.Filter) == 0 {
+		out.Filter = nil
+	}
+	return out
+}
+
+func listConsumers(c *call, _ none) (ListResponse[ConsumerOut], error) {
+	q := c.query()
+	in := q.page()
+	if q.err != nil {
+		return ListResponse[ConsumerOut]{}, q.err
+	}
+	page, err := c.api.Manage.ListConsumers(c.r.Context(), c.caller, c.path("app_id"), in)
+	return listOf(page, consumerOut), err
+}
+
+func createConsumer(c *call, in ConsumerIn) (ConsumerOut, error) {
+	ep, err := c.api.Manage.CreateConsumer(c.r.Context(), c.caller, c.path("app_id"), manage.ConsumerIn(in))
+	return consumerOut(&ep), err
+}
+
+func getConsumer(c *call, _ none) (ConsumerOut, error) {
+	ep, err := c.api.Manage.Consumer(c.r.Context(), c.caller, c.path("app_id"), c.path("sink_id"))
+	return consumerOut(&ep), err
+}
+
+func patchConsumer(c *call, in ConsumerPatch) (ConsumerOut, error) {
+	ep, err := c.api.Manage.PatchConsumer(c.r.Context(), c.caller, c.path("app_id"), c.path("sink_id"), manage.ConsumerPatch(in))
+	return consumerOut(&ep), err
+}
+
+func deleteConsumer(c *call, _ none) (none, error) {
+	return none{}, c.api.Manage.DeleteConsumer(c.r.Context(), c.caller, c.path("app_id"), c.path("sink_id"))
+}
+
+func replayMissingToConsumer(c *call, in ReplayIn) (TaskRef, error) {
+	task, err := c.api.Manage.ReplayMissingToConsumer(c.r.Context(), c.caller, c.path("app_id"), c.path("sink_id"), manage.ReplayIn(in))
+	return taskRef(&task), err
+}
+
+// PolledMessage is a message as a consumer reads it.
+type PolledMessage struct {
+	MessageOut
+	Headers map[string]string `json:"headers" null:"1"`
+}
+
+// PollingEndpointOut is one read of a poller.
+type PollingEndpointOut struct {
+	Data     []PolledMessage `json:"data"`
+	Iterator string          `json:"iterator" doc:"Ask with it for what follows."`
+	Done     bool            `json:"done" doc:"There is nothing more now."`
+}
+
+// FedMessage is a message with its place in the feed.
+type FedMessage struct {
+	Seq    int64  `json:"seq" doc:"Rises by one from message to message."`
+	Cursor string `json:"cursor" doc:"The place behind it."`
+	MessageOut
+}
+
+// GapOut says that messages are gone which were not read.
+type GapOut struct {
+	From int64 `json:"from"`
+	To   int64 `json:"to"`
+}
+
+// FeedOut is one read of a consumer's feed.
+type FeedOut struct {
+	Data   []FedMessage `json:"data"`
+	Gaps   []GapOut     `json:"gaps" doc:"Numbers that have expired, or been deleted, before they were read."`
+	Cursor string       `json:"cursor" doc:"Ask with it for what follows; acknowledge with it when the messages are dealt with."`
+	Done   bool         `json:"done" doc:"There is nothing more now."`
+}
+
+func (c *call) readIn() (manage.ReadIn, error) {
+	q := c.query()
+	in := manage.ReadIn{From: q.text("iterator"), Group: q.text("group"), EventTypes: q.list("event_types"), Channel: q.text("channel")}
+	if from := q.text("cursor"); from != "" {
+		in.From = from
+	}
+	if n := q.number("limit"); n != nil {
+		if *n == 0 && q.err == nil {
+			q.err = hark.InvalidField("must be 1 to 250", "query", "limit")
+		}
+		in.Limit = *n
+	}
+	if n := q.number("wait"); n != nil {
+		in.Wait = time.Duration(*n) * time.Second
+	}
+	if t := q.text("event_type"); t != "" {
+		in.EventTypes = append(in.EventTypes, t)
+	}
+	if after := q.moment("after"); !after.IsZero() && in.From == "" {
+		in.From = after.Format(time.RFC3339Nano)
+	}
+	return in, q.err
+}
+
+func pollMessages(c *call, _ none) (PollingEndpointOut, error) {
+	in, err := c.readIn()
+	if err != nil {
+		return PollingEndpointOut{}, err
+	}
+	in.Group, in.Wait = "", 0
+	page, err := c.api.Manage.ReadConsumer(c.r.Context(), c.caller, c.path("app_id"), c.path("sink_id"), in)
+	return polled(page), err
+}
+
+func pollMessagesOfGroup(c *call, _ none) (PollingEndpointOut, error) {
+	in, err := c.readIn()
+	if err != nil {
+		return PollingEndpointOut{}, err
+	}
+	in.Group, in.Wait = c.path("consumer_id"), 0
+	page, err := c.api.Manage.PollConsumer(c.r.Context(), c.caller, c.path("app_id"), c.path("sink_id"), in)
+	return polled(page), err
+}
+
+func polled(p stream.Page) PollingEndpointOut {
+	out := PollingEndpointOut{Data: []PolledMessage{}, Iterator: stream.Cursor(p.Last), Done: !p.More}
+	for _, item := range p.Items {
+		if item.Message != nil {
+			out.Data = append(out.Data, PolledMessage{MessageOut: messageOut(item.Message, true)})
+		}
+	}
+	return out
+}
+
+// PollerSeekIn says from when on a group reads.
+type PollerSeekIn struct {
+	After time.Time `json:"after" req:"1"`
+}
+
+// PollerSeekOut is where that is.
+type PollerSeekOut struct {
+	Iterator string `json:"iterator"`
+}
+
+func seekGroup(c *call, in PollerSeekIn) (PollerSeekOut, error) {
+	if in.After.IsZero() {
+		return PollerSeekOut{}, hark.InvalidField("field required", "body", "after")
+	}
+	seq, err := c.api.Manage.SeekConsumer(c.r.Context(), c.caller, c.path("app_id"), c.path("sink_id"), c.path("consumer_id"), in.After.Format(time.RFC3339Nano))
+	return PollerSeekOut{stream.Cursor(seq)}, err
+}
+
+func readConsumer(c *call, _ none) (FeedOut, error) {
+	in, err := c.readIn()
+	if err != nil {
+		return FeedOut{}, err
+	}
+	if in.Wait > 0 {
+		_ = http.NewResponseController(c.ResponseWriter).SetReadDeadline(time.Time{}) // the server's ends the wait
+		_ = http.NewResponseController(c.ResponseWriter).SetWriteDeadline(time.Now().Add(in.Wait + time.Minute))
+	}
+	page, err := c.api.Manage.ReadConsumer(c.r.Context(), c.caller, c.path("app_id"), c.path("sink_id"), in)
+	if err != nil {
+		return FeedOut{}, err
+	}
+	out := FeedOut{Data: []FedMessage{}, Gaps: []GapOut{}, Cursor: stream.Cursor(page.Last), Done: !page.More}
+	for _, item := range page.Items {
+		if item.Message == nil {
+			out.Gaps = append(out.Gaps, GapOut{item.From, item.Seq})
+			continue
+		}
+		out.Data = append(out.Data, FedMessage{item.Seq, stream.Cursor(item.Seq), messageOut(item.Message, true)})
+	}
+	return out, nil
+}
+
+// AckIn says how far a group has come.
+type AckIn struct {
+	Group  string `json:"group" req:"1" doc:"A name of your choice, up to 128 characters: readers with the same one share a place."`
+	Cursor string `json:"cursor" req:"1" doc:"Everything up to here is dealt with."`
+}
+
+// PlaceOut is a group's place.
+type PlaceOut struct {
+	Cursor string `json:"cursor"`
+}
+
+func ackConsumer(c *call, in AckIn) (PlaceOut, error) {
+	seq, err := c.api.Manage.AckConsumer(c.r.Context(), c.caller, c.path("app_id"), c.path("sink_id"), in.Group, in.Cursor)
+	return PlaceOut{stream.Cursor(seq)}, err
+}
+
+// SeekIn puts a group's place anywhere.
+type SeekIn struct {
+	Group string `json:"group" req:"1"`
+	To    string `json:"to" req:"1" doc:"A cursor, a time, start or end."`
+}
+
+func seekConsumer(c *call, in SeekIn) (PlaceOut, error) {
+	seq, err := c.api.Manage.SeekConsumer(c.r.Context(), c.caller, c.path("app_id"), c.path("sink_id"), in.Group, in.To)
+	return PlaceOut{stream.Cursor(seq)}, err
+}
+
+// openStream makes the reader of a stream.
+func (c *call) openStream() (stream.Reader, error) {
+	in, err := c.readIn()
+	if err != nil {
+		return stream.Reader{}, err
+	}
+	if last := c.r.Header.Get("Last-Event-ID"); last != "" {
+		in.From = last
+	}
+	r, err := c.api.Manage.OpenStream(c.r.Context(), c.caller, c.path("app_id"), c.path("sink_id"), in)
+	if err != nil {
+		return r, err
+	}
+	authenticate, bearer, check := c.api.Auth.Authenticate, c.bearer, r.Check
+	r.Check = func(ctx context.Context) error { // the token may have been revoked meanwhile
+		if _, err := authenticate(ctx, bearer); err != nil {
+			return err
+		}
+		return check(ctx)
+	}
+	r.Encode = func(dst []byte, m *hark.Message) []byte { return appendMessage(dst, m, shownPayload(m, true)) }
+	return r, nil
+}
+
+func streamConsumer(c *call) error {
+	r, err := c.openStream()
+	if err != nil {
+		return err
+	}
+	if err := c.api.Streams.ServeEvents(c.ResponseWriter, c.r, r); err != nil {
+		return err
+	}
+	c.sent = true
+	return nil
+}
+
+func socketConsumer(c *call) error {
+	if c.r.Header.Get("Upgrade") == "" {
+		c.Header().Set("Upgrade", "websocket")
+		return hark.Errorf(upgradeRequired, "this is a WebSocket: connect with one, or read the stream beside it")
+	}
+	r, err := c.openStream()
+	if err != nil {
+		return err
+	}
+	c.sent = true
+	c.api.Streams.ServeSocket(c.ResponseWriter, c.r, r)
+	return nil
+}
+
+func consumerOperations() []operation {
+	const tag, poller = "Consumer", "Message Poller"
+	from := param{"cursor", textType, "Where to begin: a cursor, a time, start or end; by default the group's place, or the start."}
+	group := param{"group", textType, "Whose place to begin at when there is no cursor."}
+	narrow := []param{{"event_type", textType, "Only this event type."}, {"channel", textType, "Only messages in this channel."}}
+	const path = appPath + "/consumer/{sink_id}"
+	const poll = appPath + "/poller/{sink_id}"
+	return []operation{
+		{method: "GET", path: appPath + "/consumer", id: "hark.consumer.list", may: "consumer.list", tag: tag, summary: "List consumers", access: customer, status: is200, query: ordered, handler: does(listConsumers)},
+		{method: "POST", path: appPath + "/consumer", id: "hark.consumer.create", may: "consumer.create", tag: tag, summary: "Create a consumer", doc: "Messages that match it wait in its feed until they are fetched.",
+			access: customer, status: is201, optionalBody: true, handler: does(createConsumer)},
+		{method: "GET", path: path, id: "hark.consumer.get", may: "consumer.get", tag: tag, summary: "Get a consumer", access: customer, status: is200, handler: does(getConsumer)},
+		{method: "PATCH", path: path, id: "hark.consumer.patch", may: "consumer.patch", tag: tag, summary: "Change a consumer", access: customer, status: is200, handler: does(patchConsumer)},
+		{method: "DELETE", path: path, id: "hark.consumer.delete", may: "consumer.delete", tag: tag, summary: "Delete a consumer", access: customer, status: is204, handler: does(deleteConsumer)},
+		{method: "GET", path: path + "/messages", id: "hark.consumer.read", may: "consumer.read", tag: tag, summary: "Read a consumer's messages", doc: "With wait it is a long poll. Reading moves no group's place: acknowledge what is dealt with.",
+			access: customer, status: is200, query: with(narrow, from, group, param{"limit", intType, "Most messages: 1 to 250, 50 by default."}, param{"wait", intType, "Seconds to wait for a message when there is none; at most 60."}), handler: does(readConsumer)},
+		{method: "POST", path: path + "/ack", id: "hark.consumer.ack", may: "consumer.ack", tag: tag, summary: "Acknowledge messages", doc: "Moves a group's place forwards, never back.", access: customer, status: is200, lean: true, handler: does(ackConsumer)},
+		{method: "POST", path: path + "/seek", id: "hark.consumer.seek", may: "consumer.ack", tag: tag, summary: "Move a group's place", access: customer, status: is200, lean: true, handler: does(seekConsumer)},
+		{method: "GET", path: path + "/stream", id: "hark.consumer.stream", may: "consumer.read", tag: tag, summary: "Stream messages as server-sent events", doc: "Each event's id is its cursor; Last-Event-ID goes on behind it. An event named gap says which numbers have expired. Browsers give an application token as token in the query.",
+			access: customer, status: is200, query: []param{from, group}, stream: true, handler: raw[none, string](streamConsumer)},
+		{method: "GET", path: path + "/ws", id: "hark.consumer.socket", may: "consumer.read", tag: tag, summary: "Read and acknowledge over a WebSocket", doc: "The client says subscribe, then ack; the server sends message, gap, acked and error.",
+			access: customer, status: []int{http.StatusSwitchingProtocols}, stream: true, handler: raw[none, none](socketConsumer)},
+		{method: "POST", path: path + "/replay-missing", id: "hark.consumer.replay-missing", may: "consumer.replay-missing", tag: tag, summary: "Feed what a consumer never got", access: customer, status: is202, handler: does(replayMissingToConsumer)},
+		{method: "GET", path: poll, id: "v1.message.poller.poll", may: "consumer.read", tag: poller, summary: "Poll messages", access: customer, status: is200,
+			query: with(narrow, paging[0], paging[1], period[1]), handler: does(pollMessages)},
+		{method: "GET", path: poll + "/consumer/{consumer_id}", id: "v1.message.poller.consumer-poll", may: "consumer.ack", tag: poller, summary: "Poll messages; the server keeps the place",
+			doc: "Each read says that the one before is dealt with; with an iterator it begins there.", access: customer, status: is200, query: with(narrow, paging[0], paging[1]), handler: does(pollMessagesOfGroup)},
+		{method: "POST", path: poll + "/consumer/{consumer_id}/seek", id: "v1.message.poller.consumer-seek", may: "consumer.ack", tag: poller, summary: "Move the place to a time", access: customer, status: is200, handler: does(seekGroup)},
+	}
+}
