@@ -134,13 +134,16 @@ func newCampaign(t *testing.T, dir string) *campaign {
 }
 
 // setup makes applications whose endpoints are spread over all nodes: some without order, two that
-// keep it, and two that keep it by lines.
+// keep it, and two that keep it by lines. The messages of one come in through a source.
 func (c *campaign) setup(t *testing.T) {
 	plain, ordered, byLine := map[string]any{}, map[string]any{"ordering": "endpoint"}, map[string]any{"ordering": "/line"}
-	for i, settings := range [][]map[string]any{{plain, plain, plain}, {plain, plain, plain}, {ordered, byLine}, {byLine, ordered}} {
+	for i, settings := range [][]map[string]any{{plain, plain, plain}, {plain, plain, plain}, {ordered, byLine}, {byLine, ordered}, {plain, plain}} {
 		client := c.nodes[i%len(c.nodes)].client
 		// Where order is kept, one delivery waits for the one before to be recorded: half a share is enough.
-		app := witness.App{ID: client.Application(t, fmt.Sprint("load ", i)), Share: []int{2, 2, 1, 1}[i]}
+		app := witness.App{ID: client.Application(t, fmt.Sprint("load ", i)), Share: []int{2, 2, 1, 1, 2}[i]}
+		if i == 4 {
+			app.Source = witness.NewSource(t, client, app.ID)
+		}
 		for j, s := range settings {
 			path := fmt.Sprintf("/load/%d/%d", i, j)
 			in := map[string]any{"concurrency": concurrency, "retrySchedule": schedule}

@@ -122,11 +122,14 @@ func (c *campaign) start(t *testing.T) *harness.Server {
 	return s
 }
 
-// setup makes three applications: with one endpoint, with two, and with an ordered one, each of whose
-// failures holds up all behind it.
+// setup makes four applications: with one endpoint, with two, with an ordered one, each of whose failures
+// holds up all behind it, and one whose messages come in through a source.
 func (c *campaign) setup(t *testing.T, client *harness.Client) {
-	for app, endpoints := range [][]map[string]any{{nil}, {nil, nil}, {{"ordering": "endpoint"}}} {
-		a := witness.App{ID: client.Application(t, fmt.Sprintf("crash %d", app)), Share: []int{5, 5, 1}[app]}
+	for app, endpoints := range [][]map[string]any{{nil}, {nil, nil}, {{"ordering": "endpoint"}}, {nil}} {
+		a := witness.App{ID: client.Application(t, fmt.Sprintf("crash %d", app)), Share: []int{5, 5, 1, 5}[app]}
+		if app == 3 {
+			a.Source = witness.NewSource(t, client, a.ID)
+		}
 		for i, settings := range endpoints {
 			path := fmt.Sprintf("/crash/%d/%d", app, i)
 			in := map[string]any{"concurrency": concurrency, "retrySchedule": []float64{0.05, 0.1, 0.2, 0.5, 1, 1, 1, 1}}

@@ -62,6 +62,7 @@ func TestCheck_SeesEveryBrokenPromise(t *testing.T) {
 		"another id":                             {func(l []Event) []Event { l[3].ID = "msg_x"; return l }, "arrived at /e as msg_x"},
 		"one id for two":                         {func(l []Event) []Event { l[5].ID = "msg_1"; return l }, "is the id of the messages"},
 		"two ids for one":                        {add(Event{Kind: Acked, Seq: 1, ID: "msg_y"}), "acknowledged as msg_1 and as msg_y"},
+		"a webhook under two ids":                {func(l []Event) []Event { l[1].ID = unknownID; l[3].ID = "msg_x"; return l }, "message 1 is msg_1, and arrived at /e as msg_x"},
 		"a wrong signature":                      {func(l []Event) []Event { l[3].Note = "no match"; return l }, "no match"},
 		"503 without a hint":                     {func(l []Event) []Event { l[15].Note = ""; return l }, "without Retry-After"},
 		"a repeat before any fault":              {func(l []Event) []Event { return slices.Insert(l, 4, got(1, "a", "msg_1", 204)) }, "without a fault"},

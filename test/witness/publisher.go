@@ -4,14 +4,17 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"sync"
 	"sync/atomic"
+	"testing"
 	"time"
 
 	"github.com/harkhq/hark/test/harness"
@@ -19,9 +22,31 @@ import (
 
 // App is an application that is published to.
 type App struct {
-	ID    string
-	To    []string // the paths of its endpoints
-	Share int      // of the load
+	ID     string
+	To     []string // the paths of its endpoints
+	Share  int      // of the load
+	Source *Source  // not nil: its messages come in as GitHub's webhooks
+}
+
+// Source is where webhooks come in.
+type Source struct {
+	Path   string // of its URL
+	Secret string // that GitHub would sign with
+}
+
+// NewSource makes a source of an application.
+func NewSource(t testing.TB, client *harness.Client, app string) *Source {
+	t.Helper()
+	s := &Source{Secret: "It's a Secret to Everybody"}
+	var out struct{ URL string }
+	client.Call(t, http.StatusCreated, http.MethodPost, "/api/v1/source",
+		map[string]any{"name": "witness", "provider": "github", "secret": s.Secret, "applicationId": app}, &out)
+	at, err := url.Parse(out.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Path = at.Path
+	return s
 }
 
 // Publisher sends messages and writes down what became of each. A request that got no answer is in
@@ -50,8 +75,9 @@ type request struct {
 	key      string // idempotency-key; "" when eventIds make it safe to send again
 	body     []byte
 	batch    bool
-	last     int  // one more than the node that got it last
-	repeated bool // it has gone out again after its answer
+	source   *Source // not nil: one inbound webhook
+	last     int     // one more than the node that got it last
+	repeated bool    // it has gone out again after its answer
 }
 
 // Lines is how many lines the payloads' member "line" names.
@@ -162,7 +188,13 @@ func (p *Publisher) use(node, n int) {
 // fresh makes a new request: one message with an idempotency key, one with an eventId, or a batch.
 func (p *Publisher) fresh() *request {
 	app := p.anyApp()
-	r := &request{app: app.ID, count: 1}
+	r := &request{app: app.ID, count: 1, source: app.Source}
+	if app.Source != nil {
+		r.first = p.seq.Add(1)
+		r.body = payload(r.first)
+		p.Journal.Write(Event{Kind: Sent, Seq: r.first, To: app.To, Line: lineOf(r.first), Hash: hashOf(r.body)})
+		return r
+	}
 	dice := rand.IntN(10)
 	if r.batch = dice == 0; r.batch {
 		r.count = 1 + rand.IntN(20)
@@ -229,6 +261,9 @@ func (p *Publisher) send(ctx context.Context, r *request, node int) (answered bo
 	if r.key != "" {
 		header.Set("Idempotency-Key", r.key)
 	}
+	if r.source != nil {
+		path, header = r.source.Path, r.source.sign(r)
+	}
 	status, got, answer, err := p.Nodes[node].Raw(ctx, http.MethodPost, path, bytes.NewReader(r.body), header)
 	if err == nil && status == http.StatusServiceUnavailable { // nothing was kept
 		p.Journal.Write(Event{Kind: Away, Seq: r.first, Status: status, Note: got.Get("Retry-After")})
@@ -249,9 +284,22 @@ func (p *Publisher) send(ctx context.Context, r *request, node int) (answered bo
 	return true
 }
 
+// sign makes the headers of a webhook as GitHub documents them. The delivery's id is the same each time.
+func (s *Source) sign(r *request) http.Header {
+	mac := hmac.New(sha256.New, []byte(s.Secret))
+	mac.Write(r.body)
+	return http.Header{
+		"X-Hub-Signature-256": {"sha256=" + hex.EncodeToString(mac.Sum(nil))},
+		"X-Github-Event":      {"push"},
+		"X-Github-Delivery":   {fmt.Sprintf("witness-%d", r.first)},
+	}
+}
+
 func (p *Publisher) answered(ctx context.Context, r *request, node, status int, answer []byte) bool {
 	var one struct{ ID string }
 	switch {
+	case r.source != nil && status/100 == 2:
+		p.acked(r.first, unknownID)
 	case r.batch && status/100 == 2:
 		return p.batchAnswered(ctx, r, node, answer)
 	case status == http.StatusConflict:
