@@ -48,7 +48,7 @@ const genericType = "generic-webhook"
 
 // ingestTypes are the types of Svix that Hark knows under another name.
 var ingestTypes = map[string]string{
-	genericType: "", "open-ai": "openai", "stych": "stytch", "panda-doc": "pandadoc", "port-io": "port", "orum-io": "orum",
+	genericType: "", "open-ai": "openai", "stych": "stytch",
 	"beehiiv": "svix", "guesty": "svix", "nash": "svix", "pleo": "svix", "psi-fi": "svix", "safebase": "svix", "sardine": "svix",
 }
 

@@ -228,8 +228,13 @@ func (v *visit) verify(request *webhook.Request) (webhook.Verdict, *refusal) {
 func (v *visit) record(outcome hark.RequestOutcome, verdict *webhook.Verdict, status int) hark.Request {
 	q := hark.Request{
 		SourceRef: v.src.Ref, ID: hark.NewRequestID(v.now), ReceivedAt: v.now, Outcome: outcome, Secret: verdict.Secret + 1, EventID: verdict.ID,
-		EventType: v.src.eventType(verdict, v.r.Header, v.r.URL.RawQuery, v.body), Status: status, Took: time.Since(v.began),
-		Size: len(v.body), Method: v.r.Method, Remote: v.remote.String(),
+		Status: status, Took: time.Since(v.began), Size: len(v.body), Method: v.r.Method,
+	}
+	if v.remote.IsValid() {
+		q.Remote = v.remote.String()
+	}
+	if v.body != nil { // else nobody knows what it was about
+		q.EventType = v.src.eventType(verdict, v.r.Header, v.r.URL.RawQuery, v.body)
 	}
 	head := hark.Head{
 		SourceID: v.src.ID, RequestID: q.ID, Method: q.Method, Path: v.path, Query: v.r.URL.RawQuery, Remote: q.Remote,

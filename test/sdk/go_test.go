@@ -49,7 +49,7 @@ func TestGo(t *testing.T) {
 	}{
 		{"event types", goEventTypes}, {"applications", goApplications}, {"endpoints", goEndpoints},
 		{"headers and secrets", goHeadersAndSecrets}, {"messages", goMessages}, {"attempts", goAttempts},
-		{"replays", goReplays}, {"portal", goPortal}, {"expunge and delete", goExpunge}, {"health and errors", goErrors},
+		{"replays", goReplays}, {"portal", goPortal}, {"ingest", goIngest}, {"expunge and delete", goExpunge}, {"health and errors", goErrors},
 	}
 	for _, step := range steps {
 		if !t.Run(step.name, func(t *testing.T) { step.run(t, c) }) {
