@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -535,5 +536,27 @@ func TestToken_IsLongAndPlain(t *testing.T) {
 			t.Fatalf("token %q", token)
 		}
 		seen[sha256.Sum256([]byte(token))] = true
+	}
+}
+
+func TestCaller_BelievesOurOwnProxiesOnly(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Proxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} })
+	for _, test := range []struct{ peer, forwarded, want string }{
+		{"192.0.2.1:1", "", "192.0.2.1"},
+		{"192.0.2.1:1", "198.51.100.1", "192.0.2.1"}, // anybody can write that
+		{"10.0.0.1:1", "198.51.100.1", "198.51.100.1"},
+		{"10.0.0.1:1", "1.1.1.1, 198.51.100.1, 10.0.0.2", "198.51.100.1"},
+		{"10.0.0.1:1", "nonsense", "10.0.0.1"},
+		{"[::ffff:10.0.0.1]:1", "2001:db8::1", "2001:db8::1"},
+		{"@", "", "invalid IP"},
+	} {
+		r := httptest.NewRequest("POST", "/", nil)
+		r.RemoteAddr = test.peer
+		if test.forwarded != "" {
+			r.Header.Set("X-Forwarded-For", test.forwarded)
+		}
+		if got := w.caller(r).String(); got != test.want {
+			t.Errorf("%s, %q: got %s, want %s", test.peer, test.forwarded, got, test.want)
+		}
 	}
 }
