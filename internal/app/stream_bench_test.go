@@ -1,0 +1,120 @@
+package app_test
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/harkhq/hark/internal/app"
+)
+
+// benchServer starts a server in a benchmark, with a consumer.
+func benchServer(b *testing.B) (base, key string) {
+	c := defaults(new(testing.T))
+	c.Data = b.TempDir()
+	a, err := app.New(b.Context(), app.Options{Config: c})
+	if err != nil {
+		b.Fatal(err)
+	}
+	done := make(chan error, 1)
+	ctx := b.Context()
+	go func() { done <- a.Run(ctx) }()
+	b.Cleanup(func() { <-done })
+	base, key = a.URL()+"/api/v1", c.BootstrapKey.Reveal()
+	post(b, base+"/app", key, `{"name":"a","uid":"a"}`)
+	post(b, base+"/app/a/consumer", key, `{"uid":"k"}`)
+	return base, key
+}
+
+func post(b *testing.B, url, key, body string) {
+	req, _ := http.NewRequest("POST", url, strings.NewReader(body))
+	req.Header.Set("Authorization", "Bearer "+key)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		b.Error(err)
+		return
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode/100 != 2 {
+		b.Errorf("%s: %s", url, resp.Status)
+	}
+}
+
+// listen opens a stream with as little of its own as can be.
+func listen(b *testing.B, base, key string) net.Conn {
+	host, path, _ := strings.Cut(strings.TrimPrefix(base, "http://"), "/")
+	conn, err := net.Dial("tcp", host)
+	if err != nil {
+		b.Fatal(err)
+	}
+	fmt.Fprintf(conn, "GET /%s/app/a/consumer/k/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", path, key)
+	return conn
+}
+
+// BenchmarkStream_OneConsumer publishes in batches of 100, of 1 KiB each, and waits until the last
+// message has come out of the stream.
+func BenchmarkStream_OneConsumer(b *testing.B) {
+	base, key := benchServer(b)
+	conn := listen(b, base, key)
+	defer conn.Close()
+	came := make(chan struct{})
+	go func() {
+		defer close(came)
+		buffer, n, rest := make([]byte, 64<<10), 0, ""
+		for n < b.N {
+			k, err := conn.Read(buffer)
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			text := rest + string(buffer[:k])
+			n += strings.Count(text, "\nevent: ")
+			rest = text[max(0, len(text)-7):]
+		}
+	}()
+	message := `{"eventType":"a.b","payload":{"text":"` + strings.Repeat("x", 1000) + `"}}`
+	b.ResetTimer()
+	batches := make(chan int)
+	var publishing sync.WaitGroup
+	for range 4 {
+		publishing.Go(func() {
+			for n := range batches {
+				post(b, base+"/app/a/msg/batch", key, `{"messages":[`+strings.TrimSuffix(strings.Repeat(message+",", n), ",")+`]}`)
+			}
+		})
+	}
+	for left := b.N; left > 0; left -= 100 {
+		batches <- min(left, 100)
+	}
+	close(batches)
+	publishing.Wait()
+	<-came
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
+}
+
+// BenchmarkStream_Idle says what an idle stream costs in memory; run it with -benchtime 10000x.
+func BenchmarkStream_Idle(b *testing.B) {
+	base, key := benchServer(b)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for range b.N {
+		conn := listen(b, base, key)
+		b.Cleanup(func() { _ = conn.Close() })
+		one := make([]byte, 1)
+		if _, err := conn.Read(one); err != nil { // it is open
+			b.Fatal(err)
+		}
+	}
+	time.Sleep(time.Second)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	used := func(m *runtime.MemStats) uint64 { return m.HeapInuse + m.StackInuse }
+	b.ReportMetric(float64(used(&after)-used(&before))/float64(b.N), "B/stream")
+	b.ReportMetric(float64(after.Sys)/(1<<20), "MiB-in-all")
+}
