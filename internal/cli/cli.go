@@ -47,6 +47,8 @@ type commands struct {
 	Messages     messagesCmd     `cmd:"" group:"api" help:"List, show, trace and expunge messages."`
 	Attempts     attemptsCmd     `cmd:"" group:"api" help:"List and show delivery attempts; resend."`
 	Endpoints    endpointsCmd    `cmd:"" group:"api" help:"Manage where messages go."`
+	Consumers    consumersCmd    `cmd:"" group:"api" help:"Manage where messages wait to be fetched."`
+	Consume      consumeCmd      `cmd:"" group:"api" help:"Fetch a consumer's messages."`
 	Applications applicationsCmd `cmd:"" group:"api" help:"Manage applications."`
 	Sources      sourcesCmd      `cmd:"" group:"api" help:"Receive: manage the URLs that providers send to."`
 	Requests     requestsCmd     `cmd:"" group:"api" help:"List, show and accept what came in at them."`

@@ -1,0 +1,230 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+type consumersCmd struct {
+	List   consumersList   `cmd:"" default:"withargs" help:"List consumers, newest first."`
+	Create consumersCreate `cmd:"" help:"Create a consumer."`
+	Delete consumersDelete `cmd:"" help:"Delete a consumer and what waits for it."`
+}
+
+// Help is shown by hark consumers --help.
+func (consumersCmd) Help() string {
+	return `A consumer is where messages wait until they are fetched, for those who cannot be called.
+
+Examples:
+
+  hark consumers
+  hark consumers create --uid ledger --event-type payment.cleared
+  hark consume ledger --group books --follow`
+}
+
+func aConsumer(id string) named { return named{"consumer", id, "hark consumers"} }
+
+type consumersList struct {
+	InApp
+	Listing
+}
+
+// Help is shown by hark consumers list --help.
+func (consumersList) Help() string { return "Example:\n\n  hark consumers list --app bakery" }
+
+// Run lists consumers.
+func (c *consumersList) Run(ctx context.Context, sh *shell) error {
+	api, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	err = listing(ctx, sh, api.client, c.JSON, c.Listing, api.path("consumer"), nil, func(all []endpointOut) *table {
+		t := newTable("ID", "UID", "STATE", "EVENT TYPES", "CHANNELS", "CREATED")
+		for _, e := range all {
+			t.add(e.ID, text(e.UID), e.state(), join(e.EventTypes, "all"), join(e.Channels, "all"), clock(e.CreatedAt))
+		}
+		return t
+	})
+	return api.explain(ctx, named{}, err)
+}
+
+type consumersCreate struct {
+	InApp
+	UID         string         `help:"Your own id for it; every command takes it in place of the id."`
+	Description string         `help:"For people."`
+	EventType   []string       `name:"event-type" short:"t" placeholder:"TYPE" help:"Only these event types (repeatable)."`
+	Channel     []string       `placeholder:"NAME" help:"Only messages in one of these channels (repeatable)."`
+	Filter      string         `placeholder:"JSON" help:"Only payloads that match."`
+	Since       *time.Duration `placeholder:"DURATION" help:"Also what was accepted since then, such as 24h."`
+}
+
+// Help is shown by hark consumers create --help.
+func (consumersCreate) Help() string {
+	return "Examples:\n\n  hark consumers create\n  hark consumers create --uid ledger -t payment.cleared --since 24h"
+}
+
+// Run creates a consumer.
+func (c *consumersCreate) Run(ctx context.Context, sh *shell) error {
+	api, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	in := map[string]any{}
+	setIf(in, "uid", c.UID, c.UID != "")
+	setIf(in, "description", c.Description, c.Description != "")
+	setIf(in, "eventTypes", c.EventType, c.EventType != nil)
+	setIf(in, "channels", c.Channel, c.Channel != nil)
+	if c.Filter != "" {
+		if !json.Valid([]byte(c.Filter)) {
+			return usagef("--filter '{\"type\":\"invoice.paid\"}'", "--filter is not JSON: %s", c.Filter)
+		}
+		in["filter"] = json.RawMessage(c.Filter)
+	}
+	if c.Since != nil {
+		in["since"] = time.Now().Add(-*c.Since).UTC()
+	}
+	var raw json.RawMessage
+	if err := api.call(ctx, named{}, http.MethodPost, api.path("consumer"), nil, in, &raw); err != nil {
+		return err
+	}
+	return showing(sh, c.JSON, raw, func(e endpointOut) {
+		sh.fields([][2]string{
+			{"id", e.ID}, {"uid", text(e.UID)}, {"description", e.Description}, {"state", e.state()},
+			{"event types", join(e.EventTypes, "all")}, {"channels", join(e.Channels, "all")}, {"created", clock(e.CreatedAt)},
+		})
+		sh.note("Its messages: hark consume %s --follow", e.ID)
+	})
+}
+
+type consumersDelete struct {
+	InApp
+	ID string `arg:"" name:"consumer" help:"The consumer, by id or uid."`
+}
+
+// Help is shown by hark consumers delete --help.
+func (consumersDelete) Help() string {
+	return "What waits for it goes with it, and how far its groups have come.\n\nExample:\n\n  hark consumers delete ledger"
+}
+
+// Run deletes a consumer.
+func (c *consumersDelete) Run(ctx context.Context, sh *shell) error {
+	api, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	if err := api.call(ctx, aConsumer(c.ID), http.MethodDelete, api.path("consumer", c.ID), nil, nil, nil); err != nil {
+		return err
+	}
+	return sh.done(c.JSON, "deleted", c.ID)
+}
+
+type consumeCmd struct {
+	InApp
+	ID     string `arg:"" name:"consumer" help:"The consumer, by id or uid."`
+	Group  string `short:"g" placeholder:"NAME" help:"Go on where this group has come to, and remember it."`
+	From   string `placeholder:"PLACE" help:"Where to begin: a cursor, a time such as 2026-01-31T15:04:05Z, start or end. Default: the group's place, or the start."`
+	Follow bool   `short:"f" help:"Wait for more."`
+}
+
+// Help is shown by hark consume --help.
+func (consumeCmd) Help() string {
+	return `One message a line, as JSON, with its number and the cursor behind it. With a group, a message counts as
+dealt with when its line is written; what was read and not written comes again.
+
+Examples:
+
+  hark consume ledger
+  hark consume ledger --group books --follow | ./book
+  hark consume ledger --from end --follow`
+}
+
+// fedOut is one read of a feed.
+type fedOut struct {
+	Data   []json.RawMessage `json:"data"`
+	Gaps   []json.RawMessage `json:"gaps"`
+	Cursor string            `json:"cursor"`
+	Done   bool              `json:"done"`
+}
+
+// Waits of hark consume.
+const (
+	consumeWait  = "30" // seconds: how long one request waits for news
+	consumeAgain = time.Second
+)
+
+// Run writes messages until there are no more, or for ever.
+func (c *consumeCmd) Run(ctx context.Context, sh *shell) error {
+	api, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	query := url.Values{"limit": {"250"}}
+	setQuery(query, "group", c.Group)
+	setQuery(query, "cursor", c.From)
+	for started := false; ; started = true {
+		var page fedOut
+		err := api.call(ctx, aConsumer(c.ID), http.MethodGet, api.path("consumer", c.ID, "messages"), query, nil, &page)
+		if err == nil {
+			err = c.write(ctx, sh, api, &page)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil && started && c.Follow && isPassing(err):
+			select { // the server is restarting, say
+			case <-ctx.Done():
+				return nil
+			case <-time.After(consumeAgain):
+			}
+			continue
+		case err != nil:
+			return err
+		case page.Done && !c.Follow:
+			return nil
+		}
+		query.Set("cursor", page.Cursor)
+		if c.Follow {
+			query.Set("wait", consumeWait)
+		}
+	}
+}
+
+// isPassing says whether trying again may help: the server was not reached, or was not well.
+func isPassing(err error) bool {
+	e, answered := errors.AsType[*apiError](err)
+	return !answered || e.Status >= 500 || e.Status == http.StatusTooManyRequests
+}
+
+// write writes a page's messages, and then says that they are dealt with.
+func (c *consumeCmd) write(ctx context.Context, sh *shell, api *inApp, page *fedOut) error {
+	for _, gap := range page.Gaps {
+		sh.note("Messages have expired before they were read: %s", gap)
+	}
+	var line bytes.Buffer
+	for _, m := range page.Data {
+		line.Reset()
+		if err := json.Compact(&line, m); err != nil {
+			return fmt.Errorf("read a message: %w", err)
+		}
+		line.WriteByte('\n')
+		if _, err := sh.stdout.Write(line.Bytes()); err != nil {
+			return fmt.Errorf("write: %w", err)
+		}
+	}
+	if c.Group == "" || len(page.Data)+len(page.Gaps) == 0 {
+		return nil
+	}
+	return api.call(ctx, aConsumer(c.ID), http.MethodPost, api.path("consumer", c.ID, "ack"), nil, map[string]any{"group": c.Group, "cursor": page.Cursor}, nil)
+}
+
+func setQuery(query url.Values, name, value string) {
+	if value != "" {
+		query.Set(name, value)
+	}
+}
