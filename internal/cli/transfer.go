@@ -105,6 +105,9 @@ func movedText(m app.Moved) string {
 	if m.Sources > 0 {
 		text += fmt.Sprintf(", %d sources, %d requests", m.Sources, m.Requests)
 	}
+	if m.Pollers > 0 {
+		text += fmt.Sprintf(", %d pollers", m.Pollers)
+	}
 	if m.Bytes > 0 {
 		text += ", " + byteCount(m.Bytes)
 	}

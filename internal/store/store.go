@@ -30,6 +30,7 @@ type Store interface {
 	EventTypes
 	Keys
 	Sources
+	Pollers
 	Messages
 	Requests
 	Queue

@@ -35,7 +35,7 @@ type Importer interface {
 }
 
 // Record is one thing that a store keeps; one of its fields is set. Refs mean nothing to another
-// store, so the refs in records are numbers: applications, endpoints and sources count from 1 in the order in
+// store, so the refs in records are numbers: applications, endpoints, sources and pollers count from 1 in the order in
 // which they come, and messages have none.
 type Record struct {
 	Environment *hark.Environment
@@ -47,6 +47,8 @@ type Record struct {
 	Application *MovedApplication
 	Endpoint    *hark.Endpoint // deleted ones included
 	Source      *MovedSource
+	Poller      *hark.Poller // its ref is a number, too; what reads fill in is left out
+	Items       *MovedItems
 	Feed        *MovedFeed // of a consumer that has been fed
 	Message     *MovedMessage
 	Request     *hark.Request // of a source's number; head and body of one that became a message are the message's
@@ -69,6 +71,15 @@ type MovedSource struct {
 	hark.Source
 	DeletedAt time.Time // zero while it lives
 }
+
+// MovedItems are some of the items that a poller knows, in their order.
+type MovedItems struct {
+	PollerRef hark.Ref // its number
+	Items     []PollerItem
+}
+
+// MaxMovedItems is how many items one record has at most.
+const MaxMovedItems = 1000
 
 // MovedFeed is how far a consumer's feed has come, and the places of its groups.
 type MovedFeed struct {
@@ -101,8 +112,8 @@ type MovedMessage struct {
 
 // What importing a record answers that cannot be right.
 var (
-	// ErrBadNumber says that it names an application, endpoint or source which did not come before.
-	ErrBadNumber = errors.New("a record names an application, endpoint or source that did not come before it")
+	// ErrBadNumber says that it names an application, endpoint, source or poller which did not come before.
+	ErrBadNumber = errors.New("a record names an application, endpoint, source or poller that did not come before it")
 	// ErrTwice says that something with its name is there already.
 	ErrTwice = errors.New("two records have the same name")
 )

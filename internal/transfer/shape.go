@@ -16,7 +16,7 @@ import (
 
 // The shapes of the file's lines. They are the format: a field that is renamed or changes its meaning
 // makes a new one. Times are milliseconds since 1970, durations nanoseconds, 0 and a field that is
-// missing are the same; applications, endpoints and sources are named by their place among their kind, from 1.
+// missing are the same; applications, endpoints, sources and pollers are named by their place among their kind, from 1.
 
 // line is one line: one of its fields is set.
 type line struct {
@@ -29,6 +29,8 @@ type line struct {
 	Application *applicationShape `json:"application,omitempty"`
 	Endpoint    *endpointShape    `json:"endpoint,omitempty"`
 	Source      *sourceShape      `json:"source,omitempty"`
+	Poller      *pollerShape      `json:"poller,omitempty"`
+	Items       *itemsShape       `json:"items,omitempty"`
 	Feed        *feedShape        `json:"feed,omitempty"`
 	Message     *messageShape     `json:"message,omitempty"`
 	Request     *requestShape     `json:"request,omitempty"`
@@ -58,6 +60,10 @@ func encode(r *store.Record, sealer store.Sealer) ([]byte, error) {
 		l.Endpoint, err = shapeEndpoint(r.Endpoint, sealer)
 	case r.Source != nil:
 		l.Source, err = shapeSource(r.Source, sealer)
+	case r.Poller != nil:
+		l.Poller, err = shapePoller(r.Poller, sealer)
+	case r.Items != nil:
+		l.Items = shapeItems(r.Items)
 	case r.Feed != nil:
 		l.Feed = shapeFeed(r.Feed)
 	case r.Message != nil:
@@ -109,6 +115,10 @@ func (l *line) record(sealer store.Sealer) (r store.Record, err error) {
 		r.Endpoint, err = l.Endpoint.restore(sealer)
 	case l.Source != nil:
 		r.Source, err = l.Source.restore(sealer)
+	case l.Poller != nil:
+		r.Poller, err = l.Poller.restore(sealer)
+	case l.Items != nil:
+		r.Items, err = l.Items.restore()
 	case l.Feed != nil:
 		r.Feed = l.Feed.restore()
 	case l.Message != nil:

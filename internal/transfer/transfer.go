@@ -207,6 +207,8 @@ type Counts struct {
 	Applications int64 `json:"applications"`
 	Endpoints    int64 `json:"endpoints"`
 	Sources      int64 `json:"sources"`
+	Pollers      int64 `json:"pollers"`
+	Items        int64 `json:"items"` // that pollers know
 	Messages     int64 `json:"messages"`
 	Attempts     int64 `json:"attempts"`
 	Queued       int64 `json:"queued"` // deliveries
@@ -236,6 +238,10 @@ func (c *Counts) add(r *store.Record) {
 		c.Endpoints++
 	case r.Source != nil:
 		c.Sources++
+	case r.Poller != nil:
+		c.Pollers++
+	case r.Items != nil:
+		c.Items += int64(len(r.Items.Items))
 	case r.Request != nil:
 		c.Requests++
 	case r.Message != nil:

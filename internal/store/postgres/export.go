@@ -92,10 +92,11 @@ func (s *Store) Export(ctx context.Context, visit func(*store.Record) error) err
 				return err
 			}
 		}
-		e := &exporter{c: c, Export: row.Export{Query: c.query, Seal: s.seal, Visit: visit, Applications: row.Numbers{}, Endpoints: row.Numbers{}, Sources: row.Numbers{}}}
+		e := &exporter{c: c, Export: row.Export{Query: c.query, Seal: s.seal, Visit: visit, Applications: row.Numbers{}, Endpoints: row.Numbers{}, Sources: row.Numbers{}, Pollers: row.Numbers{}}}
 		if err := e.Do(row.Everything{
 			Environments: listEnvironmentsSQL, EventTypes: everyEventTypeSQL, Keys: everyKeySQL, Tasks: everyTaskSQL,
 			MessageKeys: everyMessageKeySQL, Answers: everyAnswerSQL, Applications: everyApplicationSQL, Endpoints: everyEndpointSQL, Sources: everySourceSQL,
+			Pollers: everyPollerSQL, PollerItems: everyPollerItemSQL,
 			Feeds: everyFeedSQL, Cursors: everyCursorSQL,
 		}); err != nil {
 			return err

@@ -272,6 +272,35 @@ CREATE TABLE payload_expiry (
 CREATE UNIQUE INDEX payload_expiry_pkey ON payload_expiry USING btree (expires_at, message);
 CREATE INDEX payload_expiry_message ON payload_expiry USING btree (message);
 
+CREATE TABLE poller (
+  ref bigint NOT NULL,
+  application bigint NOT NULL,
+  id text COLLATE "C" NOT NULL,
+  uid text COLLATE "C",
+  settings text NOT NULL,
+  sealed bytea NOT NULL,
+  state text NOT NULL,
+  revision bigint NOT NULL,
+  due bigint NOT NULL,
+  paused boolean NOT NULL,
+  created_at bigint NOT NULL,
+  updated_at bigint NOT NULL
+) WITH (fillfactor=50);
+CREATE UNIQUE INDEX poller_pkey ON poller USING btree (ref);
+CREATE INDEX poller_due ON poller USING btree (due) WHERE ((NOT paused) AND (due > 0));
+CREATE UNIQUE INDEX poller_application ON poller USING btree (application, id);
+CREATE UNIQUE INDEX poller_id_key ON poller USING btree (id);
+CREATE UNIQUE INDEX poller_uid ON poller USING btree (application, uid) WHERE (uid IS NOT NULL);
+
+CREATE TABLE poller_item (
+  poller bigint NOT NULL,
+  item bytea NOT NULL,
+  content bytea NOT NULL,
+  version bigint NOT NULL,
+  seen_at bigint NOT NULL
+);
+CREATE UNIQUE INDEX poller_item_pkey ON poller_item USING btree (poller, item);
+
 CREATE TABLE queue (
   shard smallint NOT NULL,
   manual smallint NOT NULL,

@@ -1,6 +1,7 @@
 package row
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -12,11 +13,12 @@ import (
 // Export is an export under way. It makes records of all rows but those of messages and requests, of which
 // a store has too many to treat them like another's.
 type Export struct {
-	Query                            Query
-	Seal                             Seal
-	Visit                            func(*store.Record) error
-	Applications, Endpoints, Sources Numbers
-	SourceRefs                       []hark.Ref // in the order in which they came
+	Query                   Query
+	Seal                    Seal
+	Visit                   func(*store.Record) error
+	Applications, Endpoints Numbers
+	Sources, Pollers        Numbers
+	SourceRefs              []hark.Ref // in the order in which they came
 }
 
 // Everything are the statements that read all rows of a kind, as the function here that scans it wants
@@ -25,6 +27,7 @@ type Everything struct {
 	Environments, EventTypes, Keys, Tasks string
 	MessageKeys, Answers                  string
 	Applications, Endpoints, Sources      string
+	Pollers, PollerItems                  string // of one application; of one poller, behind an item, so many
 	Feeds, Cursors                        string // Cursors are those of one consumer
 }
 
@@ -77,7 +80,7 @@ func (e *Export) guards(every *Everything) error {
 	return each(e, ScanAnswer, func(a *store.Answer) store.Record { return store.Record{Answer: a} }, every.Answers)
 }
 
-// places visits applications, then their endpoints, then their sources.
+// places visits applications, then their endpoints, then their sources, then their pollers.
 func (e *Export) places(every *Everything) error {
 	var refs []hark.Ref
 	err := each(e, ScanMovedApplication, func(app *store.MovedApplication) store.Record {
@@ -105,7 +108,42 @@ func (e *Export) places(every *Everything) error {
 			return err
 		}
 	}
+	return e.pollers(every, refs)
+}
+
+// pollers visits the pollers of applications, each followed by its items.
+func (e *Export) pollers(every *Everything, applications []hark.Ref) error {
+	for _, app := range applications {
+		all, err := Collect(e.Query, e.Seal.ScanPoller, every.Pollers, app)
+		if err != nil {
+			return err
+		}
+		for i := range all {
+			p := &all[i]
+			ref := p.Ref
+			p.Ref, p.ApplicationRef, p.ApplicationID, p.EnvironmentID = e.Pollers.Add(ref), e.Applications[app], "", ""
+			if err := e.Visit(&store.Record{Poller: p}); err != nil {
+				return err
+			}
+			if err := e.items(every.PollerItems, ref); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
+}
+
+func (e *Export) items(query string, poller hark.Ref) error {
+	for last := []byte{}; ; {
+		items, err := Collect(e.Query, ScanPollerItem, query, poller, last, store.MaxMovedItems)
+		if err != nil || len(items) == 0 {
+			return err
+		}
+		last = bytes.Clone(items[len(items)-1].Item[:])
+		if err := e.Visit(&store.Record{Items: &store.MovedItems{PollerRef: e.Pollers[poller], Items: items}}); err != nil {
+			return err
+		}
+	}
 }
 
 // Request makes a request a record's.

@@ -57,7 +57,7 @@ func Renumber(m *store.MovedMessage, applications, endpoints Numbers) {
 }
 
 // Places are the refs that the numbers of records stand for while they are imported.
-type Places struct{ Applications, Endpoints, Sources []hark.Ref }
+type Places struct{ Applications, Endpoints, Sources, Pollers []hark.Ref }
 
 // Application finds the ref of an application's number.
 func (p *Places) Application(number hark.Ref) (hark.Ref, error) { return at(p.Applications, number) }
@@ -67,6 +67,9 @@ func (p *Places) Endpoint(number hark.Ref) (hark.Ref, error) { return at(p.Endpo
 
 // Source finds the ref of a source's number.
 func (p *Places) Source(number hark.Ref) (hark.Ref, error) { return at(p.Sources, number) }
+
+// Poller finds the ref of a poller's number.
+func (p *Places) Poller(number hark.Ref) (hark.Ref, error) { return at(p.Pollers, number) }
 
 func at(refs []hark.Ref, number hark.Ref) (hark.Ref, error) {
 	if number < 1 || number > hark.Ref(len(refs)) {

@@ -98,6 +98,9 @@ func (s *Store) DeleteApplication(ctx context.Context, env hark.EnvironmentID, i
 		if _, err := c.exec(deleteApplicationSourcesSQL, now, app.Ref); err != nil {
 			return err
 		}
+		if err := deleteApplicationPollers(c, app.Ref); err != nil {
+			return err
+		}
 		_, err = c.exec(deleteApplicationSQL, now, app.Ref)
 		return err
 	})

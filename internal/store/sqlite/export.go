@@ -83,7 +83,7 @@ func (s *Store) Export(ctx context.Context, visit func(*store.Record) error) err
 			_, end := c.exec("COMMIT")
 			err = errors.Join(err, end)
 		}()
-		e := &exporter{c: c, Export: row.Export{Query: c.query, Seal: s.seal, Applications: row.Numbers{}, Endpoints: row.Numbers{}, Sources: row.Numbers{}, Visit: func(r *store.Record) error {
+		e := &exporter{c: c, Export: row.Export{Query: c.query, Seal: s.seal, Applications: row.Numbers{}, Endpoints: row.Numbers{}, Sources: row.Numbers{}, Pollers: row.Numbers{}, Visit: func(r *store.Record) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
@@ -92,6 +92,7 @@ func (s *Store) Export(ctx context.Context, visit func(*store.Record) error) err
 		if err := e.Do(row.Everything{
 			Environments: listEnvironmentsSQL, EventTypes: everyEventTypeSQL, Keys: everyKeySQL, Tasks: everyTaskSQL,
 			MessageKeys: everyMessageKeySQL, Answers: everyAnswerSQL, Applications: everyApplicationSQL, Endpoints: everyEndpointSQL, Sources: everySourceSQL,
+			Pollers: everyPollerSQL, PollerItems: everyPollerItemSQL,
 			Feeds: everyFeedSQL, Cursors: everyCursorSQL,
 		}); err != nil {
 			return err

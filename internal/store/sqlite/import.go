@@ -116,6 +116,10 @@ func (i *importer) add(c *conn, r *store.Record) error {
 		return i.addEndpoint(c, *r.Endpoint)
 	case r.Source != nil:
 		return i.addSource(c, *r.Source)
+	case r.Poller != nil:
+		return i.addPoller(c, *r.Poller)
+	case r.Items != nil:
+		return i.addItems(c, r.Items)
 	case r.Feed != nil:
 		return i.addFeed(c, r.Feed)
 	case r.Message != nil:
@@ -176,6 +180,26 @@ func (i *importer) addSource(c *conn, src store.MovedSource) (err error) {
 	}
 	_, err = c.exec(setDeletedSourceSQL, src.DeletedAt, ref)
 	return err
+}
+
+func (i *importer) addPoller(c *conn, p hark.Poller) (err error) {
+	if p.ApplicationRef, err = i.places.Application(p.ApplicationRef); err != nil {
+		return err
+	}
+	ref, err := i.store.insertPoller(c, &p)
+	if isUnique(err) {
+		return store.ErrTwice
+	}
+	i.places.Pollers = append(i.places.Pollers, ref)
+	return err
+}
+
+func (i *importer) addItems(c *conn, m *store.MovedItems) error {
+	poller, err := i.places.Poller(m.PollerRef)
+	if err != nil {
+		return err
+	}
+	return putItems(c, poller, m.Items)
 }
 
 func (i *importer) addRequest(q hark.Request) (err error) {

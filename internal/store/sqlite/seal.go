@@ -17,8 +17,8 @@ const (
 	resealSQL = `UPDATE endpoint SET headers = ?, secrets = ? WHERE ref = ?`
 )
 
-// Reseal seals everything again, with the newest key; it answers how many endpoints and
-// sources it went through. It can be interrupted and repeated.
+// Reseal seals everything again, with the newest key; it answers how many endpoints,
+// sources and pollers it went through. It can be interrupted and repeated.
 func (s *Store) Reseal(ctx context.Context) (n int, err error) {
 	var last hark.Ref
 	for more := true; more; {
@@ -42,7 +42,11 @@ func (s *Store) Reseal(ctx context.Context) (n int, err error) {
 		}
 	}
 	sources, err := s.resealSources(ctx)
-	return n + sources, err
+	if err != nil {
+		return n + sources, err
+	}
+	pollers, err := s.resealPollers(ctx)
+	return n + sources + pollers, err
 }
 
 func (s *Store) resealSources(ctx context.Context) (n int, err error) {

@@ -25,6 +25,7 @@ func Furnish(t *testing.T, s store.Store, messages int) {
 		messages -= n
 	}
 	house.receiveSome()
+	house.pollSome()
 	house.feedSome()
 	house.leave()
 }
@@ -89,6 +90,18 @@ func (h *house) guard() {
 		h.ok(h.Remember(h.ctx, store.Answer{Key: store.IdempotencyKey{Hash: key(fmt.Sprint("answer", i)), Fingerprint: key("f"), ExpiresAt: h.now.Add(time.Hour)},
 			Status: 200 + i, Header: []byte("h"), Body: body}, h.now))
 	}
+}
+
+// pollSome adds pollers, one of which knows items.
+func (h *house) pollSome() {
+	h.newPoller(h.app, "idle", time.Time{})
+	p := h.newPoller(h.app, "tickets", h.now.Add(time.Hour))
+	progress := store.PollProgress{PollerRef: p.Ref, Revision: p.Revision, State: &hark.PollerState{Learned: true, Since: "7"}, Due: p.Due}
+	for i := range 1005 { // more than one record holds
+		progress.Items = append(progress.Items, store.PollerItem{Item: key(fmt.Sprint("item ", i)), Content: key("c"), Version: 1, SeenAt: h.now})
+	}
+	_, err := h.RecordPoll(h.ctx, &progress)
+	h.ok(err)
 }
 
 // feedSome feeds consumers, one of which leaves.
