@@ -25,6 +25,7 @@ func tenants(t *testing.T) *world {
 		{method: "POST", url: "/app/a/consumer", body: `{"description":"secret consumer","uid":"k"}`, status: 201, save: "sink_id=id"},
 		{method: "POST", url: "/app/a/msg", body: `{"eventType":"secret.type","payload":{"secret":1},"eventId":"m"}`, status: 202, save: "msg_id=id"},
 		{method: "POST", url: "/app/a/endpoint/e/replay-missing", body: `{"since":"2024-01-01T00:00:00Z"}`, status: 202, save: "task_id=id"},
+		{method: "POST", url: "/app/a/api-poller", body: `{"uid":"p","name":"secret","everySeconds":60,"url":"https://secret.example.com","eventType":"a.b","paused":true}`, status: 201, save: "poller_id=id"},
 		{method: "POST", url: "/key", body: `{"name":"secret key","scope":"admin"}`, status: 201, save: "key_id=id"},
 		{method: "POST", url: "/key", body: `{"name":"r","scope":"read"}`, status: 201, save: "read=key"},
 		{method: "POST", url: "/key", body: `{"name":"b","scope":"admin","applicationId":"b"}`, status: 201, save: "ofB=key"},

@@ -98,6 +98,8 @@ func wildcardDoc(name string) string {
 		return "The source's id or uid."
 	case "msg_id":
 		return "The message's id or event id."
+	case "poller_id":
+		return "The poller's id or uid."
 	}
 	return ""
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/harkhq/hark/internal/directory"
 	"github.com/harkhq/hark/internal/ingest"
 	"github.com/harkhq/hark/internal/manage"
+	"github.com/harkhq/hark/internal/poll"
 	"github.com/harkhq/hark/internal/replay"
 	"github.com/harkhq/hark/internal/store"
 	"github.com/harkhq/hark/internal/store/sqlite"
@@ -59,7 +60,7 @@ func newWorld(t testing.TB) *world {
 	st.OnFed(hub.Fed)
 	operations := manage.New(manage.Options{
 		Store: st, Directory: dir, Engine: idle{}, Tokens: authenticator, PortalURL: "http://hark.test/portal",
-		Replays: replay.New(replay.Options{Store: st, Directory: dir, Logger: log}), Nodes: noNodes, Streams: hub,
+		Replays: replay.New(replay.Options{Store: st, Directory: dir, Logger: log}), Nodes: noNodes, Streams: hub, Pollers: idlePollers{},
 		Ingest: ingest.New(ingest.Options{Store: st, Directory: dir, URL: "http://hark.test"}), IngestURL: "http://hark.test",
 	})
 	return &world{
@@ -69,6 +70,12 @@ func newWorld(t testing.TB) *world {
 		names: map[string]string{},
 	}
 }
+
+// idlePollers runs none.
+type idlePollers struct{}
+
+func (idlePollers) Wake()                                                          {}
+func (idlePollers) Preview(context.Context, hark.Poller) (p poll.Preview, _ error) { return p, nil }
 
 // step is one request and what is expected of its answer.
 type step struct {

@@ -36,6 +36,7 @@ import (
 	"github.com/harkhq/hark/internal/observe"
 	"github.com/harkhq/hark/internal/outbound"
 	"github.com/harkhq/hark/internal/outbox"
+	"github.com/harkhq/hark/internal/poll"
 	"github.com/harkhq/hark/internal/replay"
 	"github.com/harkhq/hark/internal/retain"
 	"github.com/harkhq/hark/internal/store"
@@ -63,6 +64,7 @@ type App struct {
 	engine   *deliver.Engine
 	replayer *replay.Replayer
 	keeper   *retain.Keeper
+	poller   *poll.Runner
 	ingest   *ingest.Ingest
 	streams  *stream.Hub
 	taker    *outbox.Taker // nil: applications cannot write to the store
@@ -188,9 +190,15 @@ func (a *App) build(ctx context.Context, build observe.Build, keys *vault.Vault)
 		Store: a.store, Directory: dir, URL: a.URL(), Client: outbound.HTTPClient(policy, fetchTimeout),
 		Proxies: proxies, Log: a.log, Metrics: a.metrics,
 	})
+	a.poller = poll.New(poll.Options{
+		Store: a.store, Client: outbound.HTTPClient(policy, pollTimeout), Logger: a.log, UserAgent: build.UserAgent(), Holds: replays.Holds,
+		Publish: func(ctx context.Context, app hark.Ref, messages []poll.Emission) ([]error, error) {
+			return manager.PublishFromPoller(ctx, app, messages)
+		},
+	})
 	a.join(dir, authenticator)
 	manager = manage.New(manage.Options{
-		Store: a.store, Directory: dir, Engine: a.engine, Tokens: authenticator, Replays: a.replayer, Nodes: a.nodes, Streams: a.streams,
+		Store: a.store, Directory: dir, Engine: a.engine, Tokens: authenticator, Replays: a.replayer, Nodes: a.nodes, Streams: a.streams, Pollers: a.poller,
 		Logger: a.log, HTTPSOnly: a.config.HTTPSOnly, MaxPayload: a.config.MaxPayload, PortalURL: a.URL() + "/docs",
 		Ingest: a.ingest, IngestURL: a.URL(),
 	})
@@ -209,6 +217,9 @@ func (a *App) build(ctx context.Context, build observe.Build, keys *vault.Vault)
 
 // fetchTimeout bounds the fetching of a provider's key, for which a webhook waits.
 const fetchTimeout = 3 * time.Second
+
+// pollTimeout bounds one request of a poller.
+const pollTimeout = 30 * time.Second
 
 // disableAfter translates "0 never does" into the engine's word for it.
 func (a *App) disableAfter() time.Duration {
@@ -282,6 +293,7 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	tasks.Go(func() error { return fail(background, "replay", a.replayer.Run(background)) })
 	tasks.Go(func() error { return fail(background, "retention", a.keeper.Run(background)) })
+	tasks.Go(func() error { return fail(background, "pollers", a.poller.Run(background)) })
 	if a.taker != nil {
 		tasks.Go(func() error { return fail(background, "outbox", a.taker.Run(background)) })
 	}

@@ -93,6 +93,23 @@ func everyOperation(r *rig, t *testing.T, c Caller, app, ep, msg string) map[ope
 	note(opResend, r.Resend(ctx, c, app, msg, ep))
 
 	r.everyOperationOnSources(t, c, app, note)
+	poller := PollerIn{UID: Some("watched"), Every: Some(60.0), URL: Some("http://example.com"), EventType: Some("a.b")}
+	if _, err = r.CreatePoller(ctx, r.admin, app, poller); err != nil && hark.CodeOf(err) != hark.Conflict {
+		t.Fatal(err)
+	}
+	_, err = r.CreatePoller(ctx, c, app, PollerIn{Every: poller.Every, URL: poller.URL, EventType: poller.EventType})
+	note(opPollerCreate, err)
+	_, err = r.ListPollers(ctx, c, app, ListIn{})
+	note(opPollerList, err)
+	_, err = r.Poller(ctx, c, app, poller.UID.Value)
+	note(opPollerGet, err)
+	_, err = r.PatchPoller(ctx, c, app, poller.UID.Value, PollerIn{})
+	note(opPollerPatch, err)
+	_, err = r.RunPoller(ctx, c, app, poller.UID.Value)
+	note(opPollerRun, err)
+	_, err = r.PreviewPoller(ctx, c, app, poller.UID.Value)
+	note(opPollerPreview, err)
+	note(opPollerDelete, r.DeletePoller(ctx, c, app, poller.UID.Value))
 
 	_, err = r.ListTasks(ctx, c, TaskListIn{})
 	note(opTaskList, err)
@@ -233,6 +250,7 @@ func TestPortal_MayDoWhatSvixLetsApplicationTokensDo(t *testing.T) {
 		opKeyCreate, opKeyList, opKeyRotate, opKeyRevoke, opEnvironmentList, opEnvironmentPatch, opNodeList, opMessageExpungeAll, opMessagePrecheck, opTaskList,
 		opSourceCreate, opSourceList, opSourceGet, opSourceUpsert, opSourcePatch, opSourceDelete, opSourceToken, opSourceSecret,
 		opRequestList, opRequestGet, opRequestAccept, opRequestExpunge,
+		opPollerCreate, opPollerList, opPollerGet, opPollerPatch, opPollerDelete, opPollerRun, opPollerPreview,
 	}
 	for op := range operations {
 		if shut := slices.Contains(closed, op); shut != (rules[op].portal == 0) {

@@ -51,6 +51,7 @@ type Options struct {
 	Replays   Replays
 	Ingest    *ingest.Ingest
 	Streams   *stream.Hub
+	Pollers   Pollers
 	Nodes     func(ctx context.Context, now time.Time) ([]store.NodeStatus, error)
 
 	Logger *slog.Logger // for the audit log; nil writes none
@@ -76,6 +77,7 @@ type Manager struct {
 	replays   Replays
 	ingest    *ingest.Ingest
 	streams   *stream.Hub
+	pollers   Pollers
 	nodes     func(ctx context.Context, now time.Time) ([]store.NodeStatus, error)
 	log       *slog.Logger
 
@@ -96,7 +98,7 @@ func New(opt Options) *Manager {
 	}
 	return &Manager{
 		store: opt.Store, directory: opt.Directory, engine: opt.Engine, tokens: opt.Tokens, replays: opt.Replays,
-		nodes: opt.Nodes, ingest: opt.Ingest, ingestURL: opt.IngestURL, streams: opt.Streams,
+		nodes: opt.Nodes, ingest: opt.Ingest, ingestURL: opt.IngestURL, streams: opt.Streams, pollers: opt.Pollers,
 		log: opt.Logger, maxPayload: opt.MaxPayload, httpsOnly: opt.HTTPSOnly, portalURL: opt.PortalURL,
 	}
 }

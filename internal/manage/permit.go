@@ -92,6 +92,14 @@ const (
 	opKeyRotate
 	opKeyRevoke
 
+	opPollerCreate
+	opPollerList
+	opPollerGet
+	opPollerPatch
+	opPollerDelete
+	opPollerRun
+	opPollerPreview
+
 	opPortalAccess
 	opPortalExpire
 
@@ -201,6 +209,14 @@ var rules = [operations]rule{
 	opKeyList:   {"key.list", hark.ScopeAdmin, 0, true},
 	opKeyRotate: {"key.rotate", hark.ScopeAdmin, 0, true},
 	opKeyRevoke: {"key.revoke", hark.ScopeAdmin, 0, true},
+
+	opPollerCreate:  {"poller.create", hark.ScopeAdmin, 0, false},
+	opPollerList:    {"poller.list", hark.ScopeRead, 0, false},
+	opPollerGet:     {"poller.get", hark.ScopeRead, 0, false},
+	opPollerPatch:   {"poller.patch", hark.ScopeAdmin, 0, false},
+	opPollerDelete:  {"poller.delete", hark.ScopeAdmin, 0, false},
+	opPollerRun:     {"poller.run", hark.ScopePublish, 0, false},
+	opPollerPreview: {"poller.preview", hark.ScopeAdmin, 0, false},
 
 	opPortalAccess: {"portal.access", hark.ScopeAdmin, 0, false},
 	opPortalExpire: {"portal.expire", hark.ScopeAdmin, 0, false},

@@ -14,6 +14,7 @@ import (
 	"github.com/harkhq/hark/internal/auth"
 	"github.com/harkhq/hark/internal/directory"
 	"github.com/harkhq/hark/internal/ingest"
+	"github.com/harkhq/hark/internal/poll"
 	"github.com/harkhq/hark/internal/replay"
 	"github.com/harkhq/hark/internal/store"
 	"github.com/harkhq/hark/internal/store/sqlite"
@@ -70,6 +71,7 @@ func newRig(t testing.TB) *rig {
 		Replays:   replay.New(replay.Options{Store: s, Directory: dir, Logger: slog.New(slog.DiscardHandler)}),
 		Ingest:    ingest.New(ingest.Options{Store: s, Directory: dir, URL: "http://hark.test"}),
 		IngestURL: "http://hark.test",
+		Pollers:   idlePollers{},
 		Nodes:     noNodes,
 		PortalURL: "http://hark.test/portal",
 	})
@@ -181,5 +183,11 @@ func (r *rig) settle(t testing.TB, status hark.AttemptStatus, code int) {
 		t.Fatal(err)
 	}
 }
+
+// idlePollers runs none.
+type idlePollers struct{}
+
+func (idlePollers) Wake()                                                          {}
+func (idlePollers) Preview(context.Context, hark.Poller) (p poll.Preview, _ error) { return p, nil }
 
 func noNodes(context.Context, time.Time) ([]store.NodeStatus, error) { return nil, nil }
