@@ -310,6 +310,45 @@ await step("authentication.appPortalAccess", async () => {
 await step("a wrong key", () => failsWith(401, new Svix("hark_live_wrong", { serverUrl: process.env.HARK_URL }).application.list()));
 
 // Payloads that go, and the end.
+if (svix.message.poller) {
+  await step("message.poller: poll, consumerPoll, consumerSeek", async () => {
+    const made = await fetch(`${process.env.HARK_URL}/api/v1/app/${appUid}/consumer`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${process.env.HARK_KEY}`, "content-type": "application/json" },
+      body: JSON.stringify({ channels: ["polled"] }),
+    });
+    assert.equal(made.status, 201);
+    const sinkId = (await made.json()).id;
+    const ids = [];
+    for (let n = 0; n < 5; n++) {
+      ids.push((await svix.message.create(appUid, { eventType: paid, channels: ["polled"], payload: { n } })).id);
+    }
+    const { poller } = svix.message;
+    const all = await eventually("five messages", async () => {
+      const page = await poller.poll(appUid, sinkId, { limit: 10 });
+      return page.data.length === 5 && page;
+    });
+    assert.deepEqual([...all.data.map((m) => m.id)].sort(), [...ids].sort());
+    assert.equal(all.done, true);
+    created(all.data[0].timestamp);
+    const first = await poller.poll(appUid, sinkId, { limit: 2 });
+    assert.equal(first.done, false);
+    const rest = await poller.poll(appUid, sinkId, { limit: 10, iterator: first.iterator });
+    assert.deepEqual([...first.data, ...rest.data], all.data);
+    assert.equal((await poller.poll(appUid, sinkId, { eventType: "nothing.of.it" })).data.length, 0);
+    assert.equal((await poller.poll(appUid, sinkId, { after: new Date(Date.now() + 60_000) })).data.length, 0);
+
+    const read = async (limit) => (await poller.consumerPoll(appUid, sinkId, "worker", { limit })).data.map((m) => m.id);
+    const order = all.data.map((m) => m.id);
+    assert.deepEqual(await read(3), order.slice(0, 3));
+    assert.deepEqual(await read(3), order.slice(3));
+    assert.deepEqual(await read(3), []);
+    const place = await poller.consumerSeek(appUid, sinkId, "worker", { after: new Date(Date.now() - 60_000) });
+    assert.equal(typeof place.iterator, "string");
+    assert.deepEqual(await read(10), order);
+    await failsWith(404, poller.poll(appUid, "sink_nobody"));
+  });
+}
 await step("message.expungeContent, bulkExpungeContent, expungeAllContents", async () => {
   await svix.message.expungeContent(appUid, message.id);
   assert.deepEqual((await svix.message.get(appUid, message.id, { withContent: true })).payload, { expired: true });

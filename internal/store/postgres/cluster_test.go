@@ -504,3 +504,72 @@ func TestWriter_RowGetsAnotherIDAndIsFencedAllTheSame(t *testing.T) {
 		t.Error("a node that lost its leases has settled")
 	}
 }
+
+// A consumer's feed grows by its owner's settlements alone: what a node settles under a lost lease, or
+// twice, feeds nothing.
+func TestSettle_FeedsUnderItsLeaseOnly(t *testing.T) {
+	c := newTown(t, 2, 1, Options{})
+	ep := c.eps[0]
+	epoch := c.beat(0).Held[store.ShardOf(ep.Ref)]
+	first, second := c.accept(1, ep), c.accept(1, ep)
+	fed := func(a *store.Acceptance, epoch int64) store.Settlement {
+		return store.Settlement{Delivery: a.Deliveries[0], FedAt: time.Now(), Epoch: epoch}
+	}
+	check := func(what string, want ...hark.MessageID) {
+		t.Helper()
+		entries, err := c.nodes[1].ReadFeed(t.Context(), ep.Ref, 0, 10)
+		c.ok(err)
+		if len(entries) != len(want) {
+			t.Fatalf("%s: %d entries, want %d", what, len(entries), len(want))
+		}
+		for i, e := range entries {
+			if e.Seq != int64(i+1) || e.Message.ID != want[i] {
+				t.Errorf("%s: entry %d is %d, %s", what, i, e.Seq, e.Message.ID)
+			}
+		}
+	}
+	batch := []store.Settlement{fed(first, epoch)}
+	c.ok(c.nodes[0].Settle(t.Context(), batch))
+	check("own shard", first.Message.ID)
+	c.now = c.now.Add(2 * ttl)
+	now := c.beat(1).Held[store.ShardOf(ep.Ref)]
+	batch = []store.Settlement{fed(first, epoch), fed(second, epoch)}
+	c.ok(c.nodes[0].Settle(t.Context(), batch))
+	check("a lost shard", first.Message.ID)
+	if !batch[0].Fenced || !batch[1].Fenced {
+		t.Error("not fenced")
+	}
+	batch = []store.Settlement{fed(first, now), fed(second, now)}
+	for range 2 {
+		c.ok(c.nodes[1].Settle(t.Context(), batch))
+		check("the new owner", first.Message.ID, second.Message.ID)
+	}
+}
+
+func TestWatch_WakesReadersOnOtherNodes(t *testing.T) {
+	c := newTown(t, 2, 1, Options{})
+	fed := make(chan []hark.Ref, 10)
+	c.nodes[1].OnFed(func(refs []hark.Ref) { fed <- refs })
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- c.nodes[1].Watch(ctx) }()
+	c.beat(0)
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		a := c.accept(0, c.eps[0])
+		c.ok(c.nodes[0].Settle(t.Context(), []store.Settlement{{Delivery: a.Deliveries[0], FedAt: time.Now()}}))
+		select {
+		case refs := <-fed:
+			if len(refs) != 1 || refs[0] != c.eps[0].Ref {
+				t.Errorf("told of %v", refs)
+			}
+		case <-time.After(200 * time.Millisecond): // it may not listen yet
+			if time.Now().After(deadline) {
+				t.Fatal("nobody was told")
+			}
+			continue
+		}
+		break
+	}
+	cancel()
+	c.ok(<-done)
+}
