@@ -62,6 +62,14 @@ func TestIsolation_NoWrongKeyCrossesOver(t *testing.T) {
 
 type route struct{ method, path string }
 
+// url is the route's address on the server: the clients made for Svix ask for some outside of /api/v1.
+func url(path string) string {
+	if strings.HasPrefix(path, "/ingest/") {
+		return path
+	}
+	return "/api/v1" + path
+}
+
 // walk calls a route with live's ids.
 func (r route) walk(t *testing.T, c *harness.Client, who string, ids map[string]string) {
 	t.Helper()
@@ -77,7 +85,7 @@ func (r route) walk(t *testing.T, c *harness.Client, who string, ids map[string]
 		return
 	}
 	body := `{"name":"x","url":"http://127.0.0.1:1/","description":"x","eventType":"x.y","payload":{},"headers":{},"scope":"read","since":"2026-01-01T00:00:00Z","messages":[],"ids":["` + ids["msg_id"] + `"]}`
-	status, _, answer, err := c.Raw(t.Context(), r.method, "/api/v1"+path, strings.NewReader(body), nil)
+	status, _, answer, err := c.Raw(t.Context(), r.method, url(path), strings.NewReader(body), nil)
 	if err != nil {
 		t.Errorf("%s: %s %s: %v", who, r.method, r.path, err)
 		return
@@ -94,7 +102,7 @@ func (r route) walk(t *testing.T, c *harness.Client, who string, ids map[string]
 	case !foreign || strings.HasPrefix(r.path, "/event-type/"):
 		return // its own environment's: only the marker counts
 	case r.method == http.MethodPut && !strings.Contains(strings.TrimSuffix(r.path, "}"), "}"):
-		allowed = []int{200, 201, 403, 404} // an upsert makes one of its own
+		allowed = []int{200, 201, 403, 404, 422} // an upsert makes one of its own, if it is well described
 	case strings.HasSuffix(r.path, "app-portal-access/{app_id}"), strings.HasSuffix(r.path, "{app_id}/msg"):
 		allowed = []int{403, 404, 422} // may ask for a new application, under rules of its own
 	default:
@@ -132,8 +140,33 @@ func populate(t *testing.T, c *harness.Client) map[string]string {
 		return nil
 	})
 	c.Call(t, http.StatusCreated, http.MethodPost, "/api/v1/key", object{"name": marker, "scope": "read"}, &key)
+	var consumer struct{ ID string }
+	c.Call(t, http.StatusCreated, http.MethodPost, "/api/v1/app/"+app+"/consumer", object{"description": marker}, &consumer)
+	var poller struct{ ID string }
+	c.Call(t, http.StatusCreated, http.MethodPost, "/api/v1/app/"+app+"/api-poller",
+		object{"name": marker, "everySeconds": 3600, "url": sink.URL, "eventType": "a.b", "paused": true}, &poller)
+	source, request := received(t, c, app)
 	return map[string]string{"app_id": app, "endpoint_id": endpoint, "msg_id": msg, "attempt_id": attempts[0].ID,
-		"task_id": task.ID, "key_id": key.ID, "event_type_name": "live.only"}
+		"task_id": task.ID, "key_id": key.ID, "event_type_name": "live.only", "source_id": source, "request_id": request,
+		"consumer_id": consumer.ID, "sink_id": consumer.ID, "poller_id": poller.ID}
+}
+
+// received makes a source, and has it refuse a request.
+func received(t *testing.T, c *harness.Client, app string) (source, request string) {
+	var src struct{ ID, URL string }
+	c.Call(t, http.StatusCreated, http.MethodPost, "/api/v1/source",
+		object{"name": marker, "provider": "github", "secret": marker, "applicationId": app}, &src)
+	res, err := http.Post(src.URL, "application/json", strings.NewReader(`{"mark":"`+marker+`"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	var list struct{ Data []struct{ ID string } }
+	c.Call(t, http.StatusOK, http.MethodGet, "/api/v1/source/"+src.ID+"/request", nil, &list)
+	if len(list.Data) != 1 {
+		t.Fatalf("%d requests are listed", len(list.Data))
+	}
+	return src.ID, list.Data[0].ID
 }
 
 // routesOf reads the routes from the document that the server publishes.

@@ -237,9 +237,11 @@ func TestSettle_IsDoneByOneOwnerOnly(t *testing.T) {
 				continue
 			}
 			settling.Go(func() {
+				s := []store.Settlement{success(deliveries[i], 0)}
 				for range 300 {
-					s := []store.Settlement{success(deliveries[i], 0)}
-					if err := c.nodes[node].Settle(ctx, s); err != nil {
+					if err := c.nodes[node].Settle(ctx, s); hark.CodeOf(err) == hark.Unavailable {
+						continue // its connection was taken away too often; what was committed is found then
+					} else if err != nil {
 						t.Error(err)
 						return
 					}
