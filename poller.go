@@ -122,6 +122,7 @@ type PollerRun struct {
 	Outcome   PollerOutcome `json:"outcome"`
 	Status    int           `json:"status,omitempty"` // of the last answer
 	Pages     int           `json:"pages,omitempty"`
+	Limited   int           `json:"limited,omitempty"` // answers that asked to wait a little, which it did
 	Seen      int           `json:"seen,omitempty"`    // items
 	New       int           `json:"new,omitempty"`     // of them, became messages (or were learned)
 	Changed   int           `json:"changed,omitempty"` // of them, became messages (or were learned)

@@ -125,6 +125,7 @@ type PollerRun struct {
 	Outcome    string    `json:"outcome" enum:"done,learned,unchanged,failed"`
 	Status     *int      `json:"status" doc:"Of the last answer."`
 	Pages      int       `json:"pages"`
+	Limited    int       `json:"limited" doc:"Answers (429) that asked to wait a little, which it did."`
 	Seen       int       `json:"seen"`
 	New        int       `json:"new"`
 	Changed    int       `json:"changed"`
@@ -135,7 +136,7 @@ type PollerRun struct {
 func pollerRun(r *hark.PollerRun) PollerRun {
 	return PollerRun{
 		StartedAt: wireTime(r.StartedAt), Due: wireTime(r.Due), Late: r.Late, DurationMs: r.Took.Milliseconds(), Outcome: string(r.Outcome),
-		Status: orNull(r.Status), Pages: r.Pages, Seen: r.Seen, New: r.New, Changed: r.Changed, Refused: r.Refused, Error: orNull(r.Error),
+		Status: orNull(r.Status), Pages: r.Pages, Limited: r.Limited, Seen: r.Seen, New: r.New, Changed: r.Changed, Refused: r.Refused, Error: orNull(r.Error),
 	}
 }
 

@@ -340,6 +340,35 @@ func TestRun_WalksPages(t *testing.T) {
 	}
 }
 
+func TestRun_WaitsForAServerThatLimitsItsPages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		last := time.Now().Add(-time.Hour)
+		r.api = func(w http.ResponseWriter, q *http.Request) { // one request in five seconds
+			if time.Since(last) < 5*time.Second {
+				w.Header().Set("Retry-After", "5")
+				w.WriteHeader(http.StatusTooManyRequests)
+				return
+			}
+			last = time.Now()
+			page := q.URL.Query().Get("page")
+			if page == "4" {
+				_, _ = io.WriteString(w, `[]`)
+				return
+			}
+			fmt.Fprintf(w, `[{"id":%s}]`, page)
+		}
+		r.add("a", func(p *hark.Poller) { p.Paging = hark.PollerPaging{Type: "page", Param: "page"} })
+		r.start()
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		r.want("all pages", `ticket.created {"id":1}`, `ticket.created {"id":2}`, `ticket.created {"id":3}`)
+		if run := r.poller("a").State.Runs[0]; run.Limited != 3 || run.Outcome != hark.PollDone {
+			t.Errorf("%+v", run)
+		}
+	})
+}
+
 func TestRun_StaysOnItsHost(t *testing.T) {
 	for name, api := range map[string]http.HandlerFunc{
 		"link": func(w http.ResponseWriter, _ *http.Request) {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +25,8 @@ const (
 	chunk       = 500         // items that are published and recorded together
 	touchAfter  = 24 * time.Hour
 	forgetAfter = 90 * 24 * time.Hour // items that no run has seen for so long are forgotten
+	patience    = 30 * time.Second    // the longest wait that a server may ask for in the middle of a run
+	patient     = 3                   // so many in a row
 	keyFor      = 30 * 24 * time.Hour // how long what was accepted and not recorded is known
 
 	previewPages    = 10
@@ -145,7 +148,7 @@ func (x *pass) do(ctx context.Context) error {
 		if x.run.Pages == maxPages {
 			return troublef("there are more than %d pages", maxPages)
 		}
-		a, err := x.fetch(ctx, x.p, g.at, alone)
+		a, err := x.ask(ctx, g.at, alone)
 		if err != nil {
 			return err
 		}
@@ -167,6 +170,24 @@ func (x *pass) do(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// ask fetches a page, and waits for a server that asks for a little patience: else a list with more pages than
+// a server allows requests would never come to its end.
+func (x *pass) ask(ctx context.Context, at *url.URL, conditional bool) (*answer, error) {
+	for try := 1; ; try++ {
+		a, err := x.fetch(ctx, x.p, at, conditional)
+		t, ok := errors.AsType[*trouble](err)
+		if !ok || t.status != http.StatusTooManyRequests || t.after <= 0 || t.after > patience || try > patient {
+			return a, err
+		}
+		x.run.Limited++
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(t.after):
+		}
+	}
 }
 
 // send makes a scheduled message: one for each time at which it was due.

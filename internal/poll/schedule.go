@@ -112,11 +112,18 @@ const (
 	longestAsked   = 24 * time.Hour // that a server may ask for
 )
 
+// believed is for how many failures in a row the time that a server asks for is taken as it is.
+const believed = 3
+
 // backOff is how long to stay away after so many failures in a row, when the server asks for asked.
 func backOff(failures int, asked time.Duration) time.Duration {
+	asked = min(asked, longestAsked)
+	if asked > 0 && failures <= believed {
+		return max(asked, MinEvery)
+	}
 	wait := longestBackOff
 	if failures < 8 {
 		wait = min(wait, firstBackOff<<(failures-1))
 	}
-	return max(wait, min(asked, longestAsked))
+	return max(wait, asked)
 }
