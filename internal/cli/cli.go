@@ -51,6 +51,7 @@ type commands struct {
 	Consume      consumeCmd      `cmd:"" group:"api" help:"Fetch a consumer's messages."`
 	Applications applicationsCmd `cmd:"" group:"api" help:"Manage applications."`
 	Sources      sourcesCmd      `cmd:"" group:"api" help:"Receive: manage the URLs that providers send to."`
+	Pollers      pollersCmd      `cmd:"" group:"api" help:"Ask APIs that have no webhooks, and send messages on a schedule."`
 	Requests     requestsCmd     `cmd:"" group:"api" help:"List, show and accept what came in at them."`
 	EventTypes   eventTypesCmd   `cmd:"" group:"api" help:"Manage event types."`
 	Keys         keysCmd         `cmd:"" group:"api" help:"List, create, rotate and revoke API keys."`
