@@ -282,6 +282,10 @@ func streamConsumer(c *call) error {
 	if err != nil {
 		return err
 	}
+	if c.r.Method == http.MethodHead { // it would wait for ever
+		c.Header().Set("Content-Type", "text/event-stream")
+		return nil
+	}
 	if err := c.api.Streams.ServeEvents(c.ResponseWriter, c.r, r); err != nil {
 		return err
 	}

@@ -45,14 +45,20 @@ func post(b *testing.B, url, key, body string) {
 	}
 }
 
-// listen opens a stream with as little of its own as can be.
-func listen(b *testing.B, base, key string) net.Conn {
+// listen opens a stream or a socket with as little of its own as can be.
+func listen(b *testing.B, base, key, kind string) net.Conn {
 	host, path, _ := strings.Cut(strings.TrimPrefix(base, "http://"), "/")
 	conn, err := net.Dial("tcp", host)
 	if err != nil {
 		b.Fatal(err)
 	}
-	fmt.Fprintf(conn, "GET /%s/app/a/consumer/k/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", path, key)
+	more, first := "", ""
+	if kind == "ws" {
+		more = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n"
+		text := `{"type":"subscribe"}`
+		first = string([]byte{0x81, 0x80 | byte(len(text)), 0, 0, 0, 0}) + text // masked with nothing
+	}
+	fmt.Fprintf(conn, "GET /%s/app/a/consumer/k/%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n%s\r\n%s", path, kind, key, more, first)
 	return conn
 }
 
@@ -60,7 +66,7 @@ func listen(b *testing.B, base, key string) net.Conn {
 // message has come out of the stream.
 func BenchmarkStream_OneConsumer(b *testing.B) {
 	base, key := benchServer(b)
-	conn := listen(b, base, key)
+	conn := listen(b, base, key, "stream")
 	defer conn.Close()
 	came := make(chan struct{})
 	go func() {
@@ -97,16 +103,22 @@ func BenchmarkStream_OneConsumer(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
 }
 
-// BenchmarkStream_Idle says what an idle stream costs in memory; run it with -benchtime 10000x.
+// BenchmarkStream_Idle says what an idle stream costs in memory; run it with -benchtime 9000x, one at a time.
 func BenchmarkStream_Idle(b *testing.B) {
+	for _, kind := range []string{"stream", "ws"} {
+		b.Run(kind, func(b *testing.B) { benchIdle(b, kind) })
+	}
+}
+
+func benchIdle(b *testing.B, kind string) {
 	base, key := benchServer(b)
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
+	one := make([]byte, 4096)
 	for range b.N {
-		conn := listen(b, base, key)
+		conn := listen(b, base, key, kind)
 		b.Cleanup(func() { _ = conn.Close() })
-		one := make([]byte, 1)
 		if _, err := conn.Read(one); err != nil { // it is open
 			b.Fatal(err)
 		}
