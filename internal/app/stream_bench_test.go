@@ -11,12 +11,16 @@ import (
 	"time"
 
 	"github.com/harkhq/hark/internal/app"
+	"github.com/harkhq/hark/internal/config"
+	"github.com/harkhq/hark/internal/store/postgrestest"
 )
 
 // benchServer starts a server in a benchmark, with a consumer.
-func benchServer(b *testing.B) (base, key string) {
-	c := defaults(new(testing.T))
-	c.Data = b.TempDir()
+func benchServer(b *testing.B, database string) (base, key string) {
+	c := config.Config{Data: b.TempDir(), Addr: "127.0.0.1:0", Drain: 5 * time.Second, BootstrapKey: "app-test-key-0123456789abcdef0123456789"}
+	if database != "" {
+		c.Database, c.MasterKey = config.Secret(database), masterKey
+	}
 	a, err := app.New(b.Context(), app.Options{Config: c})
 	if err != nil {
 		b.Fatal(err)
@@ -65,7 +69,14 @@ func listen(b *testing.B, base, key, kind string) net.Conn {
 // BenchmarkStream_OneConsumer publishes in batches of 100, of 1 KiB each, and waits until the last
 // message has come out of the stream.
 func BenchmarkStream_OneConsumer(b *testing.B) {
-	base, key := benchServer(b)
+	b.Run("sqlite", func(b *testing.B) { benchOneConsumer(b, "") })
+	b.Run("postgres", func(b *testing.B) {
+		benchOneConsumer(b, postgrestest.Shared(b).Database(b, "migrated", func(url string) error { return app.Migrate(b.Context(), url, false, false) }))
+	})
+}
+
+func benchOneConsumer(b *testing.B, database string) {
+	base, key := benchServer(b, database)
 	conn := listen(b, base, key, "stream")
 	defer conn.Close()
 	came := make(chan struct{})
@@ -111,7 +122,7 @@ func BenchmarkStream_Idle(b *testing.B) {
 }
 
 func benchIdle(b *testing.B, kind string) {
-	base, key := benchServer(b)
+	base, key := benchServer(b, "")
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)

@@ -40,14 +40,19 @@ func victim(dir string) {
 			for i := 0; ; i++ {
 				at := time.Now()
 				a := &store.Acceptance{Message: hark.Message{ID: hark.NewMessageID(at), ApplicationRef: 1, EventType: "t", EventID: hark.NewKSUID(at).Format("ev_"),
-					Payload: []byte(strings.Repeat("x", 500)), CreatedAt: at, Matched: []hark.Ref{1}},
-					Deliveries: []hark.Delivery{{EndpointRef: 1, Due: at.UnixMilli()}}}
+					Payload: []byte(strings.Repeat("x", 500)), CreatedAt: at, Matched: []hark.Ref{1, 2}},
+					Deliveries: []hark.Delivery{{EndpointRef: 1, Due: at.UnixMilli()}, {EndpointRef: 2, Due: at.UnixMilli()}}}
 				if err := s.Accept(context.Background(), []*store.Acceptance{a}); err != nil {
 					fmt.Println("error", err)
 					return
 				}
 				_, _ = fmt.Fprintf(os.Stdout, "accepted %s\n", a.Message.ID)
 				if i%2 == 0 {
+					if err := s.Settle(context.Background(), []store.Settlement{{Delivery: a.Deliveries[1], FedAt: at}}); err != nil {
+						fmt.Println("error", err)
+						return
+					}
+					_, _ = fmt.Fprintf(os.Stdout, "fed %s\n", a.Message.ID)
 					continue
 				}
 				attempt := &hark.Attempt{ID: hark.NewAttemptID(at), URL: "u", Number: 1, StatusCode: 200, StartedAt: at}
@@ -75,12 +80,15 @@ func TestStore_KeepsWhatItAcknowledgedThroughAKill(t *testing.T) {
 	if _, err := prepare.InsertEndpoint(t.Context(), hark.Endpoint{ID: hark.NewEndpointID(at), ApplicationRef: app.Ref}); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := prepare.InsertEndpoint(t.Context(), hark.Endpoint{ID: hark.NewConsumerID(at), ApplicationRef: app.Ref}); err != nil {
+		t.Fatal(err)
+	}
 	if err := prepare.Close(); err != nil {
 		t.Fatal(err)
 	}
-	accepted, settled := make(map[string]bool), make(map[string]bool)
+	accepted, settled, fed := make(map[string]bool), make(map[string]bool), make(map[string]bool)
 	for round := range 4 {
-		killMidLoad(t, dir, time.Duration(100+50*round)*time.Millisecond, accepted, settled)
+		killMidLoad(t, dir, time.Duration(100+50*round)*time.Millisecond, accepted, settled, fed)
 	}
 	s := openTest(t, dir, Options{})
 	if wrong, err := s.Check(t.Context()); err != nil || len(wrong) > 0 {
@@ -99,13 +107,44 @@ func TestStore_KeepsWhatItAcknowledgedThroughAKill(t *testing.T) {
 			t.Fatalf("message %s (settled: %v) is %v", id, settled[id], got)
 		}
 	}
-	t.Logf("%d accepted, %d settled", len(accepted), len(settled))
-	if len(accepted) == 0 || len(settled) == 0 {
+	checkFeed(t, s, fed)
+	t.Logf("%d accepted, %d settled, %d fed", len(accepted), len(settled), len(fed))
+	if len(accepted) == 0 || len(settled) == 0 || len(fed) == 0 {
 		t.Error("the victim did nothing")
 	}
 }
 
-func killMidLoad(t *testing.T, dir string, after time.Duration, accepted, settled map[string]bool) {
+// checkFeed checks that the feed of the consumer 2 has no holes, each message once, and all that was said
+// to be fed.
+func checkFeed(t *testing.T, s *Store, fed map[string]bool) {
+	t.Helper()
+	seen := make(map[string]bool)
+	for after := int64(0); ; {
+		some, err := s.ReadFeed(t.Context(), 2, after, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(some) == 0 {
+			break
+		}
+		for _, e := range some {
+			if after++; e.Seq != after || seen[string(e.Message.ID)] {
+				t.Fatalf("entry %d is number %d, message %s", after, e.Seq, e.Message.ID)
+			}
+			seen[string(e.Message.ID)] = true
+		}
+	}
+	for id := range fed {
+		if !seen[id] {
+			t.Errorf("message %s was fed, and is not in the feed", id)
+		}
+	}
+	if _, last, err := s.FeedEnds(t.Context(), 2); err != nil || last != int64(len(seen)) {
+		t.Errorf("the last number is %d, of %d entries: %v", last, len(seen), err)
+	}
+}
+
+func killMidLoad(t *testing.T, dir string, after time.Duration, accepted, settled, fed map[string]bool) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), crashFolder+"="+dir)
@@ -127,6 +166,8 @@ func killMidLoad(t *testing.T, dir string, after time.Duration, accepted, settle
 			accepted[id] = true
 		case "settled":
 			settled[id] = true
+		case "fed":
+			fed[id] = true
 		default:
 			t.Errorf("victim: %s", lines.Text())
 		}
