@@ -234,7 +234,7 @@ func nextLink(h http.Header) string {
 			if !ok {
 				break
 			}
-			params, more := untilComma(rest)
+			params, more := cutUnquoted(rest, ',')
 			if relatesNext(params) {
 				return target
 			}
@@ -244,8 +244,8 @@ func nextLink(h http.Header) string {
 	return ""
 }
 
-// untilComma cuts text at the first comma outside quotes.
-func untilComma(text string) (before, after string) {
+// cutUnquoted cuts text at the first sep outside quotes.
+func cutUnquoted(text string, sep byte) (before, after string) {
 	quoted := false
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; {
@@ -253,7 +253,7 @@ func untilComma(text string) (before, after string) {
 			i++
 		case c == '"':
 			quoted = !quoted
-		case c == ',' && !quoted:
+		case c == sep && !quoted:
 			return text[:i], text[i+1:]
 		}
 	}
@@ -261,7 +261,8 @@ func untilComma(text string) (before, after string) {
 }
 
 func relatesNext(params string) bool {
-	for part := range strings.SplitSeq(params, ";") {
+	for part := ""; params != ""; {
+		part, params = cutUnquoted(params, ';')
 		name, value, _ := strings.Cut(part, "=")
 		if !strings.EqualFold(strings.TrimSpace(name), "rel") {
 			continue
