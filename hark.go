@@ -74,12 +74,13 @@ type Endpoint struct {
 	DisabledAt     time.Time
 	Paused         bool // deliveries are made and held until it is resumed
 
-	ThrottleRate  int           // attempts per second; 0 means no limit
+	ThrottleRate  int           // attempts per Rules.ThrottleUnit; 0 means no limit
 	Concurrency   int           // most attempts in flight at once; 0 means DefaultConcurrency
 	Timeout       time.Duration // for one whole attempt; 0 means DefaultTimeout
 	RetrySchedule Schedule      // nil means StandardSchedule
 	Ordering      Ordering
 	SkipTLSVerify bool
+	Rules         Rules
 
 	CreatedAt time.Time
 	UpdatedAt time.Time

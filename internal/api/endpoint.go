@@ -18,6 +18,9 @@ type EndpointSettings struct {
 	VerifyTLS      manage.Opt[bool]            `json:"verifyTls" doc:"false accepts any certificate."`
 	Filter         manage.Opt[json.RawMessage] `json:"filter" schema:"object" doc:"Only messages whose payload matches are sent."`
 	Paused         manage.Opt[bool]            `json:"paused" doc:"Deliveries are made, and held until it is resumed."`
+	DelaySeconds   manage.Opt[float64]         `json:"delaySeconds" doc:"No attempt before a message has been accepted for this long; at most 86400."`
+	RetryOn        manage.Opt[[]string]        `json:"retryOn" doc:"Only these answers are retried: 429, 500-599, >=500, or !501 for all but that. By default every failure; no answer at all is always retried."`
+	ThrottleUnit   manage.Opt[string]          `json:"throttleUnit" doc:"What throttleRate counts in: second, minute or hour."`
 }
 
 // EndpointUpdate describes an endpoint to replace.
@@ -25,7 +28,7 @@ type EndpointUpdate struct {
 	URL          string             `json:"url" req:"1" doc:"http or https."`
 	Description  string             `json:"description"`
 	UID          manage.Opt[string] `json:"uid" doc:"Your own id for it, unique in the application; it works wherever the id does."`
-	ThrottleRate manage.Opt[int]    `json:"throttleRate" doc:"Most attempts per second."`
+	ThrottleRate manage.Opt[int]    `json:"throttleRate" doc:"Most attempts per second, or per throttleUnit."`
 	RateLimit    manage.Opt[int]    `json:"rateLimit" doc:"The old name of throttleRate."`
 	Version      manage.Opt[int]    `json:"version" doc:"Kept for old clients; it means nothing."`
 	Disabled     bool               `json:"disabled" doc:"Gets nothing while it is true."`
@@ -105,6 +108,9 @@ type EndpointOut struct {
 	VerifyTLS      bool            `json:"verifyTls"`
 	Filter         json.RawMessage `json:"filter" schema:"object" null:"1"`
 	Paused         bool            `json:"paused"`
+	DelaySeconds   float64         `json:"delaySeconds"`
+	RetryOn        []string        `json:"retryOn" null:"1"`
+	ThrottleUnit   string          `json:"throttleUnit"`
 }
 
 func endpointOut(ep *hark.Endpoint) EndpointOut {
@@ -116,6 +122,7 @@ func endpointOut(ep *hark.Endpoint) EndpointOut {
 		Metadata: orEmpty(ep.Metadata), CreatedAt: wireTime(ep.CreatedAt), UpdatedAt: wireTime(ep.UpdatedAt),
 		TimeoutSeconds: hark.DefaultTimeout.Seconds(), Concurrency: hark.DefaultConcurrency,
 		Ordering: "none", VerifyTLS: !ep.SkipTLSVerify, Filter: ep.Filter, Paused: ep.Paused,
+		DelaySeconds: ep.Rules.Delay.Seconds(), RetryOn: ep.Rules.RetryOn, ThrottleUnit: "second",
 	}
 	schedule := ep.RetrySchedule
 	if schedule == nil {
@@ -133,6 +140,9 @@ func endpointOut(ep *hark.Endpoint) EndpointOut {
 	}
 	if ep.Ordering != hark.Unordered {
 		out.Ordering = string(ep.Ordering)
+	}
+	if ep.Rules.ThrottleUnit != hark.PerSecond {
+		out.ThrottleUnit = string(ep.Rules.ThrottleUnit)
 	}
 	if len(ep.Filter) == 0 {
 		out.Filter = nil

@@ -67,9 +67,12 @@ type EndpointFlags struct {
 	Channel      []string          `placeholder:"NAME" help:"Only messages in one of these channels (repeatable)."`
 	Filter       *string           `placeholder:"JSON" help:"Only payloads that match, such as '{\"data\":{\"amount\":{\"$gt\":100}}}'."`
 	ThrottleRate *int              `placeholder:"N" help:"At most N attempts per second; 0 takes the limit away."`
+	Rate         *string           `placeholder:"RATE" help:"At most so many attempts: 10/s, 600/m, 3600/h; none takes the limit away."`
 	Concurrency  *int              `placeholder:"N" help:"At most N attempts at once."`
 	Timeout      *time.Duration    `placeholder:"DURATION" help:"For one whole attempt, at most 30s."`
 	Retry        *string           `placeholder:"LIST" help:"Waits between attempts: 5s,5m,1h; none for a single attempt; default for three days."`
+	RetryOn      *string           `name:"retry-on" placeholder:"LIST" help:"Retry these answers only: 429,500-599,!501 or >=500; default for every failure."`
+	Delay        *time.Duration    `placeholder:"DURATION" help:"No attempt before a message is this old, at most 24h; 0s for none."`
 	Ordering     *string           `placeholder:"ORDER" help:"none, endpoint, or a JSON pointer such as /customer/id."`
 	VerifyTLS    *bool             `name:"verify-tls" negatable:"" help:"Check its certificate (the default)."`
 	Disabled     *bool             `negatable:"" help:"Take it out of matching."`
@@ -90,6 +93,9 @@ func (f EndpointFlags) fields() (map[string]any, error) {
 		in["filter"] = json.RawMessage(*f.Filter)
 	}
 	patch(in, "throttleRate", f.ThrottleRate, ptr(0))
+	if err := f.rules(in); err != nil {
+		return nil, err
+	}
 	patch(in, "concurrency", f.Concurrency, nil)
 	if f.Timeout != nil {
 		in["timeoutSeconds"] = f.Timeout.Seconds()
@@ -106,6 +112,40 @@ func (f EndpointFlags) fields() (map[string]any, error) {
 	patch(in, "disabled", f.Disabled, nil)
 	setIf(in, "metadata", f.Metadata, f.Metadata != nil)
 	return in, nil
+}
+
+// rules adds those that are not written as the API wants them.
+func (f EndpointFlags) rules(in map[string]any) error {
+	if f.Delay != nil {
+		in["delaySeconds"] = f.Delay.Seconds()
+	}
+	if f.RetryOn != nil {
+		in["retryOn"] = nil
+		if *f.RetryOn != "default" {
+			in["retryOn"] = strings.Split(strings.ReplaceAll(*f.RetryOn, " ", ""), ",")
+		}
+	}
+	if f.ThrottleRate != nil && f.Rate == nil {
+		in["throttleUnit"] = "second"
+	}
+	if f.Rate == nil {
+		return nil
+	}
+	if f.ThrottleRate != nil {
+		return usagef("--rate 10/s", "--rate and --throttle-rate say the same: give one of them")
+	}
+	if *f.Rate == "none" {
+		in["throttleRate"], in["throttleUnit"] = nil, nil
+		return nil
+	}
+	count, short, _ := strings.Cut(*f.Rate, "/")
+	n, err := strconv.Atoi(count)
+	unit, known := map[string]string{"s": "second", "m": "minute", "h": "hour"}[short]
+	if err != nil || n < 1 || !known {
+		return usagef("--rate 10/m", "--rate: %q is not a rate", *f.Rate)
+	}
+	in["throttleRate"], in["throttleUnit"] = n, unit
+	return nil
 }
 
 // parseWaits reads a retry schedule: "5s,5m,1h", "none", or "default", which is null.
@@ -186,8 +226,8 @@ func (sh *shell) drawEndpoint(e endpointOut) {
 	sh.fields([][2]string{
 		{"id", e.ID}, {"uid", text(e.UID)}, {"url", e.URL}, {"description", e.Description}, {"state", state},
 		{"event types", join(e.EventTypes, "all")}, {"channels", join(e.Channels, "all")}, {"filter", filter},
-		{"retries", waits(e.RetrySchedule)}, {"timeout", seconds(e.TimeoutSeconds)},
-		{"throttle", perSecond(e.ThrottleRate)}, {"concurrency", positive(e.Concurrency)},
+		{"retries", waits(e.RetrySchedule)}, {"retry on", join(e.RetryOn, "")}, {"delay", seconds(e.DelaySeconds)}, {"timeout", seconds(e.TimeoutSeconds)},
+		{"throttle", rateText(e.ThrottleRate, e.ThrottleUnit)}, {"concurrency", positive(e.Concurrency)},
 		{"ordering", e.Ordering}, {"tls", verify}, {"metadata", pairs(e.Metadata)},
 		{"created", clock(e.CreatedAt)}, {"updated", clock(e.UpdatedAt)},
 	})
@@ -223,11 +263,12 @@ func seconds(s float64) string {
 	return text
 }
 
-func perSecond(p *int) string {
+// rateText writes a rate as --rate reads it: 10/m.
+func rateText(p *int, unit string) string {
 	if p == nil {
 		return ""
 	}
-	return fmt.Sprintf("%d/s", *p)
+	return fmt.Sprintf("%d/%.1s", *p, unit)
 }
 
 func positive(n int) string {

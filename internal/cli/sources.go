@@ -295,7 +295,7 @@ func (sh *shell) drawSource(s sourceOut) {
 		{"id", s.ID}, {"uid", text(s.UID)}, {"name", s.Name}, {"url", text(s.URL)}, {"description", s.Description}, {"provider", s.provider()},
 		{"scheme", scheme}, {"state", s.state()}, {"failing since", failing}, {"secrets", verified}, {"application", s.ApplicationID},
 		{"methods", join(s.Methods, "")}, {"from", join(s.AllowIPs, "")}, {"largest body", byteCount(int64(s.MaxBytes))},
-		{"rate", perSecond(s.RateLimit)}, {"daily quota", number(s.DailyQuota)}, {"told apart by", dedupe}, {"event type", text(s.EventType)},
+		{"rate", rateText(s.RateLimit, "second")}, {"daily quota", number(s.DailyQuota)}, {"told apart by", dedupe}, {"event type", text(s.EventType)},
 		{"metadata", pairs(s.Metadata)}, {"created", clock(s.CreatedAt)},
 	})
 }

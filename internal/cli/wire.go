@@ -35,6 +35,9 @@ type endpointOut struct {
 	Ordering       string            `json:"ordering"`
 	VerifyTLS      *bool             `json:"verifyTls"`
 	Filter         json.RawMessage   `json:"filter"`
+	DelaySeconds   float64           `json:"delaySeconds"`
+	RetryOn        []string          `json:"retryOn"`
+	ThrottleUnit   string            `json:"throttleUnit"`
 	Metadata       map[string]string `json:"metadata"`
 	CreatedAt      time.Time         `json:"createdAt"`
 	UpdatedAt      time.Time         `json:"updatedAt"`

@@ -99,8 +99,8 @@ func (o *owner) use(l *lane, app *directory.Application) bool {
 		return false
 	}
 	l.use(ep)
-	l.limiter = limiter(l.limiter, ep.ThrottleRate)
-	if lim := limiter(o.limiters[l.app], app.ThrottleRate); lim != nil {
+	l.limiter = limiter(l.limiter, ep.ThrottleRate, ep.Rules.ThrottleUnit)
+	if lim := limiter(o.limiters[l.app], app.ThrottleRate, hark.PerSecond); lim != nil {
 		o.limiters[l.app] = lim
 	} else {
 		delete(o.limiters, l.app)
@@ -108,16 +108,22 @@ func (o *owner) use(l *lane, app *directory.Application) bool {
 	return true
 }
 
-// limiter lets n through a second, and a tenth of that at once. One of that rate goes on as it is:
-// what was spent stays spent.
-func limiter(was *rate.Limiter, n int) *rate.Limiter {
+// limiter lets n through in a unit of time, evenly: at once no more than a tenth of what a second takes.
+// One of that rate goes on as it is: what was spent stays spent.
+func limiter(was *rate.Limiter, n int, unit hark.ThrottleUnit) *rate.Limiter {
+	limit := rate.Limit(float64(n) / unit.Period().Seconds())
 	switch {
 	case n <= 0:
 		return nil
-	case was != nil && was.Limit() == rate.Limit(n):
+	case was != nil && was.Limit() == limit:
 		return was
 	}
-	return rate.NewLimiter(rate.Limit(n), max(1, n/10))
+	return rate.NewLimiter(limit, max(1, int(limit/10)))
+}
+
+// rested says that a limiter has forgotten what was spent: one that is made anew is as good.
+func rested(l *rate.Limiter, now time.Time) bool {
+	return l == nil || l.TokensAt(now) >= float64(l.Burst())
 }
 
 // throttled says when the lane's next attempt may start, or zero: now.

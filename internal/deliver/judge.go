@@ -20,7 +20,8 @@ type exchange struct {
 	Trigger    hark.Trigger
 	Attempts   int // made, this one included
 	Schedule   hark.Schedule
-	Spread     float64 // uniform in [0, 1)
+	RetryOn    *hark.Statuses // nil: every answer that is not a success
+	Spread     float64        // uniform in [0, 1)
 	Now        time.Time
 }
 
@@ -56,6 +57,9 @@ func judge(x exchange) verdict {
 		return v
 	}
 	if x.Trigger == hark.Manual {
+		return v
+	}
+	if x.Status != 0 && !x.RetryOn.Has(x.Status) { // without an answer there is nothing to go by
 		return v
 	}
 	wait, ok := x.Schedule.Next(x.Attempts, x.Spread)

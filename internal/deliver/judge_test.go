@@ -12,6 +12,10 @@ import (
 
 func TestJudge_FollowsStandardWebhooks(t *testing.T) {
 	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	serverErrors, err := hark.ParseStatuses([]string{"500-599"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	schedule := hark.Schedule{10 * time.Second, 4 * time.Hour}
 	tests := []struct {
 		name string
@@ -28,6 +32,10 @@ func TestJudge_FollowsStandardWebhooks(t *testing.T) {
 		{"429 throttles", exchange{Status: 429}, verdict{Status: hark.Failed, Retry: true, Wait: 10 * time.Second, Class: health.Overload}},
 		{"503 throttles", exchange{Status: 503}, verdict{Status: hark.Failed, Retry: true, Wait: 10 * time.Second, Class: health.Overload}},
 		{"410 disables and is not retried", exchange{Status: 410}, verdict{Status: hark.Failed, Class: health.Refused, Disable: "gone"}},
+		{"an answer that the rules name is retried", exchange{Status: 500, RetryOn: serverErrors}, verdict{Status: hark.Failed, Retry: true, Wait: 10 * time.Second, Class: health.Bad}},
+		{"any other is not", exchange{Status: 404, RetryOn: serverErrors}, verdict{Status: hark.Failed, Class: health.Refused}},
+		{"but may still ask for a pause", exchange{Status: 429, RetryAfter: "9", RetryOn: serverErrors}, verdict{Status: hark.Failed, Pause: 9 * time.Second, Class: health.Overload}},
+		{"no answer is retried whatever the rules name", exchange{TimedOut: true, RetryOn: serverErrors}, verdict{Status: hark.Failed, Retry: true, Wait: 10 * time.Second, Class: health.Overload}},
 		{"the schedule ends", exchange{Status: 500, Attempts: 3}, verdict{Status: hark.Failed, Class: health.Bad}},
 		{"a resend is not retried", exchange{Status: 500, Trigger: hark.Manual}, verdict{Status: hark.Failed, Class: health.Bad}},
 		{"Retry-After in seconds", exchange{Status: 503, RetryAfter: "120"}, verdict{Status: hark.Failed, Retry: true, Wait: 2 * time.Minute, Pause: 2 * time.Minute, Class: health.Overload}},

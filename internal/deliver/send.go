@@ -116,7 +116,7 @@ func (s *sender) attempt(e *Engine, ctx context.Context, j *job) {
 		Trigger:        j.delivery.Trigger,
 		StartedAt:      start,
 	}
-	x := exchange{Trigger: attempt.Trigger, Attempts: attempt.Number, Schedule: j.endpoint.Schedule(), Spread: rand.Float64()}
+	x := exchange{Trigger: attempt.Trigger, Attempts: attempt.Number, Schedule: j.endpoint.Schedule(), RetryOn: j.endpoint.RetryOn, Spread: rand.Float64()}
 	if reason := unsendable(message, j.endpoint); reason != "" {
 		attempt.Error = reason
 		x.Schedule = nil // trying again cannot help

@@ -180,6 +180,7 @@ type Endpoint struct {
 	Matcher *match.Matcher
 	Target  *outbound.Target // nil: it is pulled
 	Fields  []outbound.Field // its custom headers, in a stable order
+	RetryOn *hark.Statuses   // the answers that are worth another attempt; nil: every failure
 	// Broken says why nothing can be sent to it (its URL or a secret does not parse); nil if all is well.
 	Broken error
 
@@ -220,6 +221,9 @@ func compileEndpoint(row hark.Endpoint) *Endpoint {
 		return ep
 	}
 	if ep.Target, err = outbound.ParseTarget(row.URL); err != nil {
+		ep.Broken = err
+	}
+	if ep.RetryOn, err = hark.ParseStatuses(row.Rules.RetryOn); err != nil {
 		ep.Broken = err
 	}
 	for _, s := range row.Secrets {

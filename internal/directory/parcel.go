@@ -36,6 +36,9 @@ func (p *Parcel) Address(app *Application) {
 	}
 	for _, ep := range p.Matched {
 		row := hark.Delivery{EndpointRef: ep.Ref, ApplicationRef: app.Ref, Due: due, Message: m}
+		if ep.Rules.Delay != 0 {
+			row.Due = max(due, m.CreatedAt.Add(ep.Rules.Delay).UnixMilli())
+		}
 		if ep.Ordering != hark.Unordered && ep.Ordering != hark.OrderByEndpoint {
 			// A payload without that value stands in the line of those without it.
 			row.Line, _ = match.Line(m.Payload, string(ep.Ordering))

@@ -49,6 +49,46 @@ func (s *EndpointSettings) apply(v *check, ep *hark.Endpoint) {
 	if s.Paused.Set {
 		ep.Paused = s.Paused.Value
 	}
+	s.applyRules(v, &ep.Rules)
+}
+
+func (s *EndpointSettings) applyRules(v *check, rules *hark.Rules) {
+	if s.DelaySeconds.Set {
+		rules.Delay = seconds(s.DelaySeconds.Value)
+		if rules.Delay < 0 || rules.Delay > hark.MaxDelay {
+			v.wrong(fmt.Sprintf("must be between 0 and %v seconds", hark.MaxDelay.Seconds()), "body", "delaySeconds")
+		}
+	}
+	if s.RetryOn.Set {
+		rules.RetryOn = v.retryOn(s.RetryOn)
+	}
+	if s.ThrottleUnit.Set {
+		rules.ThrottleUnit = v.throttleUnit(s.ThrottleUnit)
+	}
+}
+
+func (v *check) retryOn(in Opt[[]string]) []string {
+	if in.Null {
+		return nil
+	}
+	if len(in.Value) == 0 {
+		v.wrong("must name an answer; null retries all that fail, and an empty retrySchedule none", "body", "retryOn")
+	}
+	if _, err := hark.ParseStatuses(in.Value); err != nil {
+		v.wrong(err.Error(), "body", "retryOn")
+	}
+	return slices.Clone(in.Value)
+}
+
+func (v *check) throttleUnit(in Opt[string]) hark.ThrottleUnit {
+	switch unit := hark.ThrottleUnit(in.Value); {
+	case in.Null || in.Value == "second":
+		return hark.PerSecond
+	case unit == hark.PerMinute || unit == hark.PerHour:
+		return unit
+	}
+	v.wrong("must be second, minute or hour", "body", "throttleUnit")
+	return hark.PerSecond
 }
 
 func (v *check) schedule(in Opt[[]float64]) hark.Schedule {

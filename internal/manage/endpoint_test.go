@@ -22,7 +22,7 @@ func TestCreateEndpoint_KeepsEverySetting(t *testing.T) {
 	err := json.Unmarshal([]byte(`{"url": "HTTPS://Example.com", "description": "d", "uid": "u", "throttleRate": 7, "version": 3,
 		"eventTypes": ["a.b", "c.d", "a.b"], "channels": ["x:1"], "metadata": {"k": "v"}, "headers": {"X-One": "1"},
 		"retrySchedule": [1, 0.5], "timeoutSeconds": 2.5, "concurrency": 3, "ordering": "/customer/id", "verifyTls": false,
-		"filter": {"amount": {"$gt": 5}}, "paused": true}`), &in)
+		"filter": {"amount": {"$gt": 5}}, "paused": true, "delaySeconds": 1.5, "retryOn": ["500-599", "!501"], "throttleUnit": "hour"}`), &in)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,6 +33,7 @@ func TestCreateEndpoint_KeepsEverySetting(t *testing.T) {
 		Headers: map[string]string{"X-One": "1"}, EventTypes: []string{"a.b", "c.d"}, Channels: []string{"x:1"},
 		Filter: json.RawMessage(`{"amount": {"$gt": 5}}`), Paused: true, ThrottleRate: 7, Concurrency: 3, Timeout: 2500 * time.Millisecond,
 		RetrySchedule: hark.Schedule{time.Second, time.Second / 2}, Ordering: "/customer/id", SkipTLSVerify: true,
+		Rules: hark.Rules{Delay: 1500 * time.Millisecond, RetryOn: []string{"500-599", "!501"}, ThrottleUnit: hark.PerHour},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -60,12 +61,12 @@ func TestCreateEndpoint_KeepsEverySetting(t *testing.T) {
 	// Null goes back to the defaults.
 	var patch EndpointPatch
 	err = json.Unmarshal([]byte(`{"retrySchedule": null, "timeoutSeconds": null, "concurrency": null, "ordering": null,
-		"verifyTls": null, "filter": null, "paused": null}`), &patch)
+		"verifyTls": null, "filter": null, "paused": null, "delaySeconds": null, "retryOn": null, "throttleUnit": null}`), &patch)
 	if err != nil {
 		t.Fatal(err)
 	}
 	back := must[hark.Endpoint](t)(r.PatchEndpoint(t.Context(), r.admin, "acme", string(got.ID), patch))
-	if back.RetrySchedule != nil || back.Timeout != 0 || back.Concurrency != 0 || back.Ordering != "" || back.SkipTLSVerify || back.Filter != nil || back.Paused {
+	if back.RetrySchedule != nil || back.Timeout != 0 || back.Concurrency != 0 || back.Ordering != "" || back.SkipTLSVerify || back.Filter != nil || back.Paused || !back.Rules.IsZero() {
 		t.Errorf("after null: %+v", back)
 	}
 }

@@ -63,6 +63,9 @@ type EndpointSettings struct {
 	VerifyTLS      Opt[bool]            `json:"verifyTls,omitzero"`
 	Filter         Opt[json.RawMessage] `json:"filter,omitzero"`
 	Paused         Opt[bool]            `json:"paused,omitzero"`
+	DelaySeconds   Opt[float64]         `json:"delaySeconds,omitzero"`
+	RetryOn        Opt[[]string]        `json:"retryOn,omitzero"`      // status expressions
+	ThrottleUnit   Opt[string]          `json:"throttleUnit,omitzero"` // "second", "minute" or "hour"
 }
 
 // EndpointIn describes an endpoint to create or replace. A nil list means all; an empty one is refused.

@@ -223,6 +223,7 @@ type endpointShape struct {
 	RetrySchedule  list[int64]  `json:"retrySchedule,omitzero"`
 	Ordering       string       `json:"ordering,omitempty"`
 	SkipTLSVerify  bool         `json:"skipTlsVerify,omitempty"`
+	Rules          hark.Rules   `json:"rules,omitzero"`
 	CreatedAt      int64        `json:"createdAt,omitempty"`
 	UpdatedAt      int64        `json:"updatedAt,omitempty"`
 	DeletedAt      int64        `json:"deletedAt,omitempty"`
@@ -277,7 +278,7 @@ func shapeEndpoint(e *hark.Endpoint, sealer store.Sealer) (*endpointShape, error
 		Metadata: e.Metadata, Sealed: sealer.Seal(plain, endpointPlace(e.ApplicationRef, string(e.ID))),
 		EventTypes: e.EventTypes, Channels: e.Channels, Filter: rawText(e.Filter),
 		Disabled: e.Disabled, DisabledReason: e.DisabledReason, DisabledAt: millis(e.DisabledAt), Paused: e.Paused,
-		ThrottleRate: e.ThrottleRate, Concurrency: e.Concurrency, Timeout: int64(e.Timeout), Ordering: string(e.Ordering), SkipTLSVerify: e.SkipTLSVerify,
+		ThrottleRate: e.ThrottleRate, Concurrency: e.Concurrency, Timeout: int64(e.Timeout), Ordering: string(e.Ordering), SkipTLSVerify: e.SkipTLSVerify, Rules: e.Rules,
 		CreatedAt: millis(e.CreatedAt), UpdatedAt: millis(e.UpdatedAt), DeletedAt: millis(e.DeletedAt),
 	}
 	if e.RetrySchedule != nil {
@@ -302,7 +303,7 @@ func (s *endpointShape) restore(sealer store.Sealer) (*hark.Endpoint, error) {
 		Ref: s.Number, ApplicationRef: s.Application, ID: hark.EndpointID(s.ID), UID: s.UID, URL: s.URL, Description: s.Description, Version: s.Version,
 		Metadata: s.Metadata, Headers: hidden.Headers, Secrets: restoreSecrets(hidden.Secrets), EventTypes: s.EventTypes, Channels: s.Channels, Filter: textRaw(s.Filter),
 		Disabled: s.Disabled, DisabledReason: s.DisabledReason, DisabledAt: moment(s.DisabledAt), Paused: s.Paused,
-		ThrottleRate: s.ThrottleRate, Concurrency: s.Concurrency, Timeout: time.Duration(s.Timeout), Ordering: hark.Ordering(s.Ordering), SkipTLSVerify: s.SkipTLSVerify,
+		ThrottleRate: s.ThrottleRate, Concurrency: s.Concurrency, Timeout: time.Duration(s.Timeout), Ordering: hark.Ordering(s.Ordering), SkipTLSVerify: s.SkipTLSVerify, Rules: s.Rules,
 		CreatedAt: moment(s.CreatedAt), UpdatedAt: moment(s.UpdatedAt), DeletedAt: moment(s.DeletedAt),
 	}
 	if s.RetrySchedule != nil {

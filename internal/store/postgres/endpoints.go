@@ -12,7 +12,7 @@ import (
 const (
 	endpointColumns = `SELECT endpoint.ref, endpoint.application, endpoint.id, endpoint.uid, url, description, version, endpoint.metadata,
   headers, secrets, event_types, channels, filter, disabled, disabled_reason, disabled_at, paused,
-  endpoint.throttle_rate, concurrency, timeout, retry_schedule, ordering, skip_tls_verify,
+  endpoint.throttle_rate, concurrency, timeout, retry_schedule, ordering, skip_tls_verify, rules,
   endpoint.created_at, endpoint.updated_at, endpoint.deleted_at
 FROM endpoint `
 
@@ -30,13 +30,13 @@ FROM endpoint `
 
 	insertEndpointSQL = `INSERT INTO endpoint (ref, application, id, uid, url, description, version, metadata, headers, secrets,
   event_types, channels, filter, disabled, disabled_reason, disabled_at, paused, throttle_rate, concurrency, timeout,
-  retry_schedule, ordering, skip_tls_verify, created_at, updated_at, deleted_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, 0)`
+  retry_schedule, ordering, skip_tls_verify, rules, created_at, updated_at, deleted_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, 0)`
 
 	updateEndpointSQL = `UPDATE endpoint SET uid = $1, url = $2, description = $3, version = $4, metadata = $5, headers = $6, secrets = $7,
   event_types = $8, channels = $9, filter = $10, disabled = $11, disabled_reason = $12, disabled_at = $13, paused = $14, throttle_rate = $15,
-  concurrency = $16, timeout = $17, retry_schedule = $18, ordering = $19, skip_tls_verify = $20, updated_at = $21
-WHERE ref = $22`
+  concurrency = $16, timeout = $17, retry_schedule = $18, ordering = $19, skip_tls_verify = $20, rules = $21, updated_at = $22
+WHERE ref = $23`
 
 	deleteEndpointSQL = `UPDATE endpoint SET uid = NULL, deleted_at = $1 WHERE ref = $2`
 )

@@ -120,7 +120,8 @@ CREATE TABLE endpoint (
   skip_tls_verify boolean NOT NULL,
   created_at bigint NOT NULL,
   updated_at bigint NOT NULL,
-  deleted_at bigint NOT NULL
+  deleted_at bigint NOT NULL,
+  rules text
 );
 CREATE UNIQUE INDEX endpoint_pkey ON endpoint USING btree (ref);
 CREATE UNIQUE INDEX endpoint_id ON endpoint USING btree (application, id);

@@ -13,7 +13,7 @@ import (
 const (
 	endpointColumns = `SELECT endpoint.ref, endpoint.application, endpoint.id, endpoint.uid, url, description, version, endpoint.metadata,
   headers, secrets, event_types, channels, filter, disabled, disabled_reason, disabled_at, paused,
-  endpoint.throttle_rate, concurrency, timeout, retry_schedule, ordering, skip_tls_verify,
+  endpoint.throttle_rate, concurrency, timeout, retry_schedule, ordering, skip_tls_verify, rules,
   endpoint.created_at, endpoint.updated_at, endpoint.deleted_at
 FROM endpoint `
 
@@ -31,12 +31,12 @@ FROM endpoint `
 
 	insertEndpointSQL = `INSERT INTO endpoint (application, id, uid, url, description, version, metadata, headers, secrets,
   event_types, channels, filter, disabled, disabled_reason, disabled_at, paused, throttle_rate, concurrency, timeout,
-  retry_schedule, ordering, skip_tls_verify, created_at, updated_at, deleted_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0) RETURNING ref`
+  retry_schedule, ordering, skip_tls_verify, rules, created_at, updated_at, deleted_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0) RETURNING ref`
 
 	updateEndpointSQL = `UPDATE endpoint SET uid = ?, url = ?, description = ?, version = ?, metadata = ?, headers = ?, secrets = ?,
   event_types = ?, channels = ?, filter = ?, disabled = ?, disabled_reason = ?, disabled_at = ?, paused = ?, throttle_rate = ?,
-  concurrency = ?, timeout = ?, retry_schedule = ?, ordering = ?, skip_tls_verify = ?, updated_at = ?
+  concurrency = ?, timeout = ?, retry_schedule = ?, ordering = ?, skip_tls_verify = ?, rules = ?, updated_at = ?
 WHERE ref = ?`
 
 	deleteEndpointSQL = `UPDATE endpoint SET uid = NULL, deleted_at = ? WHERE ref = ?`

@@ -60,7 +60,7 @@ CREATE TABLE endpoint (
   created_at      INTEGER NOT NULL,
   updated_at      INTEGER NOT NULL,
   deleted_at      INTEGER NOT NULL -- kept after that, because history names it
-);
+, rules TEXT);
 CREATE UNIQUE INDEX endpoint_id ON endpoint (application, id);
 CREATE UNIQUE INDEX endpoint_uid ON endpoint (application, uid) WHERE uid IS NOT NULL;
 

@@ -73,7 +73,9 @@ func (h *house) addEndpoints() {
 		Metadata: map[string]string{"a": "b"}, Headers: map[string]string{"X-Token": "hidden header"},
 		Secrets:    []hark.Secret{{Key: "whsec_bmV3IHNlY3JldCBuZXcgc2VjcmV0", CreatedAt: at}, {Key: "whsec_b2xkIHNlY3JldCBvbGQgc2VjcmV0", CreatedAt: at, ExpiresAt: at.Add(time.Hour)}},
 		EventTypes: []string{"invoice.paid"}, Channels: []string{"eu"}, Filter: json.RawMessage(`{"n": {"$gt": 0}}`), Paused: true, ThrottleRate: 5, Concurrency: 2,
-		Timeout: 7 * time.Second, RetrySchedule: hark.Schedule{0, time.Second}, Ordering: "/n", SkipTLSVerify: true, CreatedAt: at, UpdatedAt: at,
+		Timeout: 7 * time.Second, RetrySchedule: hark.Schedule{0, time.Second}, Ordering: "/n", SkipTLSVerify: true,
+		Rules:     hark.Rules{Delay: time.Minute, RetryOn: []string{">=500", "!501"}, ThrottleUnit: hark.PerHour},
+		CreatedAt: at, UpdatedAt: at,
 	})
 	h.ok(err)
 	h.endpoints = append(h.endpoints, ep, h.newEndpoint(h.app, "ordered"), h.newEndpoint(h.app, "failing"), h.newEndpoint(h.app, "leaving"))
