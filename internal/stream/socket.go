@@ -202,7 +202,7 @@ func (s *socket) run(ctx context.Context) error {
 	for {
 		if room := s.window - (s.after - s.acked); more && room > 0 {
 			news = s.hub.news(t)
-			page, err := s.hub.Read(ctx, s.reader.Consumer, s.after, int(min(room, pageItems)))
+			page, err := s.hub.readShared(ctx, t, s.reader.Consumer, s.after, int(min(room, pageItems)))
 			if err != nil {
 				return err
 			}

@@ -84,10 +84,17 @@ func (h *Hub) follow(ctx context.Context, s *events, page Page, news <-chan stru
 			}
 		}
 		news = h.news(t)
+		var read Page
 		var err error
-		if page, err = h.Read(ctx, s.reader.Consumer, page.Last, pageItems); err != nil {
+		if page.More { // far behind the others
+			read, err = h.Read(ctx, s.reader.Consumer, page.Last, pageItems)
+		} else {
+			read, err = h.readShared(ctx, t, s.reader.Consumer, page.Last, pageItems)
+		}
+		if err != nil {
 			return
 		}
+		page = read
 		s.page(page)
 		if s.flush() != nil {
 			return

@@ -51,7 +51,16 @@ type Hub struct {
 type topic struct {
 	waiting int
 	news    chan struct{} // closed when there may be something new
+	turn    int           // counts the closings
 	last    int64         // as Run saw it
+
+	// What was read last, for the others who stand at the same place: of ten thousand streams of one
+	// consumer one asks the store.
+	reading sync.Mutex
+	page    Page
+	after   int64
+	limit   int
+	at      int // the turn before it was read
 }
 
 // New makes a Hub.
@@ -76,6 +85,7 @@ func (h *Hub) Fed(consumers []hark.Ref) {
 func (t *topic) wake() {
 	close(t.news)
 	t.news = make(chan struct{})
+	t.turn++
 }
 
 // Stop ends all streams and all waiting; clients come back, to another node or after a restart.
@@ -105,6 +115,26 @@ func (h *Hub) news(t *topic) <-chan struct{} {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return t.news
+}
+
+// readShared is Read for somebody who waits, and so stands where others do.
+func (h *Hub) readShared(ctx context.Context, t *topic, consumer hark.Ref, after int64, limit int) (Page, error) {
+	h.mu.Lock()
+	turn, alone := t.turn, t.waiting == 1
+	h.mu.Unlock()
+	if alone {
+		return h.Read(ctx, consumer, after, limit)
+	}
+	t.reading.Lock()
+	defer t.reading.Unlock()
+	if t.limit == limit && t.after == after && t.at >= turn {
+		return t.page, nil
+	}
+	page, err := h.Read(ctx, consumer, after, limit)
+	if err == nil && !page.More { // the end of the feed, where everybody comes to stand
+		t.page, t.after, t.limit, t.at = page, after, limit, turn
+	}
+	return page, err
 }
 
 // How often Run looks: every lookEvery, and slower where very many are waited for.

@@ -175,6 +175,43 @@ func TestServeEvents_BeatsAndAsksWhetherItStillMay(t *testing.T) {
 	})
 }
 
+func TestServeEvents_OfManyWhoWaitForOneConsumerOneReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &feed{}
+		h := stream.New(stream.Options{Store: f})
+		const many = 200
+		answers := make([]*httptest.ResponseRecorder, many)
+		var all sync.WaitGroup
+		for i := range many {
+			answers[i] = httptest.NewRecorder()
+			all.Go(func() {
+				_ = h.ServeEvents(answers[i], httptest.NewRequest("GET", "/", nil), stream.Reader{
+					Consumer: 1,
+					Encode:   func(dst []byte, m *hark.Message) []byte { return append(dst, m.Payload...) },
+					Check:    func(context.Context) error { return nil },
+				})
+			})
+		}
+		synctest.Wait()
+		before := f.reads
+		for seq := range int64(10) {
+			f.add(seq+1, 1, "{}")
+			h.Fed([]hark.Ref{1})
+			synctest.Wait()
+		}
+		if n := f.reads - before; n > 20 {
+			t.Errorf("%d reads for 10 messages", n)
+		}
+		h.Stop()
+		all.Wait()
+		for i, w := range answers {
+			if n := strings.Count(w.Body.String(), "event: a.b"); n != 10 || !strings.HasSuffix(w.Body.String(), "id: at_a\nevent: a.b\ndata: {}\n\n") {
+				t.Fatalf("reader %d got %d messages", i, n)
+			}
+		}
+	})
+}
+
 func FuzzParseCursor(f *testing.F) {
 	for _, text := range []string{"at_0", "at_1z", "at_-1", "at_", "1z", "at_zzzzzzzzzzzzzzzz", "start"} {
 		f.Add(text)
