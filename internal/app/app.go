@@ -191,7 +191,8 @@ func (a *App) build(ctx context.Context, build observe.Build, keys *vault.Vault)
 		Proxies: proxies, Log: a.log, Metrics: a.metrics,
 	})
 	a.poller = poll.New(poll.Options{
-		Store: a.store, Client: outbound.HTTPClient(policy, pollTimeout), Logger: a.log, UserAgent: build.UserAgent(), Holds: replays.Holds,
+		Store: a.store, Client: outbound.HTTPClient(policy, pollTimeout), Logger: a.log, Metrics: a.metrics,
+		UserAgent: build.UserAgent(), Holds: replays.Holds,
 		Publish: func(ctx context.Context, app hark.Ref, messages []poll.Emission) ([]error, error) {
 			return manager.PublishFromPoller(ctx, app, messages)
 		},

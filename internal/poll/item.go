@@ -46,6 +46,9 @@ func itemsOf(body []byte, path string) ([]json.RawMessage, error) {
 // newItem reads one element.
 func newItem(s *hark.PollerSettings, raw json.RawMessage) (item, error) {
 	it := item{raw: bytes.TrimSpace(raw)}
+	if len(it.raw) == 0 || it.raw[0] != '{' {
+		return it, errors.New("an item is not a JSON object")
+	}
 	id, ok := lookup(raw, s.IDPath)
 	text := plain(id)
 	if !ok || text == "" {

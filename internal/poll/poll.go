@@ -23,6 +23,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
 )
@@ -49,7 +51,7 @@ type Emission struct {
 	Key       store.IdempotencyKey
 }
 
-// Options of a Runner; all but Holds and UserAgent are required.
+// Options of a Runner; all but Metrics, Holds and UserAgent are required.
 type Options struct {
 	Store Store
 	// Publish accepts messages of an application, in one transaction. It answers for each why it cannot be
@@ -57,6 +59,7 @@ type Options struct {
 	Publish   func(ctx context.Context, app hark.Ref, messages []Emission) (refused []error, err error)
 	Client    *http.Client // checks addresses when it dials
 	Logger    *slog.Logger
+	Metrics   prometheus.Registerer
 	UserAgent string
 	// Holds is set where several nodes share the store: it says whether this one has a shard.
 	Holds func(shard int) bool
@@ -70,6 +73,7 @@ type Runner struct {
 	log       *slog.Logger
 	userAgent string
 	holds     func(shard int) bool // nil: everything is this process's
+	metrics   *metrics
 	tokens    tokens
 
 	wake chan struct{}
@@ -77,10 +81,13 @@ type Runner struct {
 
 // New makes a Runner that does nothing until Run.
 func New(opt Options) *Runner {
+	if opt.Metrics == nil {
+		opt.Metrics = prometheus.NewRegistry()
+	}
 	client := *opt.Client
 	client.CheckRedirect = sameHost
 	return &Runner{
-		store: opt.Store, accept: opt.Publish, client: &client, log: opt.Logger, userAgent: opt.UserAgent,
+		store: opt.Store, accept: opt.Publish, client: &client, log: opt.Logger, metrics: newMetrics(opt.Metrics), userAgent: opt.UserAgent,
 		holds: opt.Holds, wake: make(chan struct{}, 1), tokens: tokens{known: map[hark.PollerID]token{}},
 	}
 }

@@ -86,6 +86,7 @@ func (r *Runner) run(ctx context.Context, ref hark.Ref) error {
 // end records a run: what it came to, and when the next one is due.
 func (x *pass) end(ctx context.Context, err error) error {
 	now := time.Now().UTC().Truncate(time.Millisecond)
+	learned := x.run.Outcome == hark.PollLearned
 	schedule, wrong := ParseSchedule(&x.p.PollerSettings)
 	if err == nil && wrong != nil {
 		err = troublef("the schedule %v", wrong)
@@ -115,10 +116,14 @@ func (x *pass) end(ctx context.Context, err error) error {
 		slog.String("outcome", string(x.run.Outcome)), slog.Int("status", x.run.Status), slog.Int("seen", x.run.Seen), slog.Int("new", x.run.New),
 		slog.Int("changed", x.run.Changed), slog.Int("refused", x.run.Refused), slog.Duration("took", x.run.Took))
 	kept, err := x.store.RecordPoll(ctx, progress)
-	if err == nil && !kept {
+	if err != nil {
+		return err
+	}
+	if !kept {
 		return errOvertaken
 	}
-	return err
+	x.metrics.count(&x.run, learned)
+	return nil
 }
 
 // readable is text as every store takes it: an error may quote what a strange server has sent.
