@@ -12,6 +12,7 @@ package shop
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -63,6 +64,11 @@ func New(secret, payments string, tell func(event, detail string)) (*Shop, error
 func (s *Shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// The raw body, compared in constant time. Whatever is not signed is not looked at.
 	body, err := s.verifier.VerifyRequest(r, time.Now())
+	if errors.Is(err, webhook.ErrBodyTooLarge) { // nothing is said about the signature
+		s.tell("refused", "answers 413: "+err.Error())
+		http.Error(w, "too large", http.StatusRequestEntityTooLarge)
+		return
+	}
 	if err != nil {
 		s.tell("refused", "answers 401: "+err.Error())
 		http.Error(w, "signature not accepted", http.StatusUnauthorized)

@@ -58,6 +58,7 @@ type commands struct {
 
 	Sign   signCmd   `cmd:"" group:"offline" help:"Sign a payload as Standard Webhooks, or another provider, would. Works offline."`
 	Verify verifyCmd `cmd:"" group:"offline" help:"Check a provider's signature, and say plainly why it does not match. Works offline."`
+	Check  checkCmd  `cmd:"" group:"offline" help:"Find out whether a receiver is sound: sends it valid, repeated, forged, large and slow deliveries."`
 
 	Nodes   nodesCmd   `cmd:"" group:"operator" help:"List the nodes that share the database, and what each is late with."`
 	Migrate migrateCmd `cmd:"" group:"operator" help:"Look at the schema of a PostgreSQL database, or bring it up to date."`
