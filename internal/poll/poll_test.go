@@ -98,6 +98,13 @@ func (r *rig) publish(_ context.Context, app hark.Ref, messages []poll.Emission)
 	return refused, nil
 }
 
+// locked does something that runs under way must not see half of.
+func (r *rig) locked(f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f()
+}
+
 // took answers the messages since it was last called.
 func (r *rig) took() []string {
 	r.mu.Lock()
@@ -229,7 +236,7 @@ func TestRun_LostAnswersRepeatNothing(t *testing.T) {
 		r := newRig(t)
 		set := r.list()
 		set(`{"id":1}`, `{"id":2}`)
-		r.lose = 3
+		r.locked(func() { r.lose = 3 })
 		r.add("a", nil)
 		r.start()
 		time.Sleep(30 * time.Second)
@@ -238,7 +245,7 @@ func TestRun_LostAnswersRepeatNothing(t *testing.T) {
 		if p := r.poller("a"); !p.State.Learned || p.State.Failures != 0 {
 			t.Errorf("%+v", p.State)
 		}
-		r.lose = 1
+		r.locked(func() { r.lose = 1 })
 		set(`{"id":1,"n":1}`)
 		next()
 		r.want("a change, once", `ticket.updated {"id":1,"n":1}`)
@@ -262,15 +269,18 @@ func TestRun_TwoNodesMakeOneMessage(t *testing.T) {
 		if n := len(r.poller("a").State.Runs); n != 1 {
 			t.Errorf("%d runs recorded", n)
 		}
-		r.held = func(int) bool { return false }
+		r.held = func(int) bool { return false } // for the next one to start
 		r.add("b", nil)
-		before := r.calls
+		before := 0
+		r.locked(func() { before = r.calls })
 		stop := r.start()
 		time.Sleep(10 * time.Second)
 		stop()
-		if r.calls != before+2 { // those who hold it asked: each once
-			t.Errorf("%d calls", r.calls-before)
-		}
+		r.locked(func() {
+			if r.calls != before+2 { // those who hold it asked: each once
+				t.Errorf("%d calls", r.calls-before)
+			}
+		})
 	})
 }
 
@@ -279,11 +289,13 @@ func TestRun_BacksOff(t *testing.T) {
 		r := newRig(t)
 		status, after := 500, ""
 		r.api = func(w http.ResponseWriter, _ *http.Request) {
-			if after != "" {
-				w.Header().Set("Retry-After", after)
-			}
-			w.WriteHeader(status)
-			_, _ = io.WriteString(w, "[]")
+			r.locked(func() {
+				if after != "" {
+					w.Header().Set("Retry-After", after)
+				}
+				w.WriteHeader(status)
+				_, _ = io.WriteString(w, "[]")
+			})
 		}
 		start := time.Now()
 		r.add("a", nil)
@@ -294,13 +306,13 @@ func TestRun_BacksOff(t *testing.T) {
 		if p.State.Failures != 3 || p.Due.Sub(start) != 210*time.Second || p.State.Runs[0].Status != 500 || p.State.Runs[0].Outcome != hark.PollFailed {
 			t.Errorf("due after %v: %+v", p.Due.Sub(start), p.State)
 		}
-		status, after = 429, "1000"
+		r.locked(func() { status, after = 429, "1000" })
 		time.Sleep(120 * time.Second)
 		synctest.Wait()
 		if p = r.poller("a"); p.State.Runs[0].Status != 429 || p.Due.Sub(start) != 1210*time.Second {
 			t.Errorf("after 429, due after %v: %+v", p.Due.Sub(start), p.State.Runs[0])
 		}
-		status, after = 200, ""
+		r.locked(func() { status, after = 200, "" })
 		time.Sleep(1000 * time.Second)
 		synctest.Wait()
 		if p = r.poller("a"); p.State.Failures != 0 || p.State.Runs[0].Outcome != hark.PollDone {
@@ -519,7 +531,7 @@ func TestRun_SendsOnSchedule(t *testing.T) {
 		stop()
 		time.Sleep(5 * time.Hour) // four times are missed
 		now := time.Now().UTC().Format(time.RFC3339)
-		r.lose = 2
+		r.locked(func() { r.lose = 2 })
 		r.start()
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
@@ -563,6 +575,8 @@ func TestRun_IsFairToApplications(t *testing.T) {
 		synctest.Wait()
 		r.want("the other application's", `ticket.created {"id":1}`)
 		time.Sleep(time.Minute)
+		mu.Lock()
+		defer mu.Unlock()
 		if most != 4 {
 			t.Errorf("%d runs of one application at once", most)
 		}
