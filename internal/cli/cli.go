@@ -44,6 +44,7 @@ type commands struct {
 	Serve serveCmd `cmd:"" group:"server" help:"Run the server."`
 
 	Send         sendCmd         `cmd:"" group:"api" help:"Send a message to an application's endpoints."`
+	Trigger      triggerCmd      `cmd:"" group:"api" help:"Send an example event of Stripe, GitHub, Shopify, Slack, …, signed as they sign."`
 	Messages     messagesCmd     `cmd:"" group:"api" help:"List, show, trace and expunge messages."`
 	Attempts     attemptsCmd     `cmd:"" group:"api" help:"List and show delivery attempts; resend."`
 	Endpoints    endpointsCmd    `cmd:"" group:"api" help:"Manage where messages go."`
