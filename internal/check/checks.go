@@ -89,7 +89,10 @@ func round(d time.Duration) time.Duration {
 func valid(ctx context.Context, w *world) (Result, string) {
 	r, err := w.signed(w.event(), w.o.Now())
 	if err != nil {
-		return Fail, "it cannot be signed: " + err.Error()
+		return Fail, "it cannot be signed: " + err.Error() + "; give one of the provider's events with --body"
+	}
+	if w.verifier != nil && !w.accepts(r, w.o.Now()) {
+		return Fail, "not sent: this is no event as the provider sends them; give one of its own with --body, and what else it needs with --param"
 	}
 	a := w.send(ctx, r)
 	switch {

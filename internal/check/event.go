@@ -55,6 +55,9 @@ func (w *world) body(e event) []byte {
 		}
 	}
 	setPath(object, pathOf(w.provider.ID), e.id, w.o.Body == nil)
+	if w.o.Provider == "linear" { // its timestamp is a field
+		object["webhookTimestamp"] = e.created.UnixMilli()
+	}
 	if e.padding > 0 {
 		object["padding"] = strings.Repeat("hark", e.padding/4)
 	}

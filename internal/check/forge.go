@@ -133,7 +133,8 @@ func (w *world) signedAt(ctx context.Context, from time.Duration) (Result, strin
 	if w.verifier == nil || !w.verifies() {
 		return Skip, scheme
 	}
-	r, err := w.signed(w.event(), w.o.Now().Add(from))
+	at := w.o.Now().Add(from)
+	r, err := w.signed(event{id: freshID(), kind: w.o.Event, created: at}, at)
 	if err != nil {
 		return unsignable(err)
 	}
