@@ -105,7 +105,8 @@ func (m *Manager) acceptBatch(ctx context.Context, a *directory.Application, ins
 		if err := m.store.Accept(ctx, accept); err != nil {
 			return nil, err
 		}
-		if accept[0].Outcome != store.Stale {
+		// One that came before says nothing of the others.
+		if !slices.ContainsFunc(accept, func(a *store.Acceptance) bool { return a.Outcome == store.Stale }) {
 			return a, nil
 		}
 		var err error
