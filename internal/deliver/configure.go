@@ -121,11 +121,6 @@ func limiter(was *rate.Limiter, n int, unit hark.ThrottleUnit) *rate.Limiter {
 	return rate.NewLimiter(limit, max(1, int(limit/10)))
 }
 
-// rested says that a limiter has forgotten what was spent: one that is made anew is as good.
-func rested(l *rate.Limiter, now time.Time) bool {
-	return l == nil || l.TokensAt(now) >= float64(l.Burst())
-}
-
 // throttled says when the lane's next attempt may start, or zero: now.
 func (o *owner) throttled(l *lane, now time.Time) (wake time.Time) {
 	for _, limiter := range [2]*rate.Limiter{l.limiter, o.limiters[l.app]} {

@@ -459,7 +459,7 @@ func (o *owner) sweep(now time.Time) {
 	o.nextSweep = now.Add(sweepEvery)
 	limited := make(map[hark.Ref]*rate.Limiter, len(o.limiters))
 	for ref, l := range o.lanes {
-		if l.timer < 0 && !l.loading && l.idle(now) && rested(l.limiter, now) {
+		if l.timer < 0 && !l.loading && l.idle(now) { // a lane that has spent its rate has a timer
 			delete(o.lanes, ref)
 		} else if lim := o.limiters[l.app]; lim != nil {
 			limited[l.app] = lim

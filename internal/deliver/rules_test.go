@@ -130,11 +130,11 @@ func TestRules_ARatePerHourOutlivesAnIdleLane(t *testing.T) {
 		defer func() { w.stop() }()
 		var j, other journal
 		w.endpoint("hourly", j.ok, func(e *hark.Endpoint) { e.ThrottleRate, e.Rules.ThrottleUnit = 1, hark.PerHour })
-		w.endpoint("busy", other.ok, nil)
+		busy := w.endpoint("busy", other.ok, nil)
 		w.accept(`1`)
 		for range 20 { // lanes with nothing to do are dropped meanwhile
 			time.Sleep(time.Minute)
-			w.eng.Wake(nil)
+			w.eng.EndpointChanged(busy.Ref)
 		}
 		w.accept(`2`)
 		time.Sleep(30 * time.Minute)

@@ -33,6 +33,8 @@ func Run(t *testing.T, open Open) {
 		{"ApplicationFilters", testApplicationFilters},
 		{"Endpoints", testEndpoints},
 		{"EndpointDeletion", testEndpointDeletion},
+		{"Rules", testRules},
+		{"DelayedDeliveries", testDelayedDeliveries},
 		{"EventTypes", testEventTypes},
 		{"Keys", testKeys},
 		{"Tasks", testTasks},
