@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -121,6 +122,8 @@ func (w *world) requests(src hark.Source) []hark.Request {
 	w.Helper()
 	list, err := w.store.ListRequests(w.ctx, []hark.Ref{src.Ref}, store.RequestFilter{}, store.Page{Limit: 100})
 	w.ok(err)
+	// Ids of the same four milliseconds sort by chance, refs do not.
+	slices.SortFunc(list, func(a, b hark.Request) int { return int(b.Ref - a.Ref) })
 	for i := range list {
 		list[i], err = w.store.Request(w.ctx, src.Ref, list[i].ID)
 		w.ok(err)
@@ -132,6 +135,7 @@ func (w *world) messages() []hark.Message {
 	w.Helper()
 	list, err := w.store.ListMessages(w.ctx, w.app.Ref, store.MessageFilter{WithPayload: true}, store.Page{Limit: 100})
 	w.ok(err)
+	slices.SortFunc(list, func(a, b hark.Message) int { return int(b.Ref - a.Ref) })
 	return list
 }
 
