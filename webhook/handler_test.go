@@ -100,13 +100,27 @@ func TestHandler_AnswersBeforeTheWorkAndDropsWhatCameBefore(t *testing.T) {
 
 func TestHandler_TriesAgainUntilTheWorkSucceedsOrIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
 		var attempts []int
 		var gaveUp error
+		// soFar answers what happened since it was last called.
+		soFar := func() (string, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			defer func() { attempts, gaveUp = nil, nil }()
+			return fmt.Sprint(attempts), gaveUp
+		}
 		h, stop := running(t, webhook.HandlerOptions{
 			Attempts: 4,
 			Backoff:  func(n int) time.Duration { return time.Duration(n) * time.Minute },
-			GaveUp:   func(_ *webhook.Event, err error) { gaveUp = err },
+			GaveUp: func(_ *webhook.Event, err error) {
+				mu.Lock()
+				defer mu.Unlock()
+				gaveUp = err
+			},
 			Work: func(_ context.Context, e *webhook.Event) error {
+				mu.Lock()
+				defer mu.Unlock()
 				attempts = append(attempts, e.Attempt)
 				switch {
 				case e.ID == "msg_panics":
@@ -119,14 +133,13 @@ func TestHandler_TriesAgainUntilTheWorkSucceedsOrIsGivenUp(t *testing.T) {
 		})
 		post(h, "msg_1", "{}")
 		time.Sleep(time.Hour)
-		if fmt.Sprint(attempts) != "[1 2 3]" || gaveUp != nil {
+		if attempts, gaveUp := soFar(); attempts != "[1 2 3]" || gaveUp != nil {
 			t.Errorf("attempts %v, gave up: %v", attempts, gaveUp)
 		}
-		attempts = nil
 		post(h, "msg_panics", "{}")
 		time.Sleep(time.Hour)
 		stop()
-		if fmt.Sprint(attempts) != "[1 2 3 4]" || gaveUp == nil || !strings.Contains(gaveUp.Error(), "bug") {
+		if attempts, gaveUp := soFar(); attempts != "[1 2 3 4]" || gaveUp == nil || !strings.Contains(gaveUp.Error(), "bug") {
 			t.Errorf("attempts %v, gave up: %v", attempts, gaveUp)
 		}
 	})

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -363,11 +364,10 @@ func TestCluster_WhatIsSettledAfterTheLeaseIsFenced(t *testing.T) {
 		a := c.join("a", true)
 		time.Sleep(20 * time.Second)
 		var j journal
-		first := true
+		var came atomic.Bool
 		c.endpoints(1, func(w http.ResponseWriter, r *http.Request) {
 			j.note(r)
-			if first {
-				first = false
+			if !came.Swap(true) {
 				time.Sleep(25 * time.Second)
 			}
 		})
