@@ -159,7 +159,6 @@ const (
 
 // Request is one raw inbound HTTP request, accepted or not.
 type Request struct {
-	Ref        Ref
 	SourceRef  Ref
 	SourceID   SourceID // filled by reads
 	ID         RequestID

@@ -83,9 +83,8 @@ func (a *App) nodes(ctx context.Context, now time.Time) ([]store.NodeStatus, err
 	if err != nil {
 		return nil, err
 	}
-	due := store.Position{Due: now.UnixMilli()}
 	for _, b := range backlogs {
-		if b.First.Due > due.Due {
+		if b.First.Due > now.UnixMilli() {
 			continue
 		}
 		if at := time.UnixMilli(b.First.Due).UTC(); only.Oldest.IsZero() || at.Before(only.Oldest) {
@@ -99,7 +98,7 @@ func (a *App) nodes(ctx context.Context, now time.Time) ([]store.NodeStatus, err
 			return nil, err
 		}
 		for _, row := range rows {
-			if row.Due <= due.Due {
+			if row.Due <= now.UnixMilli() {
 				only.Queued++
 			}
 		}

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/harkhq/hark/internal/store"
 	"github.com/harkhq/hark/internal/store/postgres"
 	"github.com/harkhq/hark/internal/store/sqlite"
 	"github.com/harkhq/hark/internal/vault"
@@ -111,5 +110,3 @@ func MasterKeyFile(dir, file string) string {
 	}
 	return filepath.Join(dir, "master.key")
 }
-
-var _ store.Cluster = (*postgres.Store)(nil)

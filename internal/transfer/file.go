@@ -181,11 +181,6 @@ func NewReader(in io.Reader, sealer store.Sealer) (*Reader, error) {
 	return r, nil
 }
 
-// Source says what the header says of where the file comes from, and when it was written.
-func (r *Reader) Source() (Source, time.Time) {
-	return Source{Version: r.header.Version, Store: r.header.Source}, moment(r.header.CreatedAt)
-}
-
 // next reads a line; it is good until the next.
 func (r *Reader) next() ([]byte, error) {
 	r.line++

@@ -216,19 +216,14 @@ func (s *Server) awaitAnswer() error {
 	return fmt.Errorf("the server does not answer: %w", err)
 }
 
-// Stop ends the server in order, as "pg_ctl stop -m fast" does; Start starts it again.
-func (s *Server) Stop() { s.end(syscall.SIGINT) }
-
 // Crash ends the server at once, as "pg_ctl stop -m immediate" does: it recovers when it is started.
-func (s *Server) Crash() { s.end(syscall.SIGQUIT) }
-
-func (s *Server) end(signal os.Signal) {
+func (s *Server) Crash() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.process == nil {
 		return
 	}
-	_ = s.process.Process.Signal(signal) // it may have ended by itself
+	_ = s.process.Process.Signal(syscall.SIGQUIT) // it may have ended by itself
 	<-s.done
 	s.process = nil
 }
@@ -242,11 +237,6 @@ func (s *Server) Remove() error {
 // URL names one of the server's databases, over its socket.
 func (s *Server) URL(database string) string {
 	return fmt.Sprintf("postgres:///%s?host=%s&port=%d&user=postgres", database, url.QueryEscape(s.dir), s.port)
-}
-
-// TCPURL is URL over loopback; Port is where it listens: for what stands in between.
-func (s *Server) TCPURL(database string) string {
-	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/%s", s.port, database)
 }
 
 // Port is where the server listens on loopback.
