@@ -4,7 +4,8 @@
 // with the clients' own. What the clients do is theirs: nothing is patched or faked.
 //
 // The libraries of providers (Stripe, GitHub, Slack, Twilio, Standard Webhooks) stand on both sides of a
-// source, of hark sign and of hark verify.
+// source, of hark sign and of hark verify. Every event that hark trigger knows is verified by its provider's
+// library (those of Shopify too); GitHub's are held to the schemas that are published for them.
 //
 // The JavaScript clients are installed from their lock files into a temporary folder; without
 // Node.js or a package registry their tests are skipped, loudly.

@@ -18,11 +18,11 @@ func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 func TestJavaScript_FirstGeneration(t *testing.T)  { drive(t, "js-v1", "drive.mjs") }
 func TestJavaScript_SecondGeneration(t *testing.T) { drive(t, "js-v2", "drive.mjs") }
 func TestJavaScript_ProvidersLibraries(t *testing.T) {
-	drive(t, "senders", "senders.mjs")
+	drive(t, "senders", "senders.mjs", "triggered.mjs")
 }
 
-// drive installs the packages of a folder from its lock file and runs a script with them.
-func drive(t *testing.T, folder, script string) {
+// drive installs the packages of a folder from its lock file and runs scripts with them.
+func drive(t *testing.T, folder string, scripts ...string) {
 	binary := harness.Binary(t) // first of all the skip of -short
 	for _, tool := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -30,7 +30,7 @@ func drive(t *testing.T, folder, script string) {
 		}
 	}
 	dir := t.TempDir()
-	for _, file := range []string{folder + "/package.json", folder + "/package-lock.json", script} {
+	for _, file := range append([]string{folder + "/package.json", folder + "/package-lock.json"}, scripts...) {
 		b, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -41,15 +41,17 @@ func drive(t *testing.T, folder, script string) {
 	}
 	install(t, dir)
 	s := harness.Run(t, "--log-level", "warn")
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "node", script)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "HARK_URL="+s.URL, "HARK_KEY="+harness.Key, "HARK_BIN="+binary)
-	out, err := cmd.CombinedOutput()
-	t.Logf("%s", out)
-	if err != nil {
-		t.Errorf("node %s: %v", script, err)
+	for _, script := range scripts {
+		ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, "node", script)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "HARK_URL="+s.URL, "HARK_KEY="+harness.Key, "HARK_BIN="+binary)
+		out, err := cmd.CombinedOutput()
+		t.Logf("%s", out)
+		if err != nil {
+			t.Errorf("node %s: %v", script, err)
+		}
 	}
 }
 
@@ -57,7 +59,7 @@ func drive(t *testing.T, folder, script string) {
 // what the lock file says are not.
 func install(t *testing.T, dir string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "npm", "ci", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error", "--fetch-retries=1")
 	cmd.Dir = dir
@@ -71,7 +73,7 @@ func install(t *testing.T, dir string) {
 		}
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		t.Skipf("SKIPPED, NOT TESTED: npm ci took longer than a minute: %s", out)
+		t.Skipf("SKIPPED, NOT TESTED: npm ci took longer than two minutes: %s", out)
 	}
 	t.Fatalf("npm ci: %v\n%s", err, out)
 }
