@@ -97,6 +97,27 @@ func patchEnvironment(c *call, in EnvironmentPatch) (EnvironmentOut, error) {
 	return environmentOut(&env), err
 }
 
+// WhoAmIOut is whose token it is, and what it opens.
+type WhoAmIOut struct {
+	Environment   WhoAmIEnvironment   `json:"environment"`
+	Scope         hark.Scope          `json:"scope" enum:"admin,publish,read"`
+	ApplicationID *hark.ApplicationID `json:"applicationId" doc:"The one application that it is for; null is the whole environment."`
+	KeyID         *hark.KeyID         `json:"keyId" doc:"null for tokens, and for the key that the operator presets."`
+	Name          string              `json:"name" doc:"The key's name, or the token's subject."`
+}
+
+// WhoAmIEnvironment names an environment.
+type WhoAmIEnvironment struct {
+	ID   hark.EnvironmentID `json:"id"`
+	Name string             `json:"name"`
+}
+
+func whoAmI(c *call, _ none) (WhoAmIOut, error) {
+	env, err := c.api.Manage.WhoAmI(c.r.Context(), c.caller)
+	return WhoAmIOut{Environment: WhoAmIEnvironment{ID: env.ID, Name: env.Name}, Scope: c.caller.Scope,
+		ApplicationID: orNull(c.caller.ApplicationID), KeyID: orNull(c.caller.KeyID), Name: c.caller.Actor}, err
+}
+
 // KeyIn describes an API key to create.
 type KeyIn struct {
 	Name          string                `json:"name" req:"1"`

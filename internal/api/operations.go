@@ -177,6 +177,8 @@ func adminOperations() []operation {
 		{method: "POST", path: "/auth/app/{app_id}/expire-all", id: "v1.authentication.expire-all", may: "portal.expire", tag: authentication, summary: "Take back a customer's tokens", doc: "All that were made for the application until now end at once; new ones can be made.",
 			access: operator, status: is204, optionalBody: true, handler: does(expireAll)},
 		{method: "POST", path: "/auth/logout", id: "v1.authentication.logout", tag: authentication, summary: "Not implemented", doc: "Answers 501: tokens end when they expire.", access: everyone, status: is204, handler: does(logout)},
+		{method: "GET", path: "/auth/whoami", id: "hark.authentication.whoami", may: "caller.get", tag: authentication, summary: "Ask what a key opens", doc: "The environment, the scope and, where there is only one, the application.",
+			access: operator, status: is200, handler: does(whoAmI)},
 		{method: "GET", path: "/key", id: "hark.key.list", may: "key.list", tag: key, summary: "List API keys", access: operator, status: is200, query: ordered, handler: does(listKeys)},
 		{method: "POST", path: "/key", id: "hark.key.create", may: "key.create", tag: key, summary: "Create an API key", access: operator, status: is201, handler: does(createKey)},
 		{method: "POST", path: "/key/{key_id}/rotate", id: "hark.key.rotate", may: "key.rotate", tag: key, summary: "Replace an API key, with an overlap", access: operator, status: is201, optionalBody: true, handler: does(rotateKey)},

@@ -178,6 +178,7 @@ func TestAdministration(t *testing.T) {
 		{method: "GET", url: "/health/ping", as: "nobody", status: 204},
 		{method: "POST", url: "/auth/logout", status: 501, want: `{"code":"not_implemented"}`},
 		{method: "GET", url: "/environment", status: 200, want: `{"id":"*","name":"live","retentionDays":90,"createdAt":"*"}`},
+		{method: "GET", url: "/auth/whoami", status: 200, want: `{"environment":{"id":"*","name":"live"},"scope":"admin","applicationId":null,"keyId":"*","name":"*"}`},
 		{method: "PATCH", url: "/environment", body: `{"retentionDays":7}`, status: 200, want: `{"retentionDays":7}`},
 		{method: "PATCH", url: "/environment", body: `{"retentionDays":0}`, status: 422},
 		{method: "POST", url: "/app", body: `{"name":"One","uid":"one"}`, status: 201, save: "one=id"},
@@ -197,6 +198,8 @@ func TestAdministration(t *testing.T) {
 	w.run([]step{
 		{as: "key", method: "POST", url: "/app/one/msg", body: `{"eventType":"a","payload":{}}`, status: 202},
 		{as: "key", method: "POST", url: "/app", body: `{"name":"x"}`, status: 403, want: `{"code":"insufficient access"}`},
+		{as: "key", method: "GET", url: "/auth/whoami", status: 200, want: `{"environment":{"id":"*","name":"live"},"scope":"publish","applicationId":"{one}","keyId":"{id}","name":"k"}`},
+		{as: "portal", method: "GET", url: "/auth/whoami", status: 403},
 		{as: "portal", method: "GET", url: "/app/one", status: 200},
 		{as: "portal", method: "GET", url: "/app/one/msg", status: 200},
 		{as: "portal", method: "POST", url: "/app/one/msg", body: `{"eventType":"a","payload":{}}`, status: 403},

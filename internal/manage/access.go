@@ -23,6 +23,15 @@ func (m *Manager) ListEnvironments(ctx context.Context, c Caller) ([]hark.Enviro
 	return []hark.Environment{env}, nil
 }
 
+// WhoAmI answers the environment that the caller's token opens. What else there is to say about the
+// caller stands in c; a key for one application may ask, too.
+func (m *Manager) WhoAmI(ctx context.Context, c Caller) (hark.Environment, error) {
+	if err := c.permit(opWhoAmI); err != nil {
+		return hark.Environment{}, err
+	}
+	return m.store.Environment(ctx, c.EnvironmentID)
+}
+
 // maxEnvironmentDays is the longest retention.
 const maxEnvironmentDays = 3650
 

@@ -117,6 +117,8 @@ func everyOperation(r *rig, t *testing.T, c Caller, app, ep, msg string) map[ope
 	note(opEnvironmentList, err)
 	_, err = r.ListNodes(ctx, c)
 	note(opNodeList, err)
+	_, err = r.WhoAmI(ctx, c)
+	note(opWhoAmI, err)
 	_, err = r.PatchEnvironment(ctx, c, EnvironmentPatch{})
 	note(opEnvironmentPatch, err)
 	_, _, err = r.CreateKey(ctx, c, KeyIn{Name: "k", Scope: hark.ScopeRead})
@@ -182,7 +184,7 @@ func TestOperations_AreInvisibleAcrossTenants(t *testing.T) {
 	for _, c := range []Caller{r.stranger(t), r.customer(other), key} {
 		for op, err := range everyOperation(r, t, c, string(app.ID), string(ep.ID), string(msg.ID)) {
 			switch name := rules[op].name; {
-			case rules[op].environment, strings.HasPrefix(name, "event-type."): // about the caller's own
+			case rules[op].environment, strings.HasPrefix(name, "event-type."), op == opWhoAmI && !c.Portal: // about the caller's own
 			case c.Portal && rules[op].portal == 0:
 				wantCode(t, c.Actor+" "+name, err, hark.Forbidden)
 			default:
@@ -247,7 +249,7 @@ func TestPortal_MayDoWhatSvixLetsApplicationTokensDo(t *testing.T) {
 	closed := []operation{
 		opApplicationCreate, opApplicationList, opApplicationUpsert, opApplicationPatch, opApplicationDelete, opSendExample, opPublish,
 		opMessageExpunge, opAttemptExpunge, opEventTypeCreate, opEventTypeUpsert, opEventTypePatch, opEventTypeDelete, opPortalAccess, opPortalExpire,
-		opKeyCreate, opKeyList, opKeyRotate, opKeyRevoke, opEnvironmentList, opEnvironmentPatch, opNodeList, opMessageExpungeAll, opMessagePrecheck, opTaskList,
+		opKeyCreate, opKeyList, opKeyRotate, opKeyRevoke, opEnvironmentList, opEnvironmentPatch, opNodeList, opWhoAmI, opMessageExpungeAll, opMessagePrecheck, opTaskList,
 		opSourceCreate, opSourceList, opSourceGet, opSourceUpsert, opSourcePatch, opSourceDelete, opSourceToken, opSourceSecret,
 		opRequestList, opRequestGet, opRequestAccept, opRequestExpunge,
 		opPollerCreate, opPollerList, opPollerGet, opPollerPatch, opPollerDelete, opPollerRun, opPollerPreview,

@@ -87,6 +87,8 @@ const (
 
 	opNodeList
 
+	opWhoAmI
+
 	opKeyCreate
 	opKeyList
 	opKeyRotate
@@ -204,6 +206,8 @@ var rules = [operations]rule{
 	opEnvironmentPatch: {"environment.patch", hark.ScopeAdmin, 0, true},
 
 	opNodeList: {"node.list", hark.ScopeRead, 0, true},
+
+	opWhoAmI: {"caller.get", hark.ScopeRead, 0, false},
 
 	opKeyCreate: {"key.create", hark.ScopeAdmin, 0, true},
 	opKeyList:   {"key.list", hark.ScopeAdmin, 0, true},
