@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -11,7 +12,7 @@ import (
 // InApp is a command inside one application.
 type InApp struct {
 	Remote
-	App string `short:"a" env:"HARK_APP" placeholder:"ID" help:"The application, by id or uid. Default: the only one there is."`
+	App string `short:"a" env:"HARK_APP" placeholder:"ID" help:"The application, by id or uid. Default: the profile's, or the only one there is."`
 }
 
 // inApp is a client that has found its application.
@@ -26,8 +27,8 @@ func (a InApp) open(ctx context.Context) (*inApp, error) {
 	if err != nil {
 		return nil, err
 	}
-	if a.App != "" {
-		return &inApp{client: c, app: a.App}, nil
+	if app := cmp.Or(a.App, c.via.app); app != "" {
+		return &inApp{client: c, app: app}, nil
 	}
 	var page listOf[applicationOut]
 	if err := c.do(ctx, http.MethodGet, "/api/v1/app", url.Values{"limit": {"2"}}, nil, &page); err != nil {

@@ -7,7 +7,8 @@
 //
 //	0 done   1 failed   2 wrong usage   3 no such thing   4 server out of reach   5 not allowed
 //
-// It never prompts, so that every command can stand in a script.
+// It asks for one thing only, login for a key, and only on a terminal: so every command can stand in a
+// script. It tells nobody what it was used for.
 package cli
 
 import (
@@ -42,6 +43,11 @@ type commands struct {
 
 	Demo  demoCmd  `cmd:"" group:"server" help:"Watch the worked example: a payment becomes a signed webhook, and an order is fulfilled once."`
 	Serve serveCmd `cmd:"" group:"server" help:"Run the server."`
+
+	Login    loginCmd    `cmd:"" group:"account" help:"Keep a server and an API key as a profile that every command uses."`
+	Logout   logoutCmd   `cmd:"" group:"account" help:"Forget a profile."`
+	Profiles profilesCmd `cmd:"" group:"account" help:"List profiles, and choose one."`
+	Whoami   whoamiCmd   `cmd:"" group:"account" help:"Say which server and key are used, and what the key opens."`
 
 	Send         sendCmd         `cmd:"" group:"api" help:"Send a message to an application's endpoints."`
 	Trigger      triggerCmd      `cmd:"" group:"api" help:"Send an example event of Stripe, GitHub, Shopify, Slack, …, signed as they sign."`
@@ -121,10 +127,12 @@ func newParser(sh *shell, exit func(int)) (*kong.Kong, error) {
 		kong.Description(description),
 		kong.Writers(sh.stdout, sh.stderr),
 		kong.Exit(exit),
+		kong.Bind(sh),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
 		kong.ExplicitGroups([]kong.Group{
 			{Key: "server", Title: "Run it"},
-			{Key: "api", Title: "Use it (HARK_URL, HARK_API_KEY)"},
+			{Key: "account", Title: "Say which server (or HARK_URL, HARK_API_KEY)"},
+			{Key: "api", Title: "Use it"},
 			{Key: "offline", Title: "Signatures"},
 			{Key: "operator", Title: "Look after it"},
 			{Key: "about", Title: "About"},

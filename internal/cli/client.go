@@ -12,38 +12,18 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/harkhq/hark/internal/config"
 )
-
-// Remote says which server to ask, and as whom.
-type Remote struct {
-	URL    string        `name:"server" default:"http://127.0.0.1:8071" env:"HARK_URL" placeholder:"URL" help:"The server."`
-	APIKey config.Secret `env:"HARK_API_KEY" placeholder:"KEY" help:"An API key; also HARK_API_KEY_FILE."`
-	JSON   bool          `help:"Answer with JSON."`
-}
 
 // client speaks to a server's API.
 type client struct {
 	base string
 	key  string
 	http *http.Client
+	via  via
 }
 
 // maxAnswerBytes bounds what is read of an answer: 250 messages of the greatest size.
 const maxAnswerBytes = 600 << 20
-
-func (r Remote) client() (*client, error) {
-	u, err := url.Parse(r.URL)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, usagef("hark --help", "%q is not a server's URL, which looks like http://127.0.0.1:8071", r.URL)
-	}
-	if r.APIKey == "" {
-		return nil, usagef("export HARK_API_KEY=…, the key that `hark serve` printed on its first start",
-			"no API key")
-	}
-	return newClient(strings.TrimSuffix(u.String(), "/"), r.APIKey.Reveal()), nil
-}
 
 func newClient(base, key string) *client {
 	return &client{base: base, key: key, http: &http.Client{
@@ -122,7 +102,7 @@ func (c *client) do(ctx context.Context, method, path string, query url.Values, 
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return hintf(exitUnreachable, "hark serve, or set HARK_URL", "cannot reach %s: %w", c.base, unwrapURL(err))
+		return hintf(exitUnreachable, c.via.elsewhere(), "cannot reach %s: %w", c.base, unwrapURL(err))
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes))
@@ -130,13 +110,13 @@ func (c *client) do(ctx context.Context, method, path string, query url.Values, 
 		return hintf(exitUnreachable, "", "the answer of %s broke off: %w", c.base, err)
 	}
 	if resp.StatusCode/100 != 2 {
-		return readAPIError(resp, text, method, path)
+		return c.via.explain(readAPIError(resp, text, method, path), c.base)
 	}
 	if out == nil || len(text) == 0 {
 		return nil
 	}
 	if err := json.Unmarshal(text, out); err != nil {
-		return hintf(exitFailed, "check HARK_URL", "%s does not answer like Hark: %w", c.base, err)
+		return hintf(exitFailed, "another URL", "%s does not answer like Hark: %w", c.base, err)
 	}
 	return nil
 }

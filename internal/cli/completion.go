@@ -85,6 +85,9 @@ func collectWords(node *kong.Node) []place {
 	return places
 }
 
+// profileNames is the shell command that lists what --profile can be.
+const profileNames = `hark profiles 2>/dev/null | awk 'NR > 1 { print $1 }'`
+
 // bashCompletion and its siblings keep to the words of the grammar, so that there is nothing to
 // quote but the help texts.
 func bashCompletion(places []place) string {
@@ -104,6 +107,9 @@ func bashCompletion(places []place) string {
 		}
 		fmt.Fprintf(&b, "    %q) words=%q ;;\n", p.path, strings.Join(texts, " "))
 	}
+	b.WriteString("  esac\n  case \"$at ${COMP_WORDS[COMP_CWORD-1]}\" in\n")
+	fmt.Fprintf(&b, "    *' --profile') words=$(%s) ;;\n", profileNames)
+	fmt.Fprintf(&b, "    'logout logout' | 'profiles use use') words=\"$words $(%s)\" ;;\n", profileNames)
 	b.WriteString("  esac\n  COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n}\n")
 	b.WriteString("complete -o default -F _hark hark")
 	return b.String()
@@ -125,7 +131,9 @@ func zshCompletion(places []place) string {
 		}
 		b.WriteString(") ;;\n")
 	}
-	b.WriteString("  esac\n  _describe 'hark' entries\n  _files\n}\n_hark \"$@\"")
+	b.WriteString("  esac\n  if [[ $words[CURRENT-1] == --profile || $at == logout || $at == 'profiles use' ]]; then\n")
+	fmt.Fprintf(&b, "    local -a names\n    names=(${(f)\"$(%s)\"})\n    compadd -a names\n  fi\n", profileNames)
+	b.WriteString("  _describe 'hark' entries\n  _files\n}\n_hark \"$@\"")
 	return b.String()
 }
 
@@ -150,13 +158,18 @@ func fishCompletion(places []place) string {
 			}
 		}
 	}
-	return strings.TrimSuffix(b.String(), "\n")
+	fmt.Fprintf(&b, "complete -c hark -n '__hark_at logout; or __hark_at \"profiles use\"' -f -a \"(%s)\"\n", fishEscaped(profileNames))
+	fmt.Fprintf(&b, "complete -c hark -l profile -x -a \"(%s)\"", fishEscaped(profileNames))
+	return b.String()
 }
 
 // singleQuoted quotes for bash and zsh; fish reads it alike when there is no quote inside.
 func singleQuoted(text string) string {
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
+
+// fishEscaped is for within double quotes.
+func fishEscaped(text string) string { return strings.ReplaceAll(text, "$", `\$`) }
 
 // fishQuoted turns the quotes inside a quoted condition into double ones.
 func fishQuoted(text string) string {

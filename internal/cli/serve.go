@@ -132,6 +132,7 @@ func (sh *shell) greet(server *app.App, c config.Config) {
 	sh.say("Try it:")
 	sh.say("")
 	sh.say("  export HARK_URL=%s HARK_API_KEY=%s", server.URL(), keys[0].Text)
+	sh.say("  hark login %s --api-key $HARK_API_KEY     # keeps both for later", server.URL())
 	sh.say(`  curl -X POST $HARK_URL/api/v1/app -H "Authorization: Bearer $HARK_API_KEY" \`)
 	sh.say(`       -H 'Content-Type: application/json' -d '{"name":"My first application","uid":"first"}'`)
 	sh.say("  hark endpoints create https://example.com/webhooks")
