@@ -31,7 +31,7 @@ import (
 type Options struct {
 	Fsync    bool     // commits wait for the disk
 	Settings []string // more of them: "max_wal_size=4GB"
-	Dir      string   // where its folder is made; "" is the system's temporary folder
+	Dir      string   // where its folder is made; "" is memory where nothing need survive, else the system's temporary folder
 }
 
 // Server is a PostgreSQL of its own.
@@ -59,7 +59,11 @@ func Start(options Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{binaries: binaries, options: options, templates: make(map[string]error)}
-	if s.dir, err = os.MkdirTemp(options.Dir, "hark-postgres-"); err != nil {
+	dir := options.Dir
+	if dir == "" && !options.Fsync {
+		dir = memory()
+	}
+	if s.dir, err = os.MkdirTemp(dir, fmt.Sprintf("%s%d-", prefix, os.Getpid())); err != nil {
 		return nil, err
 	}
 	if err := s.setUp(); err != nil {
@@ -80,6 +84,34 @@ func (s *Server) setUp() (err error) {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
 	return s.Start()
+}
+
+// prefix of a server's folder; the number of the process that made it comes next.
+const prefix = "hark-postgres-"
+
+// Where memory looks like a folder, and how much of it must be free: every database is hundreds of
+// files, and a disk's file system takes ten times as long to make them.
+const (
+	memoryDir    = "/dev/shm"
+	memoryNeeded = 3 << 30
+)
+
+// memory is a folder in memory; "" where there is none, or too little. What killed processes have left
+// there goes first: memory is not swept as a temporary folder is.
+func memory() string {
+	left, _ := filepath.Glob(filepath.Join(memoryDir, prefix+"*")) // the pattern is good
+	for _, dir := range left {
+		var pid int
+		_, err := fmt.Sscanf(filepath.Base(dir), prefix+"%d-", &pid)
+		if err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			_ = os.RemoveAll(dir) // it may be another user's
+		}
+	}
+	var free syscall.Statfs_t
+	if syscall.Statfs(memoryDir, &free) != nil || free.Bavail*uint64(free.Bsize) < memoryNeeded {
+		return ""
+	}
+	return memoryDir
 }
 
 // IsInstalled says whether there is a PostgreSQL to start.
@@ -164,7 +196,7 @@ func (s *Server) Start() error {
 		"max_connections=300", "shared_buffers=128MB", "log_min_messages=error", "timezone=UTC",
 	}, s.options.Settings...)
 	if !s.options.Fsync {
-		settings = append(settings, "fsync=off", "full_page_writes=off")
+		settings = append([]string{"fsync=off", "full_page_writes=off", "max_wal_size=256MB"}, settings...)
 	}
 	args := []string{"-D", s.data()}
 	for _, setting := range settings {
