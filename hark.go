@@ -82,6 +82,8 @@ type Endpoint struct {
 	SkipTLSVerify bool
 	Rules         Rules
 
+	Transformation Transformation
+
 	CreatedAt time.Time
 	UpdatedAt time.Time
 	DeletedAt time.Time // zero while it lives; a deleted endpoint stays readable in history
@@ -202,9 +204,9 @@ type Delivery struct {
 // AttemptStatus is what became of one attempt, with the numbers of the wire format.
 type AttemptStatus int8
 
-// Attempt statuses. An attempt has Succeeded or Failed; the others are what its delivery is called:
-// Pending before the first attempt, Sending between a failed one and the next, Canceled when it
-// ended without.
+// Attempt statuses. An attempt has Succeeded or Failed, or Canceled when the endpoint's transformation did
+// not want it sent; the others are what its delivery is called: Pending before the first attempt, Sending
+// between a failed one and the next, Canceled also when it ended without.
 const (
 	Succeeded AttemptStatus = 0
 	Pending   AttemptStatus = 1
@@ -242,7 +244,7 @@ type Attempt struct {
 	URL            string
 	Number         int // 1 for the first attempt of its delivery
 	Trigger        Trigger
-	Status         AttemptStatus // Succeeded or Failed
+	Status         AttemptStatus // Succeeded, Failed or Canceled
 	StatusCode     int           // of the response; 0 when there was none
 	Response       []byte        // body, cut at the cap
 	Error          string        // why there was no response or why it was not accepted; "" when it was

@@ -27,6 +27,7 @@ type Store interface {
 	Environments
 	Applications
 	Endpoints
+	Transformations
 	EventTypes
 	Keys
 	Sources
@@ -95,6 +96,19 @@ type Endpoints interface {
 	AllEndpoints(ctx context.Context, app hark.Ref) ([]hark.Endpoint, error)
 	// EndpointsByRef finds endpoints, deleted ones included; unknown refs are left out.
 	EndpointsByRef(ctx context.Context, refs []hark.Ref) ([]hark.Endpoint, error)
+}
+
+// Transformations keeps what endpoints' transformations were and did. What one is now is a part of its
+// endpoint: where InsertEndpoint and UpdateEndpoint find other code than there was, they count its version
+// and keep it. The newest MaxTransformationVersions are kept while the endpoint lives.
+type Transformations interface {
+	// TransformationVersions lists an endpoint's versions without their code, newest first.
+	TransformationVersions(ctx context.Context, endpoint hark.Ref) ([]hark.TransformationVersion, error)
+	TransformationVersion(ctx context.Context, endpoint hark.Ref, number int) (hark.TransformationVersion, error)
+	// LogExecutions keeps executions: of each endpoint the newest MaxExecutions, for ExecutionLife.
+	LogExecutions(ctx context.Context, executions []hark.Execution) error
+	// ListExecutions lists an endpoint's executions; page.From is an attempt's id.
+	ListExecutions(ctx context.Context, endpoint hark.Ref, page Page) ([]hark.Execution, error)
 }
 
 // EventTypes of an environment, in the order of their names.
@@ -223,6 +237,8 @@ type Settlement struct {
 	// Retry, when not nil, is the row's next state (attempts, and Due or RetryAt); nil removes the
 	// row. A row that is gone meanwhile (its endpoint was deleted) stays gone; the attempt is kept.
 	Retry *hark.Delivery
+	// OwnURL says that the attempt went where only it went: its URL is kept with it alone.
+	OwnURL bool
 	// Succeeded makes every other queued row of the same message and endpoint go as well: a
 	// resend that worked cancels the retry that was planned.
 	Succeeded bool
@@ -285,7 +301,7 @@ type AttemptStats struct{ Succeeded, Failed, Sending, Pending, Canceled int64 }
 //
 // The state of a delivery is derived: any success means Succeeded; else, if its queue row is
 // there, Sending (Pending when nothing was attempted); else Failed when the last attempt was the
-// last of its schedule, Canceled when a next one was planned and its row is gone.
+// last of its schedule, Canceled when it was canceled, or a next one was planned and its row is gone.
 type History interface {
 	// Attempt finds one attempt of a message.
 	Attempt(ctx context.Context, app, message hark.Ref, id hark.AttemptID) (hark.Attempt, error)
@@ -302,7 +318,7 @@ type History interface {
 	// ExpungeResponse replaces an attempt's response body by the word EXPUNGED.
 	ExpungeResponse(ctx context.Context, app, message hark.Ref, id hark.AttemptID) error
 	AttemptStats(ctx context.Context, endpoint hark.Ref, since, until time.Time) (AttemptStats, error)
-	// FailingSince says since when an endpoint has had nothing but failed attempts, looking back
+	// FailingSince says since when an endpoint has had nothing but failed attempts (canceled ones do not count), looking back
 	// to floor and no further. ok is false when its last attempt succeeded or there is none.
 	FailingSince(ctx context.Context, endpoint hark.Ref, floor time.Time) (since time.Time, ok bool, err error)
 

@@ -45,7 +45,9 @@ type Record struct {
 	MessageKey  *MessageKey
 	Answer      *Answer
 	Application *MovedApplication
-	Endpoint    *hark.Endpoint // deleted ones included
+	Endpoint    *hark.Endpoint  // deleted ones included
+	Version     *MovedVersion   // of an endpoint's transformation
+	Execution   *hark.Execution // its endpoint is a number
 	Source      *MovedSource
 	Poller      *hark.Poller // its ref is a number, too; what reads fill in is left out
 	Items       *MovedItems
@@ -64,6 +66,12 @@ type MessageKey struct {
 type MovedApplication struct {
 	hark.Application
 	DeletedAt time.Time // zero while it lives
+}
+
+// MovedVersion is a version of an endpoint's transformation.
+type MovedVersion struct {
+	EndpointRef hark.Ref // its number
+	hark.TransformationVersion
 }
 
 // MovedSource is a source, a deleted one maybe: its requests are still there.

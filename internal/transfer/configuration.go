@@ -201,38 +201,40 @@ func (s *applicationShape) restore() *store.MovedApplication {
 }
 
 type endpointShape struct {
-	Number         int64        `json:"number"`
-	Application    int64        `json:"application"`
-	ID             string       `json:"id"`
-	UID            string       `json:"uid,omitempty"`
-	URL            string       `json:"url"`
-	Description    string       `json:"description,omitempty"`
-	Version        int          `json:"version,omitempty"`
-	Metadata       pairs        `json:"metadata,omitzero"`
-	Sealed         []byte       `json:"sealed"` // secretsShape
-	EventTypes     list[string] `json:"eventTypes,omitzero"`
-	Channels       list[string] `json:"channels,omitzero"`
-	Filter         *string      `json:"filter,omitempty"`
-	Disabled       bool         `json:"disabled,omitempty"`
-	DisabledReason string       `json:"disabledReason,omitempty"`
-	DisabledAt     int64        `json:"disabledAt,omitempty"`
-	Paused         bool         `json:"paused,omitempty"`
-	ThrottleRate   int          `json:"throttleRate,omitempty"`
-	Concurrency    int          `json:"concurrency,omitempty"`
-	Timeout        int64        `json:"timeout,omitempty"`
-	RetrySchedule  list[int64]  `json:"retrySchedule,omitzero"`
-	Ordering       string       `json:"ordering,omitempty"`
-	SkipTLSVerify  bool         `json:"skipTlsVerify,omitempty"`
-	Rules          hark.Rules   `json:"rules,omitzero"`
-	CreatedAt      int64        `json:"createdAt,omitempty"`
-	UpdatedAt      int64        `json:"updatedAt,omitempty"`
-	DeletedAt      int64        `json:"deletedAt,omitempty"`
+	Number         int64               `json:"number"`
+	Application    int64               `json:"application"`
+	ID             string              `json:"id"`
+	UID            string              `json:"uid,omitempty"`
+	URL            string              `json:"url"`
+	Description    string              `json:"description,omitempty"`
+	Version        int                 `json:"version,omitempty"`
+	Metadata       pairs               `json:"metadata,omitzero"`
+	Sealed         []byte              `json:"sealed"` // secretsShape
+	EventTypes     list[string]        `json:"eventTypes,omitzero"`
+	Channels       list[string]        `json:"channels,omitzero"`
+	Filter         *string             `json:"filter,omitempty"`
+	Disabled       bool                `json:"disabled,omitempty"`
+	DisabledReason string              `json:"disabledReason,omitempty"`
+	DisabledAt     int64               `json:"disabledAt,omitempty"`
+	Paused         bool                `json:"paused,omitempty"`
+	ThrottleRate   int                 `json:"throttleRate,omitempty"`
+	Concurrency    int                 `json:"concurrency,omitempty"`
+	Timeout        int64               `json:"timeout,omitempty"`
+	RetrySchedule  list[int64]         `json:"retrySchedule,omitzero"`
+	Ordering       string              `json:"ordering,omitempty"`
+	SkipTLSVerify  bool                `json:"skipTlsVerify,omitempty"`
+	Rules          hark.Rules          `json:"rules,omitzero"`
+	Transformation transformationShape `json:"transformation,omitzero"`
+	CreatedAt      int64               `json:"createdAt,omitempty"`
+	UpdatedAt      int64               `json:"updatedAt,omitempty"`
+	DeletedAt      int64               `json:"deletedAt,omitempty"`
 }
 
 // secretsShape is what stands sealed in an endpoint.
 type secretsShape struct {
-	Headers pairs             `json:"headers,omitzero"`
-	Secrets list[secretShape] `json:"secrets,omitzero"`
+	Headers   pairs             `json:"headers,omitzero"`
+	Secrets   list[secretShape] `json:"secrets,omitzero"`
+	Variables pairs             `json:"variables,omitzero"` // of the transformation
 }
 
 type secretShape struct {
@@ -269,7 +271,7 @@ func endpointPlace(application int64, id string) []byte {
 }
 
 func shapeEndpoint(e *hark.Endpoint, sealer store.Sealer) (*endpointShape, error) {
-	plain, err := marshal(&secretsShape{e.Headers, shapeSecrets(e.Secrets)})
+	plain, err := marshal(&secretsShape{e.Headers, shapeSecrets(e.Secrets), e.Transformation.Variables})
 	if err != nil {
 		return nil, err
 	}
@@ -279,7 +281,8 @@ func shapeEndpoint(e *hark.Endpoint, sealer store.Sealer) (*endpointShape, error
 		EventTypes: e.EventTypes, Channels: e.Channels, Filter: rawText(e.Filter),
 		Disabled: e.Disabled, DisabledReason: e.DisabledReason, DisabledAt: millis(e.DisabledAt), Paused: e.Paused,
 		ThrottleRate: e.ThrottleRate, Concurrency: e.Concurrency, Timeout: int64(e.Timeout), Ordering: string(e.Ordering), SkipTLSVerify: e.SkipTLSVerify, Rules: e.Rules,
-		CreatedAt: millis(e.CreatedAt), UpdatedAt: millis(e.UpdatedAt), DeletedAt: millis(e.DeletedAt),
+		Transformation: shapeTransformation(&e.Transformation),
+		CreatedAt:      millis(e.CreatedAt), UpdatedAt: millis(e.UpdatedAt), DeletedAt: millis(e.DeletedAt),
 	}
 	if e.RetrySchedule != nil {
 		s.RetrySchedule = make(list[int64], len(e.RetrySchedule))
@@ -304,7 +307,8 @@ func (s *endpointShape) restore(sealer store.Sealer) (*hark.Endpoint, error) {
 		Metadata: s.Metadata, Headers: hidden.Headers, Secrets: restoreSecrets(hidden.Secrets), EventTypes: s.EventTypes, Channels: s.Channels, Filter: textRaw(s.Filter),
 		Disabled: s.Disabled, DisabledReason: s.DisabledReason, DisabledAt: moment(s.DisabledAt), Paused: s.Paused,
 		ThrottleRate: s.ThrottleRate, Concurrency: s.Concurrency, Timeout: time.Duration(s.Timeout), Ordering: hark.Ordering(s.Ordering), SkipTLSVerify: s.SkipTLSVerify, Rules: s.Rules,
-		CreatedAt: moment(s.CreatedAt), UpdatedAt: moment(s.UpdatedAt), DeletedAt: moment(s.DeletedAt),
+		Transformation: s.Transformation.restore(hidden.Variables),
+		CreatedAt:      moment(s.CreatedAt), UpdatedAt: moment(s.UpdatedAt), DeletedAt: moment(s.DeletedAt),
 	}
 	if s.RetrySchedule != nil {
 		e.RetrySchedule = make(hark.Schedule, len(s.RetrySchedule))

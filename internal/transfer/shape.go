@@ -28,6 +28,8 @@ type line struct {
 	Answer      *answerShape      `json:"answer,omitempty"`
 	Application *applicationShape `json:"application,omitempty"`
 	Endpoint    *endpointShape    `json:"endpoint,omitempty"`
+	Version     *versionShape     `json:"version,omitempty"`
+	Execution   *executionShape   `json:"execution,omitempty"`
 	Source      *sourceShape      `json:"source,omitempty"`
 	Poller      *pollerShape      `json:"poller,omitempty"`
 	Items       *itemsShape       `json:"items,omitempty"`
@@ -58,6 +60,10 @@ func encode(r *store.Record, sealer store.Sealer) ([]byte, error) {
 		l.Application = shapeApplication(r.Application)
 	case r.Endpoint != nil:
 		l.Endpoint, err = shapeEndpoint(r.Endpoint, sealer)
+	case r.Version != nil:
+		l.Version = shapeVersion(r.Version)
+	case r.Execution != nil:
+		l.Execution = shapeExecution(r.Execution)
 	case r.Source != nil:
 		l.Source, err = shapeSource(r.Source, sealer)
 	case r.Poller != nil:
@@ -113,6 +119,10 @@ func (l *line) record(sealer store.Sealer) (r store.Record, err error) {
 		r.Application = l.Application.restore()
 	case l.Endpoint != nil:
 		r.Endpoint, err = l.Endpoint.restore(sealer)
+	case l.Version != nil:
+		r.Version = l.Version.restore()
+	case l.Execution != nil:
+		r.Execution = l.Execution.restore()
 	case l.Source != nil:
 		r.Source, err = l.Source.restore(sealer)
 	case l.Poller != nil:

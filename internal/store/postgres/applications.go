@@ -96,6 +96,9 @@ func (s *Store) DeleteApplication(ctx context.Context, env hark.EnvironmentID, i
 		if _, err := c.exec(deleteApplicationEndpointsSQL, now, app.Ref); err != nil {
 			return 0, err
 		}
+		if _, err := c.exec(deleteApplicationVersionsSQL, app.Ref); err != nil {
+			return 0, err
+		}
 		if _, err := c.exec(deleteApplicationTokensSQL, app.Ref); err != nil {
 			return 0, err
 		}

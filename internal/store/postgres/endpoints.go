@@ -13,7 +13,7 @@ const (
 	endpointColumns = `SELECT endpoint.ref, endpoint.application, endpoint.id, endpoint.uid, url, description, version, endpoint.metadata,
   headers, secrets, event_types, channels, filter, disabled, disabled_reason, disabled_at, paused,
   endpoint.throttle_rate, concurrency, timeout, retry_schedule, ordering, skip_tls_verify, rules,
-  endpoint.created_at, endpoint.updated_at, endpoint.deleted_at
+  endpoint.created_at, endpoint.updated_at, endpoint.deleted_at, transformation, variables
 FROM endpoint `
 
 	endpointByIDSQL = endpointColumns + `WHERE application = $1 AND id = $2 AND deleted_at = 0`
@@ -30,13 +30,13 @@ FROM endpoint `
 
 	insertEndpointSQL = `INSERT INTO endpoint (ref, application, id, uid, url, description, version, metadata, headers, secrets,
   event_types, channels, filter, disabled, disabled_reason, disabled_at, paused, throttle_rate, concurrency, timeout,
-  retry_schedule, ordering, skip_tls_verify, rules, created_at, updated_at, deleted_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, 0)`
+  retry_schedule, ordering, skip_tls_verify, rules, transformation, variables, created_at, updated_at, deleted_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, 0)`
 
 	updateEndpointSQL = `UPDATE endpoint SET uid = $1, url = $2, description = $3, version = $4, metadata = $5, headers = $6, secrets = $7,
   event_types = $8, channels = $9, filter = $10, disabled = $11, disabled_reason = $12, disabled_at = $13, paused = $14, throttle_rate = $15,
-  concurrency = $16, timeout = $17, retry_schedule = $18, ordering = $19, skip_tls_verify = $20, rules = $21, updated_at = $22
-WHERE ref = $23`
+  concurrency = $16, timeout = $17, retry_schedule = $18, ordering = $19, skip_tls_verify = $20, rules = $21, transformation = $22, variables = $23, updated_at = $24
+WHERE ref = $25`
 
 	deleteEndpointSQL = `UPDATE endpoint SET uid = NULL, deleted_at = $1 WHERE ref = $2`
 )
@@ -48,11 +48,16 @@ func (s *Store) InsertEndpoint(ctx context.Context, ep hark.Endpoint) (hark.Endp
 		if err := row.FreeUID(c.query, "An endpoint", endpointByUIDSQL, ep.ApplicationRef, ep.UID, 0); err != nil {
 			return 0, err
 		}
+		nothing := hark.Transformation{}
+		row.CountVersion(nothing, &ep.Transformation)
 		ref, err := s.insertEndpoint(c, &ep)
 		if isUnique(err) {
 			return 0, row.Conflict("An endpoint with this id already exists", string(ep.ID))
 		}
 		if err != nil {
+			return 0, err
+		}
+		if err := keepVersion(c, ref, nothing, &ep.Transformation); err != nil {
 			return 0, err
 		}
 		added, err = row.Find(c.query, s.seal.ScanEndpoint, endpointByRefSQL, ref)
@@ -78,15 +83,19 @@ func (s *Store) UpdateEndpoint(ctx context.Context, app hark.Ref, idOrUID string
 		if ep, err = s.findEndpoint(c, app, idOrUID); err != nil {
 			return 0, err
 		}
-		ref, id := ep.Ref, ep.ID
+		ref, id, was := ep.Ref, ep.ID, ep.Transformation
 		if err := change(&ep); err != nil {
 			return 0, err
 		}
 		ep.Ref, ep.ID, ep.ApplicationRef = ref, id, app // they name the row, and what is sealed
+		row.CountVersion(was, &ep.Transformation)
 		if err := row.FreeUID(c.query, "An endpoint", endpointByUIDSQL, app, ep.UID, ref); err != nil {
 			return 0, err
 		}
 		if _, err := c.exec(updateEndpointSQL, append(s.seal.EndpointValues(&ep), ep.UpdatedAt, ref)...); err != nil {
+			return 0, err
+		}
+		if err := keepVersion(c, ref, was, &ep.Transformation); err != nil {
 			return 0, err
 		}
 		ep, err = row.Find(c.query, s.seal.ScanEndpoint, endpointByRefSQL, ref)
@@ -102,7 +111,10 @@ func (s *Store) DeleteEndpoint(ctx context.Context, app hark.Ref, idOrUID string
 		if err != nil {
 			return 0, err
 		}
-		_, err = c.exec(deleteEndpointSQL, now, ep.Ref)
+		if _, err := c.exec(deleteEndpointSQL, now, ep.Ref); err != nil {
+			return 0, err
+		}
+		_, err = c.exec(deleteVersionsSQL, ep.Ref)
 		return app, err
 	})
 	if err == nil {

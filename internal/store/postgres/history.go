@@ -147,13 +147,13 @@ func (s *Store) AttemptStats(ctx context.Context, endpoint hark.Ref, since, unti
 
 const (
 	lastAttemptSQL = `SELECT status FROM attempt
-WHERE endpoint = $1 AND id >= $2 ORDER BY id DESC LIMIT 1`
+WHERE endpoint = $1 AND id >= $2 AND status <> 4 ORDER BY id DESC LIMIT 1`
 
 	lastSuccessSQL = `SELECT id FROM attempt
 WHERE endpoint = $1 AND id >= $2 AND status = 0 ORDER BY id DESC LIMIT 1`
 
 	firstFailureSQL = `SELECT started_at FROM attempt
-WHERE endpoint = $1 AND id >= $2 AND status <> 0 ORDER BY id LIMIT 1`
+WHERE endpoint = $1 AND id >= $2 AND status <> 0 AND status <> 4 ORDER BY id LIMIT 1`
 )
 
 // FailingSince says since when an endpoint has had nothing but failed attempts.

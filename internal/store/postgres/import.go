@@ -168,6 +168,10 @@ func (i *importer) add(c *conn, r *store.Record) error {
 		return i.addApplication(c, r.Application)
 	case r.Endpoint != nil:
 		return i.addEndpoint(c, *r.Endpoint)
+	case r.Version != nil:
+		return i.addVersion(c, r.Version)
+	case r.Execution != nil:
+		return i.addExecution(c, *r.Execution)
 	case r.Source != nil:
 		return i.addSource(c, *r.Source)
 	case r.Poller != nil:
@@ -214,6 +218,25 @@ func (i *importer) addEndpoint(c *conn, ep hark.Endpoint) error {
 	}
 	_, err = c.exec(setDeletedEndpointSQL, ep.DeletedAt, ref)
 	return err
+}
+
+func (i *importer) addVersion(c *conn, v *store.MovedVersion) error {
+	endpoint, err := i.places.Endpoint(v.EndpointRef)
+	if err != nil {
+		return err
+	}
+	_, err = c.exec(insertVersionSQL, row.VersionValues(endpoint, &v.TransformationVersion)...)
+	if isUnique(err) {
+		return store.ErrTwice
+	}
+	return err
+}
+
+func (i *importer) addExecution(c *conn, x hark.Execution) (err error) {
+	if x.EndpointRef, err = i.places.Endpoint(x.EndpointRef); err != nil {
+		return err
+	}
+	return row.LogExecutions(c.exec, insertExecutionSQL, pruneExecutionsSQL, []hark.Execution{x})
 }
 
 func (i *importer) addSource(c *conn, src store.MovedSource) (err error) {

@@ -83,6 +83,10 @@ func (s *Store) expireGuards(ctx context.Context, now time.Time, limit int) (n i
 			return err
 		}
 		n += int(gone)
+		if gone, err = c.exec(expireExecutionsSQL, now.Add(-hark.ExecutionLife), limit); err != nil {
+			return err
+		}
+		n += int(gone)
 		// These do not count: every change, this one too, leaves one.
 		for _, query := range [...]string{expireOutcomesSQL, expireChangesSQL} {
 			if _, err := c.exec(query, now.Add(-changeLife), housekeeping); err != nil {

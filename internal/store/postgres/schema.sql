@@ -121,7 +121,9 @@ CREATE TABLE endpoint (
   created_at bigint NOT NULL,
   updated_at bigint NOT NULL,
   deleted_at bigint NOT NULL,
-  rules text
+  rules text,
+  transformation text,
+  variables bytea
 );
 CREATE UNIQUE INDEX endpoint_pkey ON endpoint USING btree (ref);
 CREATE UNIQUE INDEX endpoint_id ON endpoint USING btree (application, id);
@@ -157,6 +159,21 @@ CREATE TABLE event_type (
   updated_at bigint NOT NULL
 );
 CREATE UNIQUE INDEX event_type_pkey ON event_type USING btree (environment, name);
+
+CREATE TABLE execution (
+  endpoint bigint NOT NULL,
+  id bytea NOT NULL,
+  message bytea NOT NULL,
+  version bigint NOT NULL,
+  outcome smallint NOT NULL,
+  started_at bigint NOT NULL,
+  duration bigint NOT NULL,
+  error text NOT NULL,
+  log text,
+  log_cut boolean NOT NULL
+);
+CREATE UNIQUE INDEX execution_pkey ON execution USING btree (endpoint, id);
+CREATE INDEX execution_age ON execution USING btree (started_at);
 
 CREATE TABLE feed (
   consumer bigint NOT NULL,
@@ -385,6 +402,15 @@ CREATE TABLE task (
 CREATE UNIQUE INDEX task_pkey ON task USING btree (id);
 CREATE INDEX task_environment ON task USING btree (environment, id);
 CREATE INDEX task_running ON task USING btree (id) WHERE (status = 'running'::text);
+
+CREATE TABLE transformation_version (
+  endpoint bigint NOT NULL,
+  version bigint NOT NULL,
+  hash text COLLATE "C" NOT NULL,
+  code text NOT NULL,
+  created_at bigint NOT NULL
+);
+CREATE UNIQUE INDEX transformation_version_pkey ON transformation_version USING btree (endpoint, version);
 
 CREATE TABLE writer (
   id text COLLATE "C" NOT NULL,

@@ -14,7 +14,7 @@ const (
 
 	resealSourceSQL = `UPDATE source SET sealed = $1 WHERE ref = $2`
 
-	resealSQL = `UPDATE endpoint SET headers = $1, secrets = $2 WHERE ref = $3`
+	resealSQL = `UPDATE endpoint SET headers = $1, secrets = $2, variables = $3 WHERE ref = $4`
 )
 
 // Reseal seals everything again, with the newest key; it answers how many endpoints,
@@ -33,7 +33,8 @@ func (s *Store) Reseal(ctx context.Context) (n int, err error) {
 			}
 			for i := range eps {
 				headers, secrets := s.seal.Close(&eps[i])
-				if _, err := c.exec(resealSQL, headers, secrets, eps[i].Ref); err != nil {
+				_, variables := s.seal.CloseTransformation(&eps[i])
+				if _, err := c.exec(resealSQL, headers, secrets, variables, eps[i].Ref); err != nil {
 					return err
 				}
 				last = eps[i].Ref

@@ -27,6 +27,7 @@ type Everything struct {
 	Environments, EventTypes, Keys, Tasks string
 	MessageKeys, Answers                  string
 	Applications, Endpoints, Sources      string
+	Versions, Executions                  string // of one endpoint
 	Pollers, PollerItems                  string // of one application; of one poller, behind an item, so many
 	Feeds, Cursors                        string // Cursors are those of one consumer
 }
@@ -80,7 +81,8 @@ func (e *Export) guards(every *Everything) error {
 	return each(e, ScanAnswer, func(a *store.Answer) store.Record { return store.Record{Answer: a} }, every.Answers)
 }
 
-// places visits applications, then their endpoints, then their sources, then their pollers.
+// places visits applications, then their endpoints, then what is kept of those' transformations, then
+// their sources, then their pollers.
 func (e *Export) places(every *Everything) error {
 	var refs []hark.Ref
 	err := each(e, ScanMovedApplication, func(app *store.MovedApplication) store.Record {
@@ -91,13 +93,20 @@ func (e *Export) places(every *Everything) error {
 	if err != nil {
 		return err
 	}
+	var transformed []hark.Ref
 	for _, ref := range refs {
 		if err := each(e, e.Seal.ScanEndpoint, func(ep *hark.Endpoint) store.Record {
+			if ep.Transformation.Version > 0 {
+				transformed = append(transformed, ep.Ref)
+			}
 			ep.Ref, ep.ApplicationRef = e.Endpoints.Add(ep.Ref), e.Applications[ep.ApplicationRef]
 			return store.Record{Endpoint: ep}
 		}, every.Endpoints, ref); err != nil {
 			return err
 		}
+	}
+	if err := e.transformations(every, transformed); err != nil {
+		return err
 	}
 	for _, ref := range refs {
 		if err := each(e, e.Seal.ScanMovedSource, func(src *store.MovedSource) store.Record {
@@ -157,7 +166,7 @@ func (e *Export) Request(q *hark.Request) error {
 type Inserts struct{ Environment, EventType, Key, Task, MessageKey, Answer string }
 
 // Add adds a record's row; done is false where it has a ref.
-func (s *Inserts) Add(exec func(query string, args ...any) (int64, error), r *store.Record) (done bool, err error) {
+func (s *Inserts) Add(exec Exec, r *store.Record) (done bool, err error) {
 	switch {
 	case r.Environment != nil:
 		err = once(exec(s.Environment, EnvironmentValues(r.Environment)...))

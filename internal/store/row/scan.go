@@ -34,7 +34,7 @@ func ScanApplication(r Row) (hark.Application, error) {
 // ScanEndpoint reads ref, application, id, uid, url, description, version, metadata, headers, secrets,
 // event_types, channels, filter, disabled, disabled_reason, disabled_at, paused, throttle_rate,
 // concurrency, timeout, retry_schedule, ordering, skip_tls_verify, rules, created_at, updated_at,
-// deleted_at.
+// deleted_at, transformation, variables.
 func (s Seal) ScanEndpoint(r Row) (hark.Endpoint, error) {
 	ep := hark.Endpoint{
 		Ref: r.Int(0), ApplicationRef: r.Int(1), ID: hark.EndpointID(r.Text(2)), UID: r.Text(3), URL: r.Text(4),
@@ -45,19 +45,22 @@ func (s Seal) ScanEndpoint(r Row) (hark.Endpoint, error) {
 	}
 	err := errors.Join(
 		r.Decode(7, &ep.Metadata), r.Decode(10, &ep.EventTypes), r.Decode(11, &ep.Channels), r.Decode(20, &ep.RetrySchedule), r.Decode(23, &ep.Rules),
-		s.Open(&ep, r.Blob(8), r.Blob(9)),
+		s.Open(&ep, r.Blob(8), r.Blob(9)), s.openTransformation(&ep, r.Blob(27), r.Blob(28)),
 	)
 	return ep, err
 }
 
 // EndpointValues are what an endpoint's row holds in uid, url, description, version, metadata, headers,
 // secrets, event_types, channels, filter, disabled, disabled_reason, disabled_at, paused, throttle_rate,
-// concurrency, timeout, retry_schedule, ordering, skip_tls_verify, rules: what an update may change.
+// concurrency, timeout, retry_schedule, ordering, skip_tls_verify, rules, transformation, variables: what an
+// update may change.
 func (s Seal) EndpointValues(ep *hark.Endpoint) []any {
 	headers, secrets := s.Close(ep)
+	transformation, variables := s.CloseTransformation(ep)
 	return []any{Nullable(ep.UID), ep.URL, ep.Description, ep.Version, EncodeMap(ep.Metadata), headers,
 		secrets, Encode(ep.EventTypes), Encode(ep.Channels), EncodeRaw(ep.Filter), ep.Disabled, ep.DisabledReason, ep.DisabledAt, ep.Paused, ep.ThrottleRate,
-		ep.Concurrency, int64(ep.Timeout), Encode(ep.RetrySchedule), string(ep.Ordering), ep.SkipTLSVerify, encodeRules(ep.Rules)}
+		ep.Concurrency, int64(ep.Timeout), Encode(ep.RetrySchedule), string(ep.Ordering), ep.SkipTLSVerify, encodeRules(ep.Rules),
+		transformation, variables}
 }
 
 // encodeRules stores no rules as NULL.

@@ -16,7 +16,7 @@ type State struct {
 }
 
 // ScanState derives a delivery's state. It reads how many attempts there are, whether one succeeded,
-// the next_attempt of the last, and when the queue row is due, NULL without one.
+// the next_attempt of the last (1 when that was canceled), and when the queue row is due, NULL without one.
 func ScanState(r Row) (State, error) {
 	st := State{Attempts: r.Int(0), Queued: !r.Null(3), Next: r.Time(3)}
 	succeeded, planned := r.Bool(1), r.Int(2) != 0
@@ -62,6 +62,8 @@ func CountAttempts(stats *store.AttemptStats) func(Row) error {
 			stats.Failed = n
 		case hark.Sending:
 			stats.Sending = n
+		case hark.Canceled:
+			stats.Canceled = n
 		}
 		return nil
 	}

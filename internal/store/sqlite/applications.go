@@ -92,6 +92,9 @@ func (s *Store) DeleteApplication(ctx context.Context, env hark.EnvironmentID, i
 		if _, err := c.exec(deleteApplicationEndpointsSQL, now, app.Ref); err != nil {
 			return err
 		}
+		if _, err := c.exec(deleteApplicationVersionsSQL, app.Ref); err != nil {
+			return err
+		}
 		if _, err := c.exec(deleteApplicationTokensSQL, app.Ref); err != nil {
 			return err
 		}

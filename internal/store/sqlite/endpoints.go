@@ -14,7 +14,7 @@ const (
 	endpointColumns = `SELECT endpoint.ref, endpoint.application, endpoint.id, endpoint.uid, url, description, version, endpoint.metadata,
   headers, secrets, event_types, channels, filter, disabled, disabled_reason, disabled_at, paused,
   endpoint.throttle_rate, concurrency, timeout, retry_schedule, ordering, skip_tls_verify, rules,
-  endpoint.created_at, endpoint.updated_at, endpoint.deleted_at
+  endpoint.created_at, endpoint.updated_at, endpoint.deleted_at, transformation, variables
 FROM endpoint `
 
 	endpointByIDSQL = endpointColumns + `WHERE application = ? AND id = ? AND deleted_at = 0`
@@ -31,12 +31,12 @@ FROM endpoint `
 
 	insertEndpointSQL = `INSERT INTO endpoint (application, id, uid, url, description, version, metadata, headers, secrets,
   event_types, channels, filter, disabled, disabled_reason, disabled_at, paused, throttle_rate, concurrency, timeout,
-  retry_schedule, ordering, skip_tls_verify, rules, created_at, updated_at, deleted_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0) RETURNING ref`
+  retry_schedule, ordering, skip_tls_verify, rules, transformation, variables, created_at, updated_at, deleted_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0) RETURNING ref`
 
 	updateEndpointSQL = `UPDATE endpoint SET uid = ?, url = ?, description = ?, version = ?, metadata = ?, headers = ?, secrets = ?,
   event_types = ?, channels = ?, filter = ?, disabled = ?, disabled_reason = ?, disabled_at = ?, paused = ?, throttle_rate = ?,
-  concurrency = ?, timeout = ?, retry_schedule = ?, ordering = ?, skip_tls_verify = ?, rules = ?, updated_at = ?
+  concurrency = ?, timeout = ?, retry_schedule = ?, ordering = ?, skip_tls_verify = ?, rules = ?, transformation = ?, variables = ?, updated_at = ?
 WHERE ref = ?`
 
 	deleteEndpointSQL = `UPDATE endpoint SET uid = NULL, deleted_at = ? WHERE ref = ?`
@@ -49,11 +49,16 @@ func (s *Store) InsertEndpoint(ctx context.Context, ep hark.Endpoint) (hark.Endp
 		if err := row.FreeUID(c.query, "An endpoint", endpointByUIDSQL, ep.ApplicationRef, ep.UID, 0); err != nil {
 			return err
 		}
+		nothing := hark.Transformation{}
+		row.CountVersion(nothing, &ep.Transformation)
 		ref, err := s.insertEndpoint(c, &ep)
 		if isUnique(err) {
 			return row.Conflict("An endpoint with this id already exists", string(ep.ID))
 		}
 		if err != nil {
+			return err
+		}
+		if err := keepVersion(c, ref, nothing, &ep.Transformation); err != nil {
 			return err
 		}
 		if _, err := c.exec(bumpApplicationSQL, ep.ApplicationRef); err != nil {
@@ -77,15 +82,19 @@ func (s *Store) UpdateEndpoint(ctx context.Context, app hark.Ref, idOrUID string
 		if ep, err = s.findEndpoint(c, app, idOrUID); err != nil {
 			return err
 		}
-		ref, id := ep.Ref, ep.ID
+		ref, id, was := ep.Ref, ep.ID, ep.Transformation
 		if err := change(&ep); err != nil {
 			return err
 		}
 		ep.Ref, ep.ID, ep.ApplicationRef = ref, id, app // they name the row, and what is sealed
+		row.CountVersion(was, &ep.Transformation)
 		if err := row.FreeUID(c.query, "An endpoint", endpointByUIDSQL, app, ep.UID, ref); err != nil {
 			return err
 		}
 		if _, err := c.exec(updateEndpointSQL, append(s.seal.EndpointValues(&ep), ep.UpdatedAt, ref)...); err != nil {
+			return err
+		}
+		if err := keepVersion(c, ref, was, &ep.Transformation); err != nil {
 			return err
 		}
 		if _, err := c.exec(bumpApplicationSQL, app); err != nil {
@@ -105,6 +114,9 @@ func (s *Store) DeleteEndpoint(ctx context.Context, app hark.Ref, idOrUID string
 			return err
 		}
 		if _, err := c.exec(deleteEndpointSQL, now, ep.Ref); err != nil {
+			return err
+		}
+		if _, err := c.exec(deleteVersionsSQL, ep.Ref); err != nil {
 			return err
 		}
 		_, err = c.exec(bumpApplicationSQL, app)

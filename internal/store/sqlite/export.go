@@ -92,6 +92,7 @@ func (s *Store) Export(ctx context.Context, visit func(*store.Record) error) err
 		if err := e.Do(row.Everything{
 			Environments: listEnvironmentsSQL, EventTypes: everyEventTypeSQL, Keys: everyKeySQL, Tasks: everyTaskSQL,
 			MessageKeys: everyMessageKeySQL, Answers: everyAnswerSQL, Applications: everyApplicationSQL, Endpoints: everyEndpointSQL, Sources: everySourceSQL,
+			Versions: everyVersionSQL, Executions: everyExecutionSQL,
 			Pollers: everyPollerSQL, PollerItems: everyPollerItemSQL,
 			Feeds: everyFeedSQL, Cursors: everyCursorSQL,
 		}); err != nil {

@@ -10,12 +10,12 @@ import (
 )
 
 const (
-	attemptColumns = `SELECT a.id, e.application, a.message, a.endpoint, m.id, e.id, t.text, u.text, a.number, a.manual, a.status,
+	attemptColumns = `SELECT a.id, e.application, a.message, a.endpoint, m.id, e.id, t.text, coalesce(u.text, a.url), a.number, a.manual, a.status,
   a.status_code, a.error, a.started_at, a.duration, a.dns, a.connect, a.tls, a.first_byte, a.next_attempt, a.response
 `
 	attemptJoins = `
 JOIN endpoint e ON e.ref = a.endpoint
-JOIN term u ON u.ref = a.url
+LEFT JOIN term u ON u.ref = a.url
 LEFT JOIN message m ON m.ref = a.message
 LEFT JOIN term t ON t.ref = m.event_type
 `
@@ -147,13 +147,13 @@ func (s *Store) AttemptStats(ctx context.Context, endpoint hark.Ref, since, unti
 
 const (
 	lastAttemptSQL = `SELECT status FROM attempt INDEXED BY attempt_endpoint
-WHERE listed = 1 AND endpoint = ? AND id >= ? ORDER BY id DESC LIMIT 1`
+WHERE listed = 1 AND endpoint = ? AND id >= ? AND status <> 4 ORDER BY id DESC LIMIT 1`
 
 	lastSuccessSQL = `SELECT id FROM attempt INDEXED BY attempt_endpoint
 WHERE listed = 1 AND endpoint = ? AND id >= ? AND status = 0 ORDER BY id DESC LIMIT 1`
 
 	firstFailureSQL = `SELECT started_at FROM attempt INDEXED BY attempt_failure
-WHERE listed = 1 AND endpoint = ? AND id >= ? AND status <> 0 ORDER BY id LIMIT 1`
+WHERE listed = 1 AND endpoint = ? AND id >= ? AND status <> 0 AND status <> 4 ORDER BY id LIMIT 1`
 )
 
 // FailingSince says since when an endpoint has had nothing but failed attempts.

@@ -71,7 +71,11 @@ func (s *Store) expireGuards(ctx context.Context, now time.Time, limit int) (n i
 			return err
 		}
 		answers, err := c.exec(expireAnswersSQL, now, limit)
-		n = int(keys + answers)
+		if err != nil {
+			return err
+		}
+		executions, err := c.exec(expireExecutionsSQL, now.Add(-hark.ExecutionLife), limit)
+		n = int(keys + answers + executions)
 		return err
 	})
 	return n, err

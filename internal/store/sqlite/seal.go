@@ -14,7 +14,7 @@ const (
 
 	resealSourceSQL = `UPDATE source SET sealed = ? WHERE ref = ?`
 
-	resealSQL = `UPDATE endpoint SET headers = ?, secrets = ? WHERE ref = ?`
+	resealSQL = `UPDATE endpoint SET headers = ?, secrets = ?, variables = ? WHERE ref = ?`
 )
 
 // Reseal seals everything again, with the newest key; it answers how many endpoints,
@@ -30,7 +30,8 @@ func (s *Store) Reseal(ctx context.Context) (n int, err error) {
 			}
 			for i := range eps {
 				headers, secrets := s.seal.Close(&eps[i])
-				if _, err := c.exec(resealSQL, headers, secrets, eps[i].Ref); err != nil {
+				_, variables := s.seal.CloseTransformation(&eps[i])
+				if _, err := c.exec(resealSQL, headers, secrets, variables, eps[i].Ref); err != nil {
 					return err
 				}
 				last = eps[i].Ref

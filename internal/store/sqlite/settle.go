@@ -159,9 +159,13 @@ func (w *writer) move(s *settlement) (due int64, err error) {
 // record adds the attempt's row.
 func (w *writer) record(s *settlement, due int64) error {
 	a := s.Attempt
-	url, err := w.term(a.URL)
-	if err != nil {
-		return err
+	var url any = a.URL
+	if !s.OwnURL {
+		term, err := w.term(a.URL)
+		if err != nil {
+			return err
+		}
+		url = term
 	}
 	ref := w.nextAttempt
 	w.nextAttempt++

@@ -63,6 +63,7 @@ func (h *house) configure() {
 	h.ok(err)
 	h.newApplication(h.env, "")
 	h.addEndpoints()
+	h.transformSome()
 }
 
 func (h *house) addEndpoints() {
@@ -85,6 +86,20 @@ func (h *house) addEndpoints() {
 		return nil
 	})
 	h.ok(err)
+}
+
+// transformSome gives endpoints transformations, of which one was changed and has run.
+func (h *house) transformSome() {
+	ep := h.endpoints[1]
+	for i := range 3 {
+		h.transform(ep, func(t *hark.Transformation) {
+			t.Code, t.Enabled, t.Variables = fmt.Sprintf("function handler(w) { return w } // %d <ü>", i), true, map[string]string{"KEY": "hidden variable"}
+		})
+	}
+	h.transform(h.endpoints[0], func(t *hark.Transformation) { t.Code = "once" })
+	h.transform(h.endpoints[0], func(t *hark.Transformation) { t.Code = "" })
+	h.transform(h.endpoints[4], func(t *hark.Transformation) { t.Code = "leaving" })
+	h.ok(h.LogExecutions(h.ctx, []hark.Execution{h.execution(ep, hark.ExecutionDone), h.execution(ep, hark.ExecutionFailed), h.execution(ep, hark.ExecutionCanceled)}))
 }
 
 func (h *house) guard() {
