@@ -101,6 +101,10 @@ func endpointOperations() []operation {
 		{method: "POST", path: endpointPath + "/recover", id: "v1.endpoint.recover", may: "endpoint.recover", tag: tag, summary: "Send what failed again", access: customer, status: is202, handler: does(recoverEndpoint)},
 		{method: "POST", path: endpointPath + "/replay-missing", id: "v1.endpoint.replay-missing", may: "endpoint.replay-missing", tag: tag, summary: "Send what was never sent", access: customer, status: is202, handler: does(replayMissing)},
 		{method: "POST", path: endpointPath + "/bulk-replay", id: "v1.endpoint.bulk-replay", may: "endpoint.bulk-replay", tag: tag, summary: "Send messages again, failed or not", access: customer, status: is202, handler: does(bulkReplay)},
+		{method: "GET", path: endpointPath + "/replay-count", id: "hark.endpoint.count-replay", may: "endpoint.replay-count", tag: tag, summary: "Count what a replay would send", doc: "Nothing is sent.", access: customer, status: is200,
+			query: with(filters, param{"status", textType, "What recover (failed, the default), replay-missing (missing) or bulk-replay (all) would send."},
+				param{"since", timeType, "14 days ago, when it is left out."}, param{"until", timeType, "Now, when it is left out."}),
+			handler: does(countReplay)},
 	}
 }
 

@@ -10,8 +10,11 @@ import (
 
 // ReplayIn says which messages to send again, by when they were created.
 type ReplayIn struct {
-	Since time.Time             `json:"since" req:"1"`
-	Until manage.Opt[time.Time] `json:"until" doc:"Now, when it is left out."`
+	Since      time.Time             `json:"since" req:"1"`
+	Until      manage.Opt[time.Time] `json:"until" doc:"Now, when it is left out."`
+	EventTypes manage.Opt[[]string]  `json:"eventTypes"`
+	Channel    manage.Opt[string]    `json:"channel"`
+	Tag        manage.Opt[string]    `json:"tag"`
 }
 
 // BulkReplayIn says it more closely.
@@ -64,6 +67,25 @@ func replayMissing(c *call, in ReplayIn) (TaskRef, error) {
 func bulkReplay(c *call, in BulkReplayIn) (TaskRef, error) {
 	t, err := c.api.Manage.BulkReplay(c.r.Context(), c.caller, c.path("app_id"), c.path("endpoint_id"), manage.BulkReplayIn(in))
 	return taskRef(&t), err
+}
+
+// ReplayCountOut is how much a replay would send.
+type ReplayCountOut struct {
+	Messages int  `json:"messages"`
+	Complete bool `json:"complete" doc:"false: there was too much to count; it is at least so many."`
+}
+
+func countReplay(c *call, _ none) (ReplayCountOut, error) {
+	q := c.query()
+	in := manage.ReplayCountIn{
+		Status: q.text("status"), Since: q.moment("since"), Until: q.moment("until"),
+		EventTypes: q.list("event_types"), Channel: q.text("channel"), Tag: q.text("tag"),
+	}
+	if q.err != nil {
+		return ReplayCountOut{}, q.err
+	}
+	n, err := c.api.Manage.CountReplay(c.r.Context(), c.caller, c.path("app_id"), c.path("endpoint_id"), in)
+	return ReplayCountOut(n), err
 }
 
 func listTasks(c *call, _ none) (ListResponse[BackgroundTaskOut], error) {

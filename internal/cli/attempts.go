@@ -9,9 +9,8 @@ import (
 )
 
 type attemptsCmd struct {
-	List   attemptsList   `cmd:"" default:"withargs" help:"List attempts of a message or at an endpoint, newest first."`
-	Show   attemptsShow   `cmd:"" help:"Show one attempt with the answer that it got."`
-	Resend attemptsResend `cmd:"" help:"Send a message to an endpoint again, once."`
+	List attemptsList `cmd:"" default:"withargs" help:"List attempts of a message or at an endpoint, newest first."`
+	Show attemptsShow `cmd:"" help:"Show one attempt with the answer that it got."`
 }
 
 // Help is shown by hark attempts --help.
@@ -21,8 +20,7 @@ func (attemptsCmd) Help() string {
 Examples:
 
   hark attempts --message msg_…
-  hark attempts --endpoint ep_… --status fail
-  hark attempts resend msg_… ep_…`
+  hark attempts --endpoint ep_… --status fail`
 }
 
 type attemptsList struct {
@@ -116,35 +114,4 @@ func (c *attemptsShow) Run(ctx context.Context, sh *shell) error {
 			{"at", clock(a.Timestamp)}, {"next", clock(moment(a.NextAttempt))}, {"error", text(a.Error)}, {"response", a.Response},
 		})
 	})
-}
-
-type attemptsResend struct {
-	InApp
-	Message  string `arg:"" help:"The message's id."`
-	Endpoint string `arg:"" help:"The endpoint's id or uid."`
-}
-
-// Help is shown by hark attempts resend --help.
-func (attemptsResend) Help() string {
-	return "The endpoint's filters are not asked, and a failure is not tried again.\n\nExample:\n\n  hark attempts resend msg_… ep_…"
-}
-
-// Run resends a message.
-func (c *attemptsResend) Run(ctx context.Context, sh *shell) error {
-	api, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	path := api.path("msg", c.Message, "endpoint", c.Endpoint, "resend")
-	err = api.do(ctx, http.MethodPost, path, nil, map[string]any{}, nil)
-	if isMissing(err) { // which of the two is it?
-		thing := anEndpoint(c.Endpoint)
-		if e := api.do(ctx, http.MethodGet, api.path("endpoint", c.Endpoint), nil, nil, nil); e == nil {
-			thing = aMessage(c.Message)
-		}
-		return api.explain(ctx, thing, err)
-	} else if err != nil {
-		return err
-	}
-	return sh.done(c.JSON, "queued again", c.Message)
 }

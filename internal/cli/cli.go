@@ -52,7 +52,9 @@ type commands struct {
 	Send         sendCmd         `cmd:"" group:"api" help:"Send a message to an application's endpoints."`
 	Trigger      triggerCmd      `cmd:"" group:"api" help:"Send an example event of Stripe, GitHub, Shopify, Slack, …, signed as they sign."`
 	Messages     messagesCmd     `cmd:"" group:"api" help:"List, show, trace and expunge messages."`
-	Attempts     attemptsCmd     `cmd:"" group:"api" help:"List and show delivery attempts; resend."`
+	Attempts     attemptsCmd     `cmd:"" group:"api" help:"List and show delivery attempts."`
+	Resend       resendCmd       `cmd:"" group:"api" help:"Send messages again, once."`
+	Replay       replayCmd       `cmd:"" group:"api" help:"Send past messages again, many at once: what failed, what is missing, or all."`
 	Endpoints    endpointsCmd    `cmd:"" group:"api" help:"Manage where messages go."`
 	Consumers    consumersCmd    `cmd:"" group:"api" help:"Manage where messages wait to be fetched."`
 	Consume      consumeCmd      `cmd:"" group:"api" help:"Fetch a consumer's messages."`

@@ -11,17 +11,16 @@ import (
 )
 
 type endpointsCmd struct {
-	List    endpointsList    `cmd:"" default:"withargs" help:"List endpoints, newest first."`
-	Create  endpointsCreate  `cmd:"" help:"Create an endpoint."`
-	Show    endpointsShow    `cmd:"" help:"Show one endpoint."`
-	Update  endpointsUpdate  `cmd:"" help:"Change an endpoint."`
-	Delete  endpointsDelete  `cmd:"" help:"Delete an endpoint and what is queued for it."`
-	Pause   endpointsPause   `cmd:"" help:"Hold its deliveries until it is resumed."`
-	Resume  endpointsResume  `cmd:"" help:"Send what was held, and enable it if it was disabled."`
-	Secret  endpointsSecret  `cmd:"" help:"Print its signing secret."`
-	Rotate  endpointsRotate  `cmd:"" help:"Give it a new signing secret; the old one goes on signing for a while."`
-	Recover endpointsRecover `cmd:"" help:"Send again what failed, or what it never got."`
-	Stats   endpointsStats   `cmd:"" help:"Count its attempts by status."`
+	List   endpointsList   `cmd:"" default:"withargs" help:"List endpoints, newest first."`
+	Create endpointsCreate `cmd:"" help:"Create an endpoint."`
+	Show   endpointsShow   `cmd:"" help:"Show one endpoint."`
+	Update endpointsUpdate `cmd:"" help:"Change an endpoint."`
+	Delete endpointsDelete `cmd:"" help:"Delete an endpoint and what is queued for it."`
+	Pause  endpointsPause  `cmd:"" help:"Hold its deliveries until it is resumed."`
+	Resume endpointsResume `cmd:"" help:"Send what was held, and enable it if it was disabled."`
+	Secret endpointsSecret `cmd:"" help:"Print its signing secret."`
+	Rotate endpointsRotate `cmd:"" help:"Give it a new signing secret; the old one goes on signing for a while."`
+	Stats  endpointsStats  `cmd:"" help:"Count its attempts by status."`
 }
 
 // Help is shown by hark endpoints --help.
@@ -32,7 +31,7 @@ Examples:
 
   hark endpoints
   hark endpoints create https://shop.example/hooks --event-type payment.cleared
-  hark endpoints recover ep_… --since 2h --wait`
+  hark endpoints stats ep_… --since 24h`
 }
 
 type endpointsList struct {

@@ -178,7 +178,7 @@ func (m *Manager) ReplayMissingToConsumer(ctx context.Context, c Caller, app, co
 	}
 	now := moment()
 	var v check
-	bulk := BulkReplayIn{Since: in.Since, Until: in.Until}
+	bulk := in.bulk()
 	job := bulk.job(&v, now)
 	if err := v.err(); err != nil {
 		return hark.Task{}, err

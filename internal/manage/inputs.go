@@ -127,8 +127,29 @@ type ExampleIn struct {
 
 // ReplayIn says which messages to send again: those created in [Since, Until).
 type ReplayIn struct {
-	Since time.Time      `json:"since"`
-	Until Opt[time.Time] `json:"until,omitzero"` // left out: now
+	Since      time.Time      `json:"since"`
+	Until      Opt[time.Time] `json:"until,omitzero"` // left out: now
+	EventTypes Opt[[]string]  `json:"eventTypes,omitzero"`
+	Channel    Opt[string]    `json:"channel,omitzero"`
+	Tag        Opt[string]    `json:"tag,omitzero"`
+}
+
+func (in ReplayIn) bulk() BulkReplayIn {
+	return BulkReplayIn{Since: in.Since, Until: in.Until, EventTypes: in.EventTypes, Channel: in.Channel, Tag: in.Tag}
+}
+
+// ReplayCountIn says which messages to count that a replay would send.
+type ReplayCountIn struct {
+	Status       string    // failed, missing or all; "": failed
+	Since, Until time.Time // zero: 14 days ago, and now
+	EventTypes   []string
+	Channel, Tag string
+}
+
+// ReplayCount is how many messages a replay would send; at least so many when it is not complete.
+type ReplayCount struct {
+	Messages int
+	Complete bool
 }
 
 // BulkReplayIn narrows a bulk replay further.

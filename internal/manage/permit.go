@@ -36,6 +36,7 @@ const (
 	opRecover
 	opReplayMissing
 	opBulkReplay
+	opReplayCount
 
 	opConsumerCreate
 	opConsumerList
@@ -156,6 +157,7 @@ var rules = [operations]rule{
 	opRecover:         {"endpoint.recover", hark.ScopePublish, makeAttempts, false},
 	opReplayMissing:   {"endpoint.replay-missing", hark.ScopePublish, makeAttempts, false},
 	opBulkReplay:      {"endpoint.bulk-replay", hark.ScopePublish, makeAttempts, false},
+	opReplayCount:     {"endpoint.replay-count", hark.ScopeRead, see, false},
 
 	opConsumerCreate: {"consumer.create", hark.ScopeAdmin, edit, false},
 	opConsumerList:   {"consumer.list", hark.ScopeRead, see, false},

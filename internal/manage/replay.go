@@ -24,13 +24,13 @@ const (
 
 // Recover sends again what failed for good at an endpoint.
 func (m *Manager) Recover(ctx context.Context, c Caller, app, endpoint string, in ReplayIn) (hark.Task, error) {
-	return m.replay(ctx, &c, opRecover, replay.Recover, app, endpoint, recoverWindow, BulkReplayIn{Since: in.Since, Until: in.Until})
+	return m.replay(ctx, &c, opRecover, replay.Recover, app, endpoint, recoverWindow, in.bulk())
 }
 
 // ReplayMissing sends what was never sent to an endpoint: messages from before it existed, or that
 // came while it was disabled or filtered otherwise.
 func (m *Manager) ReplayMissing(ctx context.Context, c Caller, app, endpoint string, in ReplayIn) (hark.Task, error) {
-	return m.replay(ctx, &c, opReplayMissing, replay.Missing, app, endpoint, 0, BulkReplayIn{Since: in.Since, Until: in.Until})
+	return m.replay(ctx, &c, opReplayMissing, replay.Missing, app, endpoint, 0, in.bulk())
 }
 
 // BulkReplay sends again what was sent to an endpoint, whatever became of it.
@@ -47,9 +47,7 @@ func (m *Manager) replay(ctx context.Context, c *Caller, op operation, kind, app
 	now := moment()
 	var v check
 	job := in.job(&v, now)
-	if window > 0 && !in.Since.IsZero() && in.Since.Before(now.Add(-window-slack)) {
-		v.wrong(fmt.Sprintf("must not be more than %d days ago", int(window.Hours()/24)), "body", "since")
-	}
+	v.within(window, in.Since, now, "body", "since")
 	if err := v.err(); err != nil {
 		return hark.Task{}, err
 	}
@@ -60,6 +58,46 @@ func (m *Manager) replay(ctx context.Context, c *Caller, op operation, kind, app
 	}
 	m.audit(ctx, c, op, slog.String("app", string(a.ID)), slog.String("endpoint", string(ep.ID)), slog.String("task", string(task.ID)))
 	return publicTask(task), nil
+}
+
+// within checks that a moment is not too far back; 0 sets no limit.
+func (v *check) within(window time.Duration, since, now time.Time, loc ...string) {
+	if window > 0 && !since.IsZero() && since.Before(now.Add(-window-slack)) {
+		v.wrong(fmt.Sprintf("must not be more than %d days ago", int(window.Hours()/24)), loc...)
+	}
+}
+
+// CountReplay counts what Recover (failed), ReplayMissing (missing) or BulkReplay (all) would send.
+func (m *Manager) CountReplay(ctx context.Context, c Caller, app, endpoint string, in ReplayCountIn) (n ReplayCount, err error) {
+	a, ep, err := m.appEndpoint(ctx, &c, opReplayCount, app, endpoint)
+	if err != nil {
+		return n, err
+	}
+	var v check
+	kind, ok := map[string]string{"": replay.Recover, "failed": replay.Recover, "missing": replay.Missing, "all": replay.Bulk}[in.Status]
+	if !ok {
+		v.wrong("must be failed, missing or all", "query", "status")
+	}
+	v.filterNames(in.EventTypes, in.Channel, in.Tag)
+	now := moment()
+	job := replay.Job{Since: in.Since, Until: in.Until, EventTypes: in.EventTypes, Channel: in.Channel, Tag: in.Tag}
+	if job.Until.IsZero() || job.Until.After(now) {
+		job.Until = now
+	}
+	if job.Since.IsZero() {
+		job.Since = now.Add(-recoverWindow)
+	}
+	if kind == replay.Recover {
+		v.within(recoverWindow, job.Since, now, "query", "since")
+	}
+	if !job.Since.Before(job.Until) {
+		v.wrong("must be before until, and not in the future", "query", "since")
+	}
+	if err := v.err(); err != nil {
+		return n, err
+	}
+	n.Messages, n.Complete, err = m.replays.Count(ctx, a.Ref, ep.Ref, kind, job)
+	return n, err
 }
 
 func (in *BulkReplayIn) job(v *check, now time.Time) replay.Job {

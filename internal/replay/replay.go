@@ -55,6 +55,9 @@ const (
 	longWait  = 5 * time.Second
 	// retryWait is how long a task rests after the store could not serve it.
 	retryWait = 2 * time.Second
+	// countPage and countFor bound a count: by the memory of a page, and by what the store is kept busy with.
+	countPage = 16 * pageSize
+	countFor  = 5 * time.Second
 	// lookEvery is how often a node looks for tasks that others have started or left.
 	lookEvery = time.Second
 )
@@ -66,10 +69,11 @@ type Job struct {
 	Since         time.Time          `json:"since,omitzero"`
 	Until         time.Time          `json:"until,omitzero"`
 
-	// The rest narrows a bulk replay.
-	EventTypes      []string            `json:"eventTypes,omitempty"`
-	Channel         string              `json:"channel,omitempty"`
-	Tag             string              `json:"tag,omitempty"`
+	// These narrow any replay.
+	EventTypes []string `json:"eventTypes,omitempty"`
+	Channel    string   `json:"channel,omitempty"`
+	Tag        string   `json:"tag,omitempty"`
+	// And these a bulk replay.
 	Status          *hark.AttemptStatus `json:"status,omitempty"`
 	StatusCodeClass *int                `json:"statusCodeClass,omitempty"`
 

@@ -180,9 +180,18 @@ func TestReplays_SendWhatTheyAreFor(t *testing.T) {
 				}
 				time.Sleep(time.Second)
 				replayer, stop := r.run(t)
+				job := replay.Job{Since: since, Until: time.Now()}
+				for types, want := range map[string]int{"": c.want, "a.b": c.want, "c.d": 0} {
+					if job.EventTypes = nil; types != "" {
+						job.EventTypes = []string{types}
+					}
+					if n, complete, err := replayer.Count(t.Context(), r.app.Ref, ep.Ref, c.kind, job); n != want || !complete || err != nil {
+						t.Errorf("counted %d of %q, %v, %v, want %d", n, types, complete, err, want)
+					}
+				}
 				sent := 0
 				id := r.start(t, replayer, c.kind, replay.Job{EndpointID: ep.ID, Since: since, Until: time.Now()})
-				task, job := r.wait(t, id, func() {
+				task, done := r.wait(t, id, func() {
 					r.mu.Lock()
 					for _, d := range r.queued {
 						if d.Trigger != hark.Scheduled || d.Attempts != 0 || d.Line == 0 {
@@ -193,13 +202,32 @@ func TestReplays_SendWhatTheyAreFor(t *testing.T) {
 					sent += r.drain(t, hark.Succeeded)
 				})
 				sent += r.drain(t, hark.Succeeded)
-				if task.Status != replay.Finished || sent != c.want || job.Sent == nil || *job.Sent != c.want || job.Cursor != 0 {
+				if task.Status != replay.Finished || sent != c.want || done.Sent == nil || *done.Sent != c.want || done.Cursor != 0 {
 					t.Errorf("%s: sent %d, want %d: %s", task.Status, sent, c.want, task.Data)
 				}
 				stop()
 			})
 		})
 	}
+}
+
+func TestReplay_IsNarrowedByTypeChannelAndTag(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		since := time.Now().Add(-time.Second)
+		r.messages(t, 5)
+		time.Sleep(time.Second)
+		ep := r.endpoint(t, hark.Unordered)
+		replayer, stop := r.run(t)
+		for _, job := range []replay.Job{{EventTypes: []string{"c.d"}}, {Channel: "x"}, {Tag: "x"}} {
+			job.EndpointID, job.Since, job.Until = ep.ID, since, time.Now()
+			id := r.start(t, replayer, replay.Missing, job)
+			if _, done := r.wait(t, id, func() {}); *done.Sent != 0 {
+				t.Errorf("%+v sent %d", job, *done.Sent)
+			}
+		}
+		stop()
+	})
 }
 
 func TestReplay_NeverRunsFarAheadOfItsEndpoint(t *testing.T) {

@@ -144,11 +144,11 @@ func (r *Replayer) page(ctx context.Context, w *work) (done bool, err error) {
 	if err != nil || !room {
 		return false, err
 	}
-	refs, next, err := r.find(ctx, w, app.Ref, endpoint.Ref)
+	refs, next, err := r.find(ctx, w.task.Kind, &w.job, app.Ref, endpoint.Ref, pageSize)
 	if err != nil {
 		return false, err
 	}
-	sent, err := r.queue(ctx, app.Ref, endpoint, refs)
+	sent, err := r.queue(ctx, &w.job, app.Ref, endpoint, refs)
 	if err != nil {
 		return false, err
 	}
@@ -183,28 +183,38 @@ func (r *Replayer) room(ctx context.Context, w *work, endpoint *directory.Endpoi
 }
 
 // find answers the next messages to replay, and where to go on (0: these are the last).
-func (r *Replayer) find(ctx context.Context, w *work, app, endpoint hark.Ref) ([]hark.Ref, hark.Ref, error) {
-	j := &w.job
-	switch w.task.Kind {
+func (r *Replayer) find(ctx context.Context, kind string, j *Job, app, endpoint hark.Ref, limit int) ([]hark.Ref, hark.Ref, error) {
+	switch kind {
 	case Recover:
-		return r.store.Failed(ctx, endpoint, j.Since, j.Until, j.Cursor, pageSize)
+		return r.store.Failed(ctx, endpoint, j.Since, j.Until, j.Cursor, limit)
 	case Missing:
-		return r.store.Missing(ctx, app, endpoint, j.Since, j.Until, j.Cursor, pageSize)
+		return r.store.Missing(ctx, app, endpoint, j.Since, j.Until, j.Cursor, limit)
 	}
 	return r.store.Attempted(ctx, endpoint, store.AttemptFilter{
 		Status: j.Status, StatusCodeClass: j.StatusCodeClass, EventTypes: j.EventTypes,
 		Channel: j.Channel, Tag: j.Tag, After: j.Since.Add(-time.Millisecond), Before: j.Until,
-	}, j.Cursor, pageSize)
+	}, j.Cursor, limit)
+}
+
+// load reads those of the messages that the job is about and that can still be sent.
+func (r *Replayer) load(ctx context.Context, j *Job, refs []hark.Ref) ([]hark.Message, error) {
+	if len(refs) == 0 {
+		return nil, nil
+	}
+	messages, err := r.store.MessagesByRef(ctx, refs)
+	return slices.DeleteFunc(messages, func(m hark.Message) bool {
+		return m.Expunged ||
+			len(j.EventTypes) > 0 && !slices.Contains(j.EventTypes, m.EventType) ||
+			j.Channel != "" && !slices.Contains(m.Channels, j.Channel) ||
+			j.Tag != "" && !slices.Contains(m.Tags, j.Tag)
+	}), err
 }
 
 // queue puts messages into the endpoint's queue as if they had just come in: they are tried and
 // retried by the endpoint's schedule.
-func (r *Replayer) queue(ctx context.Context, app hark.Ref, endpoint *directory.Endpoint, refs []hark.Ref) (int, error) {
-	if len(refs) == 0 {
-		return 0, nil
-	}
-	messages, err := r.store.MessagesByRef(ctx, refs)
-	if err != nil {
+func (r *Replayer) queue(ctx context.Context, j *Job, app hark.Ref, endpoint *directory.Endpoint, refs []hark.Ref) (int, error) {
+	messages, err := r.load(ctx, j, refs)
+	if err != nil || len(messages) == 0 {
 		return 0, err
 	}
 	slices.SortFunc(messages, func(a, b hark.Message) int { return int(a.Ref - b.Ref) })
@@ -212,9 +222,6 @@ func (r *Replayer) queue(ctx context.Context, app hark.Ref, endpoint *directory.
 	rows := make([]hark.Delivery, 0, len(messages))
 	for i := range messages {
 		m := &messages[i]
-		if m.Expunged {
-			continue
-		}
 		row := hark.Delivery{
 			EndpointRef: endpoint.Ref, ApplicationRef: app, MessageRef: m.Ref,
 			Due: now, Trigger: hark.Scheduled,
@@ -224,8 +231,27 @@ func (r *Replayer) queue(ctx context.Context, app hark.Ref, endpoint *directory.
 		}
 		rows = append(rows, row)
 	}
-	if len(rows) == 0 {
-		return 0, nil
-	}
 	return len(rows), r.store.Enqueue(ctx, rows)
+}
+
+// Count counts what a task of this kind would send, and sends nothing. complete is false where there
+// was too much to look at: it is at least so many then.
+func (r *Replayer) Count(ctx context.Context, app, endpoint hark.Ref, kind string, job Job) (n int, complete bool, err error) {
+	for end := time.Now().Add(countFor); ; {
+		refs, next, err := r.find(ctx, kind, &job, app, endpoint, countPage)
+		if err != nil {
+			return 0, false, err
+		}
+		for some := range slices.Chunk(refs, pageSize) {
+			messages, err := r.load(ctx, &job, some)
+			if err != nil {
+				return 0, false, err
+			}
+			n += len(messages)
+		}
+		if next == 0 || !time.Now().Before(end) {
+			return n, next == 0, nil
+		}
+		job.Cursor = next
+	}
 }
