@@ -163,6 +163,14 @@ type Message struct {
 	PayloadExpiresAt time.Time
 	// Matched are the endpoints that the message was sent to when it was accepted.
 	Matched []Ref
+	// Duplicates are the endpoints that it was kept from, because they had an equal one.
+	Duplicates []Duplicate
+}
+
+// Duplicate says that a message repeats an earlier one as far as an endpoint's rules go.
+type Duplicate struct {
+	EndpointRef Ref
+	Of          MessageID // the earlier one, which the endpoint has a delivery of
 }
 
 // Body is what goes over the wire: the raw body if the sender gave one, else the payload.

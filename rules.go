@@ -7,17 +7,31 @@ import (
 	"time"
 )
 
-// Rules say when an endpoint's deliveries are due, how many may start in a period, and which answers
-// are worth another attempt. The zero value changes nothing. Its JSON is what stores keep.
+// Rules say which of an endpoint's deliveries are made, when they are due, how many may start in a
+// period, and which answers are worth another attempt. The zero value changes nothing. Its JSON is what
+// stores keep.
 type Rules struct {
 	Delay        time.Duration `json:"delay,omitempty"`        // no attempt before a message has been accepted for this long
 	RetryOn      []string      `json:"retryOn,omitempty"`      // status expressions (ParseStatuses); nil: every failure
 	ThrottleUnit ThrottleUnit  `json:"throttleUnit,omitempty"` // what Endpoint.ThrottleRate counts in
+
+	// DedupeBy are the parts that tell messages of one event type apart, as Deduplication.By has them;
+	// nil: every message is delivered.
+	DedupeBy  []string      `json:"dedupeBy,omitempty"`
+	DedupeFor time.Duration `json:"dedupeFor,omitempty"` // how long a message keeps equal ones back; 0 means DefaultWindow
 }
 
 // IsZero says that no rule is set.
 func (r Rules) IsZero() bool {
-	return r.Delay == 0 && len(r.RetryOn) == 0 && r.ThrottleUnit == PerSecond
+	return r.Delay == 0 && len(r.RetryOn) == 0 && r.ThrottleUnit == PerSecond && len(r.DedupeBy) == 0 && r.DedupeFor == 0
+}
+
+// DedupeWindow is how long a message keeps equal ones back.
+func (r Rules) DedupeWindow() time.Duration {
+	if r.DedupeFor > 0 {
+		return r.DedupeFor
+	}
+	return DefaultWindow
 }
 
 // Limits of rules.

@@ -18,10 +18,18 @@ type ConsumerIn struct {
 	EventTypes  []string                    `json:"eventTypes" null:"1" doc:"Only these; left out or null means all."`
 	Channels    []string                    `json:"channels" null:"1" doc:"Only messages in one of these channels."`
 	Filter      manage.Opt[json.RawMessage] `json:"filter" schema:"object" doc:"Only messages whose payload matches."`
+	Deduplicate manage.Opt[DedupeIn]        `json:"deduplicate" doc:"Of messages of one event type that are equal by this rule, only the first comes. By default every message does."`
 	Paused      bool                        `json:"paused" doc:"Messages wait, and come when it is resumed."`
 	Disabled    bool                        `json:"disabled" doc:"Gets nothing while it is true."`
 	Metadata    map[string]string           `json:"metadata" doc:"Yours to keep; at most 4096 bytes."`
 	Since       manage.Opt[time.Time]       `json:"since" doc:"Also what was accepted from then on, as far as it is kept."`
+}
+
+func (in *ConsumerIn) domain() manage.ConsumerIn {
+	return manage.ConsumerIn{
+		UID: in.UID, Description: in.Description, EventTypes: in.EventTypes, Channels: in.Channels, Filter: in.Filter,
+		Deduplicate: dedupe(in.Deduplicate), Paused: in.Paused, Disabled: in.Disabled, Metadata: in.Metadata, Since: in.Since,
+	}
 }
 
 // ConsumerPatch changes the fields that are given.
@@ -31,9 +39,17 @@ type ConsumerPatch struct {
 	EventTypes  manage.Opt[[]string]          `json:"eventTypes"`
 	Channels    manage.Opt[[]string]          `json:"channels"`
 	Filter      manage.Opt[json.RawMessage]   `json:"filter" schema:"object"`
+	Deduplicate manage.Opt[DedupeIn]          `json:"deduplicate"`
 	Paused      manage.Opt[bool]              `json:"paused"`
 	Disabled    manage.Opt[bool]              `json:"disabled"`
 	Metadata    manage.Opt[map[string]string] `json:"metadata" doc:"Replaces all of it."`
+}
+
+func (in *ConsumerPatch) domain() manage.ConsumerPatch {
+	return manage.ConsumerPatch{
+		UID: in.UID, Description: in.Description, EventTypes: in.EventTypes, Channels: in.Channels, Filter: in.Filter,
+		Deduplicate: dedupe(in.Deduplicate), Paused: in.Paused, Disabled: in.Disabled, Metadata: in.Metadata,
+	}
 }
 
 // ConsumerOut is a consumer.
@@ -44,6 +60,7 @@ type ConsumerOut struct {
 	EventTypes  []string          `json:"eventTypes" null:"1"`
 	Channels    []string          `json:"channels" null:"1"`
 	Filter      json.RawMessage   `json:"filter" schema:"object" null:"1"`
+	Deduplicate *DedupeOut        `json:"deduplicate" doc:"null: every message comes."`
 	Paused      bool              `json:"paused"`
 	Disabled    bool              `json:"disabled"`
 	Metadata    map[string]string `json:"metadata"`
@@ -54,7 +71,8 @@ type ConsumerOut struct {
 func consumerOut(ep *hark.Endpoint) ConsumerOut {
 	out := ConsumerOut{
 		ID: ep.ID, UID: orNull(ep.UID), Description: ep.Description, EventTypes: ep.EventTypes, Channels: ep.Channels, Filter: ep.Filter,
-		Paused: ep.Paused, Disabled: ep.Disabled, Metadata: orEmpty(ep.Metadata), CreatedAt: wireTime(ep.CreatedAt), UpdatedAt: wireTime(ep.UpdatedAt),
+		Deduplicate: dedupeOut(&ep.Rules),
+		Paused:      ep.Paused, Disabled: ep.Disabled, Metadata: orEmpty(ep.Metadata), CreatedAt: wireTime(ep.CreatedAt), UpdatedAt: wireTime(ep.UpdatedAt),
 	}
 	if len(out.Filter) == 0 {
 		out.Filter = nil
@@ -73,7 +91,7 @@ func listConsumers(c *call, _ none) (ListResponse[ConsumerOut], error) {
 }
 
 func createConsumer(c *call, in ConsumerIn) (ConsumerOut, error) {
-	ep, err := c.api.Manage.CreateConsumer(c.r.Context(), c.caller, c.path("app_id"), manage.ConsumerIn(in))
+	ep, err := c.api.Manage.CreateConsumer(c.r.Context(), c.caller, c.path("app_id"), in.domain())
 	return consumerOut(&ep), err
 }
 
@@ -83,7 +101,7 @@ func getConsumer(c *call, _ none) (ConsumerOut, error) {
 }
 
 func patchConsumer(c *call, in ConsumerPatch) (ConsumerOut, error) {
-	ep, err := c.api.Manage.PatchConsumer(c.r.Context(), c.caller, c.path("app_id"), c.path("sink_id"), manage.ConsumerPatch(in))
+	ep, err := c.api.Manage.PatchConsumer(c.r.Context(), c.caller, c.path("app_id"), c.path("sink_id"), in.domain())
 	return consumerOut(&ep), err
 }
 

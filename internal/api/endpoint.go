@@ -21,6 +21,25 @@ type EndpointSettings struct {
 	DelaySeconds   manage.Opt[float64]         `json:"delaySeconds" doc:"No attempt before a message has been accepted for this long; at most 86400."`
 	RetryOn        manage.Opt[[]string]        `json:"retryOn" doc:"Only these answers are retried: 429, 500-599, >=500, or !501 for all but that. By default every failure; no answer at all is always retried."`
 	ThrottleUnit   manage.Opt[string]          `json:"throttleUnit" doc:"What throttleRate counts in: second, minute or hour."`
+	Deduplicate    manage.Opt[DedupeIn]        `json:"deduplicate" doc:"Of messages of one event type that are equal by this rule, only the first is delivered. By default every message is."`
+}
+
+// DedupeIn says which messages of one event type are equal to an endpoint.
+type DedupeIn struct {
+	By          []string            `json:"by" null:"1" doc:"What tells them apart: header:NAME or query:NAME of the request that brought them, a JSON pointer, or body, which null stands for."`
+	WindowHours manage.Opt[float64] `json:"windowHours" doc:"How long a message keeps equal ones back: 72 by default, at most 720."`
+}
+
+// dedupe makes it what operations take.
+func dedupe(in manage.Opt[DedupeIn]) manage.Opt[manage.DedupeIn] {
+	return manage.Opt[manage.DedupeIn]{Set: in.Set, Null: in.Null, Value: manage.DedupeIn(in.Value)}
+}
+
+func (s *EndpointSettings) domain() manage.EndpointSettings {
+	return manage.EndpointSettings{
+		RetrySchedule: s.RetrySchedule, TimeoutSeconds: s.TimeoutSeconds, Concurrency: s.Concurrency, Ordering: s.Ordering, VerifyTLS: s.VerifyTLS,
+		Filter: s.Filter, Paused: s.Paused, DelaySeconds: s.DelaySeconds, RetryOn: s.RetryOn, ThrottleUnit: s.ThrottleUnit, Deduplicate: dedupe(s.Deduplicate),
+	}
 }
 
 // EndpointUpdate describes an endpoint to replace.
@@ -50,7 +69,7 @@ func (in *EndpointUpdate) domain() manage.EndpointIn {
 	out := manage.EndpointIn{
 		URL: in.URL, Description: in.Description, UID: in.UID, ThrottleRate: either(in.ThrottleRate, in.RateLimit),
 		Version: in.Version, Disabled: in.Disabled, EventTypes: in.EventTypes, Channels: in.Channels, Metadata: in.Metadata,
-		EndpointSettings: manage.EndpointSettings(in.EndpointSettings),
+		EndpointSettings: in.EndpointSettings.domain(),
 	}
 	if out.EventTypes == nil {
 		out.EventTypes = in.FilterTypes
@@ -79,7 +98,7 @@ func (in *EndpointPatch) domain() manage.EndpointPatch {
 	return manage.EndpointPatch{
 		URL: in.URL, Description: in.Description, UID: in.UID, ThrottleRate: either(in.ThrottleRate, in.RateLimit),
 		Version: in.Version, Disabled: in.Disabled, EventTypes: either(in.EventTypes, in.FilterTypes), Channels: in.Channels,
-		Secret: in.Secret, Metadata: in.Metadata, EndpointSettings: manage.EndpointSettings(in.EndpointSettings),
+		Secret: in.Secret, Metadata: in.Metadata, EndpointSettings: in.EndpointSettings.domain(),
 	}
 }
 
@@ -111,6 +130,20 @@ type EndpointOut struct {
 	DelaySeconds   float64         `json:"delaySeconds"`
 	RetryOn        []string        `json:"retryOn" null:"1"`
 	ThrottleUnit   string          `json:"throttleUnit"`
+	Deduplicate    *DedupeOut      `json:"deduplicate" doc:"null: every message is delivered."`
+}
+
+// DedupeOut says which messages of one event type are equal to an endpoint.
+type DedupeOut struct {
+	By          []string `json:"by"`
+	WindowHours float64  `json:"windowHours"`
+}
+
+func dedupeOut(r *hark.Rules) *DedupeOut {
+	if r.DedupeBy == nil {
+		return nil
+	}
+	return &DedupeOut{By: r.DedupeBy, WindowHours: r.DedupeWindow().Hours()}
 }
 
 func endpointOut(ep *hark.Endpoint) EndpointOut {
@@ -122,7 +155,7 @@ func endpointOut(ep *hark.Endpoint) EndpointOut {
 		Metadata: orEmpty(ep.Metadata), CreatedAt: wireTime(ep.CreatedAt), UpdatedAt: wireTime(ep.UpdatedAt),
 		TimeoutSeconds: hark.DefaultTimeout.Seconds(), Concurrency: hark.DefaultConcurrency,
 		Ordering: "none", VerifyTLS: !ep.SkipTLSVerify, Filter: ep.Filter, Paused: ep.Paused,
-		DelaySeconds: ep.Rules.Delay.Seconds(), RetryOn: ep.Rules.RetryOn, ThrottleUnit: "second",
+		DelaySeconds: ep.Rules.Delay.Seconds(), RetryOn: ep.Rules.RetryOn, ThrottleUnit: "second", Deduplicate: dedupeOut(&ep.Rules),
 	}
 	schedule := ep.RetrySchedule
 	if schedule == nil {

@@ -148,16 +148,17 @@ type TraceOut struct {
 
 // TraceEndpointOut is one endpoint's part in it.
 type TraceEndpointOut struct {
-	EndpointID hark.EndpointID `json:"endpointId"`
-	UID        *string         `json:"uid"`
-	URL        string          `json:"url"`
-	Disabled   bool            `json:"disabled"`
-	Paused     bool            `json:"paused"`
-	Matched    bool            `json:"matched" doc:"The message was sent there when it was accepted."`
-	MatchesNow bool            `json:"matchesNow" doc:"What the endpoint's filters of today say."`
-	Clause     string          `json:"clause" doc:"The clause that decided."`
-	Detail     string          `json:"detail"`
-	Delivery   *DeliveryOut    `json:"delivery" doc:"null when there is none."`
+	EndpointID  hark.EndpointID `json:"endpointId"`
+	UID         *string         `json:"uid"`
+	URL         string          `json:"url"`
+	Disabled    bool            `json:"disabled"`
+	Paused      bool            `json:"paused"`
+	Matched     bool            `json:"matched" doc:"The message was sent there when it was accepted."`
+	MatchesNow  bool            `json:"matchesNow" doc:"What the endpoint's filters of today say."`
+	Clause      string          `json:"clause" doc:"The clause that decided."`
+	Detail      string          `json:"detail"`
+	DuplicateOf *string         `json:"duplicateOf" doc:"The message before it that the endpoint has in its place, by its deduplicate rule."`
+	Delivery    *DeliveryOut    `json:"delivery" doc:"null when there is none."`
 }
 
 func traceMessage(c *call, _ none) (TraceOut, error) {
@@ -169,6 +170,7 @@ func traceMessage(c *call, _ none) (TraceOut, error) {
 		*e = TraceEndpointOut{
 			EndpointID: t.Endpoint.ID, UID: orNull(t.Endpoint.UID), URL: t.Endpoint.URL, Disabled: t.Endpoint.Disabled,
 			Paused: t.Endpoint.Paused, Matched: t.Matched, MatchesNow: t.MatchesNow, Clause: t.Clause, Detail: t.Detail,
+			DuplicateOf: orNull(string(t.DuplicateOf)),
 		}
 		if t.Delivered {
 			d := deliveryOut(t.Status, t.NextAttempt, true)

@@ -61,6 +61,8 @@ type consumersCreate struct {
 	EventType   []string       `name:"event-type" short:"t" placeholder:"TYPE" help:"Only these event types (repeatable)."`
 	Channel     []string       `placeholder:"NAME" help:"Only messages in one of these channels (repeatable)."`
 	Filter      string         `placeholder:"JSON" help:"Only payloads that match."`
+	DedupeBy    []string       `name:"dedupe-by" placeholder:"PART" help:"Take only the first of messages of a type in which this is the same: a JSON pointer, body, header:NAME or query:NAME (repeatable)."`
+	DedupeFor   *time.Duration `name:"dedupe-for" placeholder:"DURATION" help:"How long a message keeps equal ones back. Default: 72h; at most 720h."`
 	Since       *time.Duration `placeholder:"DURATION" help:"Also what was accepted since then, such as 24h."`
 }
 
@@ -86,6 +88,7 @@ func (c *consumersCreate) Run(ctx context.Context, sh *shell) error {
 		}
 		in["filter"] = json.RawMessage(c.Filter)
 	}
+	setDedupe(in, c.DedupeBy, c.DedupeFor)
 	if c.Since != nil {
 		in["since"] = time.Now().Add(-*c.Since).UTC()
 	}
@@ -96,7 +99,8 @@ func (c *consumersCreate) Run(ctx context.Context, sh *shell) error {
 	return showing(sh, c.JSON, raw, func(e endpointOut) {
 		sh.fields([][2]string{
 			{"id", e.ID}, {"uid", text(e.UID)}, {"description", e.Description}, {"state", e.state()},
-			{"event types", join(e.EventTypes, "all")}, {"channels", join(e.Channels, "all")}, {"created", clock(e.CreatedAt)},
+			{"event types", join(e.EventTypes, "all")}, {"channels", join(e.Channels, "all")}, {"deduplicate", e.Deduplicate.text()},
+			{"created", clock(e.CreatedAt)},
 		})
 		sh.note("Its messages: hark consume %s --follow", e.ID)
 	})

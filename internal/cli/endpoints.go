@@ -72,6 +72,8 @@ type EndpointFlags struct {
 	Retry        *string           `placeholder:"LIST" help:"Waits between attempts: 5s,5m,1h; none for a single attempt; default for three days."`
 	RetryOn      *string           `name:"retry-on" placeholder:"LIST" help:"Retry these answers only: 429,500-599,!501 or >=500; default for every failure."`
 	Delay        *time.Duration    `placeholder:"DURATION" help:"No attempt before a message is this old, at most 24h; 0s for none."`
+	DedupeBy     []string          `name:"dedupe-by" placeholder:"PART" help:"Deliver only the first of messages of a type in which this is the same: a JSON pointer, body, header:NAME or query:NAME (repeatable)."`
+	DedupeFor    *time.Duration    `name:"dedupe-for" placeholder:"DURATION" help:"How long a message keeps equal ones back; 0 delivers every one. Default: 72h; at most 720h."`
 	Ordering     *string           `placeholder:"ORDER" help:"none, endpoint, or a JSON pointer such as /customer/id."`
 	VerifyTLS    *bool             `name:"verify-tls" negatable:"" help:"Check its certificate (the default)."`
 	Disabled     *bool             `negatable:"" help:"Take it out of matching."`
@@ -118,6 +120,7 @@ func (f EndpointFlags) rules(in map[string]any) error {
 	if f.Delay != nil {
 		in["delaySeconds"] = f.Delay.Seconds()
 	}
+	setDedupe(in, f.DedupeBy, f.DedupeFor)
 	if f.RetryOn != nil {
 		in["retryOn"] = nil
 		if *f.RetryOn != "default" {
@@ -145,6 +148,19 @@ func (f EndpointFlags) rules(in map[string]any) error {
 	}
 	in["throttleRate"], in["throttleUnit"] = n, unit
 	return nil
+}
+
+// setDedupe adds what --dedupe-by and --dedupe-for say of an endpoint or a consumer.
+func setDedupe(in map[string]any, by []string, window *time.Duration) {
+	switch {
+	case by == nil && window == nil:
+	case window != nil && *window == 0:
+		in["deduplicate"] = nil
+	case window == nil:
+		in["deduplicate"] = map[string]any{"by": by}
+	default:
+		in["deduplicate"] = map[string]any{"by": by, "windowHours": window.Hours()}
+	}
 }
 
 // parseWaits reads a retry schedule: "5s,5m,1h", "none", or "default", which is null.
@@ -227,7 +243,7 @@ func (sh *shell) drawEndpoint(e endpointOut) {
 		{"event types", join(e.EventTypes, "all")}, {"channels", join(e.Channels, "all")}, {"filter", filter},
 		{"retries", waits(e.RetrySchedule)}, {"retry on", join(e.RetryOn, "")}, {"delay", seconds(e.DelaySeconds)}, {"timeout", seconds(e.TimeoutSeconds)},
 		{"throttle", rateText(e.ThrottleRate, e.ThrottleUnit)}, {"concurrency", positive(e.Concurrency)},
-		{"ordering", e.Ordering}, {"tls", verify}, {"metadata", pairs(e.Metadata)},
+		{"ordering", e.Ordering}, {"deduplicate", e.Deduplicate.text()}, {"tls", verify}, {"metadata", pairs(e.Metadata)},
 		{"created", clock(e.CreatedAt)}, {"updated", clock(e.UpdatedAt)},
 	})
 }

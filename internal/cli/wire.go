@@ -38,9 +38,23 @@ type endpointOut struct {
 	DelaySeconds   float64           `json:"delaySeconds"`
 	RetryOn        []string          `json:"retryOn"`
 	ThrottleUnit   string            `json:"throttleUnit"`
+	Deduplicate    *dedupeOut        `json:"deduplicate"`
 	Metadata       map[string]string `json:"metadata"`
 	CreatedAt      time.Time         `json:"createdAt"`
 	UpdatedAt      time.Time         `json:"updatedAt"`
+}
+
+type dedupeOut struct {
+	By          []string `json:"by"`
+	WindowHours float64  `json:"windowHours"`
+}
+
+// text says it for people.
+func (d *dedupeOut) text() string {
+	if d == nil {
+		return ""
+	}
+	return "by " + join(d.By, "body") + ", for " + seconds(d.WindowHours*3600)
 }
 
 // state is one word for whether the endpoint gets messages.

@@ -185,6 +185,7 @@ type Endpoint struct {
 	Broken error
 
 	keys []webhook.Key // beside Secrets, by index
+	tell []match.Part  // what tells its messages apart; nil: it gets all
 }
 
 func compile(row hark.Application, rows []hark.Endpoint) *Application {
@@ -216,6 +217,9 @@ func compileEndpoint(row hark.Endpoint) *Endpoint {
 	var err error
 	if ep.Matcher, err = match.Compile(match.Rule{EventTypes: row.EventTypes, Channels: row.Channels, Filter: row.Filter}); err != nil {
 		ep.Broken = err
+	}
+	for _, text := range row.Rules.DedupeBy {
+		ep.tell = append(ep.tell, match.ParsePart(text))
 	}
 	if row.ID.IsPulled() {
 		return ep

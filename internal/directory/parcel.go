@@ -2,6 +2,8 @@ package directory
 
 import (
 	"context"
+	"crypto/sha256"
+	"slices"
 	"time"
 
 	"github.com/harkhq/hark"
@@ -15,6 +17,8 @@ import (
 type Parcel struct {
 	store.Acceptance
 	Matched []*Endpoint
+	// ByHand says that a person asked for the message: endpoints get it, although they have an equal one.
+	ByHand bool
 
 	list [1]*store.Acceptance
 	rows [2]hark.Delivery
@@ -26,6 +30,7 @@ func (p *Parcel) Address(app *Application) {
 	m := &p.Message
 	p.EnvironmentID, p.ConfigVersion, m.ApplicationRef = app.EnvironmentID, app.Version, app.Ref
 	p.Matched = app.Match(match.Of(m))
+	p.Unique, m.Duplicates = nil, nil
 	rows, refs := p.rows[:0], p.refs[:0]
 	if n := len(p.Matched); n > len(p.rows) {
 		rows, refs = make([]hark.Delivery, 0, n), make([]hark.Ref, 0, n)
@@ -43,9 +48,34 @@ func (p *Parcel) Address(app *Application) {
 			// A payload without that value stands in the line of those without it.
 			row.Line, _ = match.Line(m.Payload, string(ep.Ordering))
 		}
+		if ep.tell != nil && !p.ByHand {
+			p.tellApart(ep, len(rows))
+		}
 		rows, refs = append(rows, row), append(refs, ep.Ref)
 	}
 	m.Matched, p.Deliveries = refs, rows
+}
+
+// tellApart gives a delivery the key by which the endpoint's rule tells its messages apart. A message
+// that has none of the parts is like no other; nor is one of another event type.
+func (p *Parcel) tellApart(ep *Endpoint, delivery int) {
+	m := &p.Message
+	var head hark.Head // of a published message it is empty
+	if m.Head != nil && slices.ContainsFunc(ep.tell, match.Part.IsHead) {
+		head, _ = hark.DecodeHead(m.Head) // it is ours
+	}
+	text := match.AppendValue([]byte("hark delivery\x00"), string(ep.ID))
+	text = match.AppendValue(text, m.EventType)
+	for _, by := range ep.Rules.DedupeBy { // another rule tells apart anew
+		text = match.AppendValue(text, by)
+	}
+	text, ok := match.AppendParts(text, ep.tell, head.HTTPHeader(), head.Query, m.Body())
+	if !ok {
+		return
+	}
+	p.Unique = append(p.Unique, store.UniqueDelivery{
+		Index: delivery, Hash: sha256.Sum256(text), ExpiresAt: m.CreatedAt.Add(ep.Rules.DedupeWindow()),
+	})
 }
 
 // List is what a store's Accept takes of this parcel alone.

@@ -19,7 +19,7 @@ const byHandWindow = 10 * 365 * 24 * time.Hour
 func (in *Ingest) AcceptByHand(ctx context.Context, q *hark.Request, app *directory.Application, now time.Time) (hark.MessageID, error) {
 	fresh := *q
 	fresh.ReceivedAt = now.UTC().Truncate(time.Millisecond)
-	p := &directory.Parcel{Acceptance: store.Acceptance{
+	p := &directory.Parcel{ByHand: true, Acceptance: store.Acceptance{
 		Message: newMessage(&fresh, q.Head, q.Body),
 		Key:     &store.IdempotencyKey{Hash: sha256.Sum256([]byte("hark by hand\x00" + string(q.ID))), ExpiresAt: now.Add(byHandWindow)},
 	}}

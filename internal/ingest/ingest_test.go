@@ -531,6 +531,55 @@ func TestAcceptByHand_MakesOneMessageHoweverOften(t *testing.T) {
 	}
 }
 
+func TestAccept_EndpointsTellInboundMessagesApartByTheirRequest(t *testing.T) {
+	w := newWorld(t, nil)
+	src := w.source(func(s *hark.Source) { s.Provider, s.Unverified, s.Deduplicate.Off = "", true, true })
+	now := time.Now()
+	ep, err := w.store.InsertEndpoint(w.ctx, hark.Endpoint{ID: hark.NewEndpointID(now), ApplicationRef: w.app.Ref, URL: "https://example.com", CreatedAt: now,
+		Rules: hark.Rules{DedupeBy: []string{"header:x-delivery", "query:page"}}})
+	w.ok(err)
+	w.Directory.Forget(w.app.Ref)
+	send := func(delivery, query string, body string) []hark.Duplicate {
+		t.Helper()
+		r := httptest.NewRequest("POST", path(src)+query, strings.NewReader(body))
+		r.Header.Set("X-Delivery", delivery)
+		w.want(r, 200)
+		q := w.requests(src)[0]
+		m, err := w.store.Message(w.ctx, w.app.Ref, string(q.MessageID), false)
+		w.ok(err)
+		return m.Duplicates
+	}
+	if got := send("1", "?page=1", "{}"); got != nil {
+		t.Errorf("the first: %v", got)
+	}
+	first := w.requests(src)[0].MessageID
+	for _, test := range []struct {
+		delivery, query string
+		kept            bool
+	}{{"1", "?page=1", true}, {"2", "?page=1", false}, {"1", "?page=2", false}, {"1", "", false}} {
+		time.Sleep(2 * time.Millisecond) // so that the newest request is this one
+		got := send(test.delivery, test.query, "another body")
+		if kept := len(got) == 1 && got[0] == (hark.Duplicate{EndpointRef: ep.Ref, Of: first}); kept != test.kept || !kept && got != nil {
+			t.Errorf("%+v: %v", test, got)
+		}
+	}
+
+	// A person who accepts a request by hand means it.
+	w.want(httptest.NewRequest("GET", path(src)+"?page=1", nil), 405)
+	q := w.requests(src)[0]
+	app, err := w.Directory.ByRef(w.ctx, w.app.Ref)
+	w.ok(err)
+	for range 2 {
+		id, err := w.AcceptByHand(w.ctx, &q, app, time.Now())
+		w.ok(err)
+		m, err := w.store.Message(w.ctx, w.app.Ref, string(id), false)
+		w.ok(err)
+		if m.Duplicates != nil || len(m.Matched) != 1 {
+			t.Errorf("by hand: %v, %v", m.Matched, m.Duplicates)
+		}
+	}
+}
+
 func TestToken_IsLongAndPlain(t *testing.T) {
 	seen := map[[32]byte]bool{}
 	for range 1000 {

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/match"
 	"github.com/harkhq/hark/webhook"
 )
 
@@ -27,8 +28,8 @@ type source struct {
 	token    hark.Secret       // by which it was found
 	until    time.Time         // when it must be made anew, because a secret has expired; zero: never
 	allow    []netip.Prefix
-	by       []part
-	kind     part
+	by       []match.Part
+	kind     match.Part
 	*state
 }
 
@@ -134,9 +135,9 @@ func (in *Ingest) ForgetAll() {
 }
 
 func compile(row hark.Source, now time.Time, o Options) *source {
-	src := &source{Source: row, kind: parsePart(row.EventType)}
+	src := &source{Source: row, kind: match.ParsePart(row.EventType)}
 	for _, text := range row.Deduplicate.By {
-		src.by = append(src.by, parsePart(text))
+		src.by = append(src.by, match.ParsePart(text))
 	}
 	for _, text := range row.AllowIPs {
 		network, err := ParseNetwork(text)

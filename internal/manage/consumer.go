@@ -24,6 +24,7 @@ type ConsumerIn struct {
 	EventTypes  []string // nil: all
 	Channels    []string // nil: every message
 	Filter      Opt[json.RawMessage]
+	Deduplicate Opt[DedupeIn]
 	Paused      bool
 	Disabled    bool
 	Metadata    map[string]string
@@ -38,6 +39,7 @@ type ConsumerPatch struct {
 	EventTypes  Opt[[]string]
 	Channels    Opt[[]string]
 	Filter      Opt[json.RawMessage]
+	Deduplicate Opt[DedupeIn]
 	Paused      Opt[bool]
 	Disabled    Opt[bool]
 	Metadata    Opt[map[string]string]
@@ -62,6 +64,7 @@ func (m *Manager) CreateConsumer(ctx context.Context, c Caller, app string, in C
 	setDisabled(&ep, in.Disabled, now)
 	ep.EventTypes, ep.Channels = v.eventTypes(in.EventTypes, known), v.channels(in.Channels)
 	ep.Filter, ep.Metadata = v.filter(in.Filter), v.metadata(in.Metadata)
+	v.dedupe(in.Deduplicate, &ep.Rules)
 	if in.Since.Given() && in.Since.Value.After(now) {
 		v.wrong("must not be in the future", "body", "since")
 	}
@@ -145,6 +148,7 @@ func (in *ConsumerPatch) apply(v *check, e *hark.Endpoint, known map[string]bool
 	if in.Filter.Set {
 		e.Filter = v.filter(in.Filter)
 	}
+	v.dedupe(in.Deduplicate, &e.Rules)
 	if in.Paused.Given() {
 		e.Paused = in.Paused.Value
 	}

@@ -65,6 +65,26 @@ func (s *EndpointSettings) applyRules(v *check, rules *hark.Rules) {
 	if s.ThrottleUnit.Set {
 		rules.ThrottleUnit = v.throttleUnit(s.ThrottleUnit)
 	}
+	v.dedupe(s.Deduplicate, rules)
+}
+
+// dedupe writes an endpoint's deduplication over its rules; null takes it away.
+func (v *check) dedupe(in Opt[DedupeIn], rules *hark.Rules) {
+	if !in.Set {
+		return
+	}
+	rules.DedupeBy, rules.DedupeFor = nil, 0
+	if in.Null {
+		return
+	}
+	rules.DedupeBy = []string{"body"}
+	if in.Value.By != nil {
+		rules.DedupeBy = slices.Clone(in.Value.By)
+	}
+	if len(rules.DedupeBy) == 0 {
+		v.wrong("must name a part; null is the whole body", "body", "deduplicate", "by")
+	}
+	rules.DedupeFor = v.window(rules.DedupeBy, in.Value.WindowHours)
 }
 
 func (v *check) retryOn(in Opt[[]string]) []string {

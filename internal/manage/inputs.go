@@ -66,6 +66,13 @@ type EndpointSettings struct {
 	DelaySeconds   Opt[float64]         `json:"delaySeconds,omitzero"`
 	RetryOn        Opt[[]string]        `json:"retryOn,omitzero"`      // status expressions
 	ThrottleUnit   Opt[string]          `json:"throttleUnit,omitzero"` // "second", "minute" or "hour"
+	Deduplicate    Opt[DedupeIn]        `json:"deduplicate,omitzero"`
+}
+
+// DedupeIn says which messages of one event type are equal to an endpoint.
+type DedupeIn struct {
+	By          []string     `json:"by,omitempty"` // nil: the whole body
+	WindowHours Opt[float64] `json:"windowHours,omitzero"`
 }
 
 // EndpointIn describes an endpoint to create or replace. A nil list means all; an empty one is refused.
@@ -283,6 +290,8 @@ type TracedEndpoint struct {
 	MatchesNow bool
 	Clause     string
 	Detail     string
+	// DuplicateOf is the message before it that the endpoint has in its place; "" when there is none.
+	DuplicateOf hark.MessageID
 	// Delivered: there is a delivery, by match or by hand; Status and NextAttempt are its state.
 	Delivered   bool
 	Status      hark.AttemptStatus

@@ -137,6 +137,11 @@ func (m *Manager) TraceMessage(ctx context.Context, c Caller, app, message strin
 			deleted = append(deleted, ref)
 		}
 	}
+	for _, d := range t.Message.Duplicates {
+		if a.Endpoint(d.EndpointRef) == nil {
+			deleted = append(deleted, d.EndpointRef)
+		}
+	}
 	states, err := m.store.DeliveryStates(ctx, t.Message.Ref, append(refs, deleted...))
 	if err != nil {
 		return t, err
@@ -157,6 +162,9 @@ func (m *Manager) TraceMessage(ctx context.Context, c Caller, app, message strin
 			verdict := ep.Matcher.Explain(subject)
 			traced.MatchesNow, traced.Clause, traced.Detail = verdict.Matched, verdict.Clause, verdict.Detail
 		}
+		if traced.DuplicateOf != "" {
+			traced.Clause, traced.Detail = clauseDeduplicate, "the endpoint has "+string(traced.DuplicateOf)+", which is the same"
+		}
 		t.Endpoints = append(t.Endpoints, traced)
 	}
 	for _, ep := range gone {
@@ -167,13 +175,22 @@ func (m *Manager) TraceMessage(ctx context.Context, c Caller, app, message strin
 	return t, nil
 }
 
+// clauseDeduplicate is what decided where an endpoint had an equal message.
+const clauseDeduplicate = "deduplicate"
+
 func (m *Manager) traced(msg *hark.Message, ep hark.Endpoint, states map[hark.Ref]store.MessageEndpoint) TracedEndpoint {
 	state, delivered := states[ep.Ref]
-	return TracedEndpoint{
+	t := TracedEndpoint{
 		Endpoint:    ep,
 		Matched:     slices.Contains(msg.Matched, ep.Ref),
 		Delivered:   delivered,
 		Status:      state.Status,
 		NextAttempt: state.NextAttempt,
 	}
+	for _, d := range msg.Duplicates {
+		if d.EndpointRef == ep.Ref {
+			t.DuplicateOf = d.Of
+		}
+	}
+	return t
 }

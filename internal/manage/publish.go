@@ -196,9 +196,11 @@ func (m *Manager) published(ctx context.Context, app *directory.Application, p *
 	case store.Accepted:
 		out := Published{Message: p.Message}
 		if withEndpoints {
-			out.Endpoints = make([]hark.EndpointID, len(p.Matched))
-			for i, ep := range p.Matched {
-				out.Endpoints[i] = ep.ID
+			out.Endpoints = make([]hark.EndpointID, 0, len(p.Matched))
+			for _, ep := range p.Matched {
+				if slices.Contains(p.Message.Matched, ep.Ref) { // else it had an equal one
+					out.Endpoints = append(out.Endpoints, ep.ID)
+				}
 			}
 		}
 		return out, nil

@@ -151,19 +151,24 @@ func (in *SourcePatch) applyLimits(v *check, s *hark.Source) {
 }
 
 func (v *check) deduplication(in DeduplicateIn) hark.Deduplication {
-	d := hark.Deduplication{Off: in.Off, By: in.By, Window: time.Duration(in.WindowHours.Value * float64(time.Hour))}
-	if in.WindowHours.Given() && (d.Window < time.Minute || d.Window > hark.MaxWindow) {
+	return hark.Deduplication{Off: in.Off, By: in.By, Window: v.window(in.By, in.WindowHours)}
+}
+
+// window checks what tells some from others, and for how long; 0 is as long as by default.
+func (v *check) window(by []string, hours Opt[float64]) time.Duration {
+	window := time.Duration(hours.Value * float64(time.Hour))
+	if hours.Given() && (window < time.Minute || window > hark.MaxWindow) {
 		v.wrong(fmt.Sprintf("must be a minute to %.0f hours", hark.MaxWindow.Hours()), "body", "deduplicate", "windowHours")
 	}
-	if len(in.By) > maxSourceList {
+	if len(by) > maxSourceList {
 		v.wrong(fmt.Sprintf("must not be more than %d", maxSourceList), "body", "deduplicate", "by")
 	}
-	for _, text := range in.By {
+	for _, text := range by {
 		if err := ingest.CheckPart(text, false); err != nil {
 			v.wrong(err.Error(), "body", "deduplicate", "by")
 		}
 	}
-	return d
+	return window
 }
 
 func (v *check) answer(in Opt[hark.SourceAnswer]) *hark.SourceAnswer {

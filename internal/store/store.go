@@ -145,6 +145,9 @@ type Acceptance struct {
 	Deliveries    []hark.Delivery // MessageRef not set; Accept sets it
 	// Key, when not nil, is the idempotency key of the request that carries the message.
 	Key *IdempotencyKey
+	// Unique are the deliveries that are made only where no equal one was: one whose key stands is
+	// left out of Deliveries and Message.Matched, and put into Message.Duplicates.
+	Unique []UniqueDelivery
 	// Request, when not nil, is the inbound request that becomes the message. It is kept with it, or
 	// not at all; its Head and Body are the message's.
 	Request *hark.Request
@@ -166,6 +169,17 @@ type IdempotencyKey struct {
 	Hash        [32]byte
 	Fingerprint [32]byte // of the request's body
 	ExpiresAt   time.Time
+}
+
+// UniqueDelivery is a delivery that is not made while an equal one's key stands. A key stands from the
+// acceptance of the message that took it until it expires, whatever becomes of that one's delivery.
+type UniqueDelivery struct {
+	Index     int // among the Acceptance's deliveries
+	Hash      [32]byte
+	ExpiresAt time.Time
+
+	// Existing is set by Accept: the message that holds the key; "" when the delivery is made.
+	Existing hark.MessageID
 }
 
 // Outcome is what became of an Acceptance.

@@ -56,7 +56,8 @@ type Record struct {
 	Request     *hark.Request // of a source's number; head and body of one that became a message are the message's
 }
 
-// MessageKey is the idempotency key of a request that carried a message.
+// MessageKey is what a message holds against those that repeat it: the idempotency key of the request
+// that carried it, or the key of one of its deliveries, which has no fingerprint.
 type MessageKey struct {
 	IdempotencyKey
 	MessageID hark.MessageID

@@ -22,6 +22,7 @@ type messageShape struct {
 	DeliverAt        int64          `json:"deliverAt,omitempty"`
 	PayloadExpiresAt int64          `json:"payloadExpiresAt,omitempty"`
 	Matched          []int64        `json:"matched,omitempty"`
+	Duplicates       []dupeShape    `json:"duplicates,omitempty"`
 	Attempts         []attemptShape `json:"attempts,omitempty"`
 	Queue            []queueShape   `json:"queue,omitempty"`
 	Fed              []fedShape     `json:"fed,omitempty"`
@@ -46,6 +47,11 @@ type attemptShape struct {
 	NextAttempt int64    `json:"nextAttempt,omitempty"`
 }
 
+type dupeShape struct {
+	Endpoint int64  `json:"endpoint"`
+	Of       string `json:"of"`
+}
+
 type queueShape struct {
 	Endpoint int64  `json:"endpoint"`
 	Due      int64  `json:"due"`
@@ -60,6 +66,9 @@ func shapeMessage(m *store.MovedMessage) *messageShape {
 		Application: m.ApplicationRef, ID: string(m.ID), EventType: m.EventType, EventID: m.EventID, Channels: m.Channels, Tags: m.Tags,
 		Payload: contentOf(m.Payload), RawBody: contentOf(m.RawBody), Head: contentOf(m.Head), Expunged: m.Expunged,
 		CreatedAt: millis(m.CreatedAt), DeliverAt: millis(m.DeliverAt), PayloadExpiresAt: millis(m.PayloadExpiresAt), Matched: m.Matched,
+	}
+	for _, d := range m.Duplicates {
+		s.Duplicates = append(s.Duplicates, dupeShape{d.EndpointRef, string(d.Of)})
 	}
 	for i := range m.Attempts {
 		a := &m.Attempts[i]
@@ -85,6 +94,9 @@ func (s *messageShape) restore() *store.MovedMessage {
 		Payload: s.Payload.bytes(), RawBody: s.RawBody.bytes(), Head: s.Head.bytes(), Expunged: s.Expunged,
 		CreatedAt: moment(s.CreatedAt), DeliverAt: moment(s.DeliverAt), PayloadExpiresAt: moment(s.PayloadExpiresAt), Matched: s.Matched,
 	}}
+	for _, d := range s.Duplicates {
+		m.Duplicates = append(m.Duplicates, hark.Duplicate{EndpointRef: d.Endpoint, Of: hark.MessageID(d.Of)})
+	}
 	for i := range s.Attempts {
 		a := &s.Attempts[i]
 		m.Attempts = append(m.Attempts, hark.Attempt{

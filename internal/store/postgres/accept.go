@@ -35,7 +35,11 @@ func (s *Store) Accept(ctx context.Context, accept []*store.Acceptance) error {
 		op.accept[i] = p
 		op.bytes += len(a.Message.Payload) + len(a.Message.RawBody) + len(a.Message.Head) + 512
 	}
-	return s.writers.submit(ctx, op)
+	if err := s.writers.submit(ctx, op); err != nil {
+		return err
+	}
+	row.KeepBack(accept)
+	return nil
 }
 
 func prepareAcceptance(a *store.Acceptance) (acceptance, error) {
@@ -44,7 +48,10 @@ func prepareAcceptance(a *store.Acceptance) (acceptance, error) {
 	if err != nil {
 		return acceptance{}, fmt.Errorf("accept message %q: %w", m.ID, err)
 	}
-	p := acceptance{Acceptance: a, id: id, day: dayOf(id), matched: row.EncodeRefs(m.Matched)}
+	p := acceptance{Acceptance: a, id: id, day: dayOf(id)}
+	if p.matched, err = row.EncodeMatched(m.Matched, m.Duplicates); err != nil {
+		return acceptance{}, err
+	}
 	if a.Request != nil {
 		q, err := prepareRequest(a.Request)
 		if err != nil {
@@ -120,6 +127,9 @@ func (t *tables) accept(a *acceptance) {
 		t.request(a.request)
 	}
 	for i := range a.Deliveries {
+		if row.IsKeptBack(a.Acceptance, i) {
+			continue
+		}
 		d := &a.Deliveries[i]
 		d.MessageRef, d.ApplicationRef = a.ref, m.ApplicationRef
 		t.queue.queue(d)

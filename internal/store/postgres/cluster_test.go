@@ -475,6 +475,59 @@ func TestAccept_IsGuardedAcrossNodes(t *testing.T) {
 	}
 }
 
+func TestAccept_MakesOneOfEqualDeliveriesAcrossNodes(t *testing.T) {
+	c := newTown(t, 3, 2, Options{})
+	for round := range 20 {
+		all := make([]*store.Acceptance, 24)
+		var sending sync.WaitGroup
+		for i := range all {
+			at := time.Now()
+			a := &store.Acceptance{Message: hark.Message{ID: hark.NewMessageID(at), ApplicationRef: c.app.Ref, EventType: "t", Payload: []byte(`{}`), CreatedAt: at}}
+			for e, ep := range c.eps {
+				a.Message.Matched = append(a.Message.Matched, ep.Ref)
+				a.Deliveries = append(a.Deliveries, hark.Delivery{EndpointRef: ep.Ref, Due: at.UnixMilli()})
+				a.Unique = append(a.Unique, store.UniqueDelivery{Index: e, Hash: [32]byte{byte(round), byte(e), byte(i % 2)}, ExpiresAt: at.Add(time.Hour)})
+			}
+			all[i] = a
+		}
+		for n := range c.nodes { // in batches and alone, with equal ones in each
+			mine := all[n*8 : n*8+8]
+			sending.Go(func() {
+				if err := c.nodes[n].Accept(t.Context(), mine[:4]); err != nil {
+					t.Error(err)
+				}
+			})
+			for i := range mine[4:] {
+				sending.Go(func() {
+					if err := c.nodes[n].Accept(t.Context(), mine[4+i:5+i]); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		}
+		sending.Wait()
+		made := make(map[[2]int64]hark.MessageID) // by endpoint and parity
+		for i, a := range all {
+			for _, ref := range a.Message.Matched {
+				if other := made[[2]int64{ref, int64(i % 2)}]; other != "" {
+					t.Fatalf("round %d: %s and %s were both delivered", round, other, a.Message.ID)
+				}
+				made[[2]int64{ref, int64(i % 2)}] = a.Message.ID
+			}
+		}
+		for i, a := range all {
+			for _, d := range a.Message.Duplicates {
+				if want := made[[2]int64{d.EndpointRef, int64(i % 2)}]; d.Of != want {
+					t.Fatalf("round %d: a duplicate of %s, want %s", round, d.Of, want)
+				}
+			}
+			if len(a.Message.Matched)+len(a.Message.Duplicates) != len(c.eps) {
+				t.Fatalf("round %d: %d matched, %d duplicates", round, len(a.Message.Matched), len(a.Message.Duplicates))
+			}
+		}
+	}
+}
+
 // A row whose dead versions cannot be cleaned up is not looked for under the same id for ever; and what it
 // is for goes on: the transactions of a node that lost its leases are stopped.
 func TestWriter_RowGetsAnotherIDAndIsFencedAllTheSame(t *testing.T) {

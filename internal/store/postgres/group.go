@@ -124,6 +124,9 @@ func (w *writer) prepare(ctx context.Context, ops []*write) error {
 		}
 		for i, a := range g.accept {
 			a.Outcome, a.Existing = store.Accepted, ""
+			for u := range a.Unique {
+				a.Unique[u].Existing = ""
+			}
 			a.ref = a.day<<dayShift | (number + int64(i))
 		}
 	}
@@ -161,7 +164,7 @@ func (w *writer) ensureDays(ctx context.Context) error {
 // isPlain says whether nothing needs to be asked before the group can be written.
 func (w *writer) isPlain() bool {
 	for _, a := range w.group.accept {
-		if a.Key != nil || a.Message.EventID != "" {
+		if a.Key != nil || a.Message.EventID != "" || len(a.Unique) > 0 {
 			return false
 		}
 	}

@@ -77,7 +77,7 @@ func (w *writer) guard(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return w.claimUnique(ctx)
 }
 
 // round decides what can be told from what is known, and takes those that do not depend on each

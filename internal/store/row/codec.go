@@ -60,8 +60,8 @@ func MustJSON(v any) string {
 	return string(text)
 }
 
-// EncodeRefs packs refs as varints of the differences between them; their order is lost, nil and
-// empty are both nil.
+// EncodeRefs packs refs as varints of the differences between them; their order is lost, one that is
+// there twice is there once, nil and empty are both nil.
 func EncodeRefs(refs []hark.Ref) []byte {
 	if len(refs) == 0 {
 		return nil
@@ -72,6 +72,9 @@ func EncodeRefs(refs []hark.Ref) []byte {
 	out := make([]byte, 0, len(refs)*3)
 	var last hark.Ref
 	for _, ref := range refs {
+		if ref == last {
+			continue // a zero is the end
+		}
 		out = binary.AppendUvarint(out, uint64(ref-last))
 		last = ref
 	}
@@ -80,18 +83,53 @@ func EncodeRefs(refs []hark.Ref) []byte {
 
 // DecodeRefs reads what EncodeRefs wrote, as far as it can be read.
 func DecodeRefs(blob []byte) []hark.Ref {
-	var refs []hark.Ref
+	refs, _ := decodeRefs(blob)
+	return refs
+}
+
+// decodeRefs reads refs up to a zero; rest begins with that.
+func decodeRefs(blob []byte) (refs []hark.Ref, rest []byte) {
 	var last hark.Ref
 	for len(blob) > 0 {
 		diff, n := binary.Uvarint(blob)
-		if n <= 0 {
-			return refs
+		if n <= 0 || diff == 0 {
+			return refs, blob
 		}
 		last += hark.Ref(diff)
 		refs = append(refs, last)
 		blob = blob[n:]
 	}
-	return refs
+	return refs, blob
+}
+
+// EncodeMatched is EncodeRefs, followed by the endpoints that a message was kept from. Nearly no message
+// has any, so they have no column of their own: a zero, which is no difference, begins them.
+func EncodeMatched(refs []hark.Ref, duplicates []hark.Duplicate) ([]byte, error) {
+	out := EncodeRefs(refs)
+	for _, d := range duplicates {
+		id, err := hark.ParseID(string(d.Of), hark.MessagePrefix)
+		if err != nil {
+			return nil, fmt.Errorf("a duplicate of message %q: %w", d.Of, err)
+		}
+		out = append(binary.AppendUvarint(append(out, 0), uint64(d.EndpointRef)), id[:]...)
+	}
+	return out, nil
+}
+
+// DecodeMatched reads what EncodeMatched wrote, as far as it can be read.
+func DecodeMatched(blob []byte) (refs []hark.Ref, duplicates []hark.Duplicate) {
+	refs, rest := decodeRefs(blob)
+	for len(rest) > 0 && rest[0] == 0 {
+		ref, n := binary.Uvarint(rest[1:])
+		var id hark.KSUID
+		if rest = rest[min(1+max(n, 0), len(rest)):]; n <= 0 || len(rest) < len(id) {
+			return refs, duplicates
+		}
+		copy(id[:], rest)
+		rest = rest[len(id):]
+		duplicates = append(duplicates, hark.Duplicate{EndpointRef: hark.Ref(ref), Of: hark.MessageID(id.Format(hark.MessagePrefix))})
+	}
+	return refs, duplicates
 }
 
 // Nullable stores "" as NULL.

@@ -53,6 +53,10 @@ func Renumber(m *store.MovedMessage, applications, endpoints Numbers) {
 		m.Matched[i] = endpoints[endpoint]
 	}
 	slices.Sort(m.Matched)
+	for i, d := range m.Duplicates {
+		m.Duplicates[i].EndpointRef = endpoints[d.EndpointRef]
+	}
+	slices.SortFunc(m.Duplicates, func(a, b hark.Duplicate) int { return cmp.Compare(a.EndpointRef, b.EndpointRef) })
 	m.Ref, m.ApplicationRef = 0, applications[m.ApplicationRef]
 }
 
@@ -88,6 +92,13 @@ func (p *Places) Message(m *store.MovedMessage) (a *store.Acceptance, err error)
 	a.Message.Matched = slices.Clone(m.Matched)
 	for i, number := range m.Matched {
 		if a.Message.Matched[i], err = p.Endpoint(number); err != nil {
+			return nil, err
+		}
+	}
+	a.Message.Duplicates = slices.Clone(m.Duplicates)
+	for i := range a.Message.Duplicates {
+		d := &a.Message.Duplicates[i]
+		if d.EndpointRef, err = p.Endpoint(d.EndpointRef); err != nil {
 			return nil, err
 		}
 	}

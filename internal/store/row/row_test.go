@@ -68,11 +68,56 @@ func FuzzDecodeRefs(f *testing.F) {
 	f.Fuzz(func(t *testing.T, blob []byte) {
 		refs := row.DecodeRefs(blob) // of anything, without harm
 		slices.Sort(refs)
-		if len(refs) > 0 && refs[0] < 0 {
-			return // no ref is negative
+		if len(refs) > 0 && refs[0] <= 0 {
+			return // no ref is negative, or zero
 		}
+		refs = slices.Compact(refs)
 		if diff := cmp.Diff(refs, row.DecodeRefs(row.EncodeRefs(refs))); diff != "" {
 			t.Errorf("-in +out:\n%s", diff)
+		}
+	})
+}
+
+func TestEncodeMatched_KeepsBothLists(t *testing.T) {
+	of := hark.NewMessageID(time.Unix(1_700_000_000, 0))
+	for name, test := range map[string]struct {
+		refs       []hark.Ref
+		duplicates []hark.Duplicate
+	}{
+		"none":       {},
+		"refs":       {[]hark.Ref{1, 2, 300}, nil},
+		"duplicates": {nil, []hark.Duplicate{{EndpointRef: 1 << 50, Of: of}}},
+		"both":       {[]hark.Ref{7, 1 << 40}, []hark.Duplicate{{EndpointRef: 3, Of: of}, {EndpointRef: 9, Of: of}}},
+	} {
+		blob, err := row.EncodeMatched(test.refs, test.duplicates)
+		if err != nil {
+			t.Fatal(err)
+		}
+		refs, duplicates := row.DecodeMatched(blob)
+		if diff := cmp.Diff(test.refs, refs) + cmp.Diff(test.duplicates, duplicates); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if diff := cmp.Diff(test.refs, row.DecodeRefs(blob)); diff != "" {
+			t.Errorf("%s, the refs alone (-want +got):\n%s", name, diff)
+		}
+	}
+	if _, err := row.EncodeMatched(nil, []hark.Duplicate{{EndpointRef: 1, Of: "nonsense"}}); err == nil {
+		t.Error("what is no id was kept")
+	}
+}
+
+func FuzzDecodeMatched(f *testing.F) {
+	blob, _ := row.EncodeMatched([]hark.Ref{4, 9}, []hark.Duplicate{{EndpointRef: 3, Of: hark.NewMessageID(time.Unix(1_700_000_000, 0))}})
+	f.Add(blob)
+	f.Add([]byte{0, 0xff})
+	f.Fuzz(func(t *testing.T, blob []byte) {
+		_, duplicates := row.DecodeMatched(blob) // of anything, without harm
+		again, err := row.EncodeMatched(nil, duplicates)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, got := row.DecodeMatched(again); !slices.Equal(got, duplicates) {
+			t.Errorf("in %v, out %v", duplicates, got)
 		}
 	})
 }

@@ -138,8 +138,9 @@ func ScanMessage(r Row) (hark.Message, error) {
 	m := hark.Message{
 		Ref: r.Int(0), ApplicationRef: r.Int(1), ID: hark.MessageID(r.ID(2, hark.MessagePrefix)), EventType: r.Text(3),
 		CreatedAt: r.Time(4), DeliverAt: r.Time(5), PayloadExpiresAt: r.Time(6), Expunged: r.Bool(7),
-		EventID: r.Text(8), Matched: DecodeRefs(r.Blob(11)),
+		EventID: r.Text(8),
 	}
+	m.Matched, m.Duplicates = DecodeMatched(r.Blob(11))
 	return m, errors.Join(r.Decode(9, &m.Channels), r.Decode(10, &m.Tags))
 }
 

@@ -117,7 +117,10 @@ func AppendQueued(queued []hark.Delivery, a *store.Acceptance) []hark.Delivery {
 		return queued
 	}
 	message := a.Message // a copy: the acceptance is the caller's to reuse
-	for _, d := range a.Deliveries {
+	for i, d := range a.Deliveries {
+		if IsKeptBack(a, i) {
+			continue
+		}
 		if d.Message == nil || d.Message == &a.Message {
 			d.Message = &message
 		}

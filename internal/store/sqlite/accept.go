@@ -37,7 +37,11 @@ func (s *Store) Accept(ctx context.Context, accept []*store.Acceptance) error {
 		op.accept[i] = p
 		op.bytes += len(a.Message.Payload) + len(a.Message.RawBody) + len(a.Message.Head) + 512
 	}
-	return s.writer.submit(ctx, op)
+	if err := s.writer.submit(ctx, op); err != nil {
+		return err
+	}
+	row.KeepBack(accept)
+	return nil
 }
 
 func prepareAcceptance(a *store.Acceptance) (acceptance, error) {
@@ -46,7 +50,10 @@ func prepareAcceptance(a *store.Acceptance) (acceptance, error) {
 	if err != nil {
 		return acceptance{}, fmt.Errorf("accept message %q: %w", m.ID, err)
 	}
-	p := acceptance{Acceptance: a, id: id, channels: row.Encode(m.Channels), tags: row.Encode(m.Tags), matched: row.EncodeRefs(m.Matched)}
+	p := acceptance{Acceptance: a, id: id, channels: row.Encode(m.Channels), tags: row.Encode(m.Tags)}
+	if p.matched, err = row.EncodeMatched(m.Matched, m.Duplicates); err != nil {
+		return acceptance{}, err
+	}
 	if a.Request != nil {
 		q, err := prepareRequest(a.Request)
 		if err != nil {
@@ -107,6 +114,13 @@ func (w *writer) accept(a *acceptance) error {
 	if guarded, err := w.guard(a, ref); err != nil || guarded {
 		return err
 	}
+	matched := a.matched
+	if len(a.Unique) > 0 {
+		var err error
+		if matched, err = w.claimUnique(a); err != nil {
+			return err
+		}
+	}
 	w.nextMessage++
 	w.unlisted++
 	w.accepted = append(w.accepted, a)
@@ -117,7 +131,7 @@ func (w *writer) accept(a *acceptance) error {
 	}
 	expunged := m.Payload == nil && m.RawBody == nil
 	if err := w.messages.add(w.c, ref, m.ApplicationRef, a.id[:], term, row.Millis(m.CreatedAt), row.Millis(m.DeliverAt),
-		row.Millis(m.PayloadExpiresAt), truth(expunged), row.Nullable(m.EventID), a.channels, a.tags, a.matched, int64(0)); err != nil {
+		row.Millis(m.PayloadExpiresAt), truth(expunged), row.Nullable(m.EventID), a.channels, a.tags, matched, int64(0)); err != nil {
 		return err
 	}
 	if !expunged {
@@ -137,6 +151,9 @@ func (w *writer) accept(a *acceptance) error {
 		}
 	}
 	for i := range a.Deliveries {
+		if row.IsKeptBack(a.Acceptance, i) {
+			continue
+		}
 		d := &a.Deliveries[i]
 		d.MessageRef, d.ApplicationRef = ref, m.ApplicationRef
 		if err := w.addQueue(d); err != nil {
@@ -144,6 +161,9 @@ func (w *writer) accept(a *acceptance) error {
 		}
 	}
 	for _, i := range a.stray {
+		if row.IsKeptBack(a.Acceptance, i) {
+			continue
+		}
 		if err := w.addStray(ref, a.Deliveries[i].EndpointRef, a.Deliveries[i].Due); err != nil {
 			return err
 		}
@@ -205,6 +225,29 @@ func (w *writer) guard(a *acceptance, ref hark.Ref) (guarded bool, err error) {
 		_, err = w.c.exec(putMessageKeySQL, k.Hash[:], k.Fingerprint[:], a.id[:], k.ExpiresAt)
 	}
 	return false, err
+}
+
+// claimUnique takes the keys of the deliveries that are made only once, and says which endpoints are left.
+func (w *writer) claimUnique(a *acceptance) (matched []byte, err error) {
+	var none [32]byte
+	for i := range a.Unique {
+		u := &a.Unique[i]
+		u.Existing = ""
+		found, err := w.c.one(func(r row.Row) error {
+			u.Existing = hark.MessageID(r.ID(1, hark.MessagePrefix))
+			return nil
+		}, findMessageKeySQL, u.Hash[:], a.Message.CreatedAt)
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			continue
+		}
+		if _, err := w.c.exec(putMessageKeySQL, u.Hash[:], none[:], a.id[:], u.ExpiresAt); err != nil {
+			return nil, err
+		}
+	}
+	return row.MatchedOf(a.Acceptance)
 }
 
 // eventMessage is the id of the message with an event id; its row may still wait in the bulk.

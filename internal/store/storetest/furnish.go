@@ -75,7 +75,7 @@ func (h *house) addEndpoints() {
 		Secrets:    []hark.Secret{{Key: "whsec_bmV3IHNlY3JldCBuZXcgc2VjcmV0", CreatedAt: at}, {Key: "whsec_b2xkIHNlY3JldCBvbGQgc2VjcmV0", CreatedAt: at, ExpiresAt: at.Add(time.Hour)}},
 		EventTypes: []string{"invoice.paid"}, Channels: []string{"eu"}, Filter: json.RawMessage(`{"n": {"$gt": 0}}`), Paused: true, ThrottleRate: 5, Concurrency: 2,
 		Timeout: 7 * time.Second, RetrySchedule: hark.Schedule{0, time.Second}, Ordering: "/n", SkipTLSVerify: true,
-		Rules:     hark.Rules{Delay: time.Minute, RetryOn: []string{">=500", "!501"}, ThrottleUnit: hark.PerHour},
+		Rules:     hark.Rules{Delay: time.Minute, RetryOn: []string{">=500", "!501"}, ThrottleUnit: hark.PerHour, DedupeBy: []string{"/n"}, DedupeFor: time.Hour},
 		CreatedAt: at, UpdatedAt: at,
 	})
 	h.ok(err)
@@ -209,6 +209,9 @@ func (h *house) invent() *store.Acceptance {
 	if n%11 == 0 {
 		a.Message.Channels, a.Message.Tags = []string{"eu", "us"}, []string{"slow"}
 		a.Message.PayloadExpiresAt = a.Message.CreatedAt.Add(24 * time.Hour)
+	}
+	if n%17 == 0 {
+		once(a, "furnished")
 	}
 	if n%13 == 0 {
 		a.Message.DeliverAt = a.Message.CreatedAt.Add(2 * time.Hour)

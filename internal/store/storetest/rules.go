@@ -10,10 +10,12 @@ import (
 
 func testRules(t *testing.T, f *fixture) {
 	for name, rules := range map[string]hark.Rules{
-		"all":     {Delay: 90 * time.Second, RetryOn: []string{">=500", "429", "!501"}, ThrottleUnit: hark.PerMinute},
+		"all": {Delay: 90 * time.Second, RetryOn: []string{">=500", "429", "!501"}, ThrottleUnit: hark.PerMinute,
+			DedupeBy: []string{"/id", "header:X"}, DedupeFor: time.Hour},
 		"delay":   {Delay: time.Millisecond},
 		"retryOn": {RetryOn: []string{"!404"}},
 		"unit":    {ThrottleUnit: hark.PerHour},
+		"dedupe":  {DedupeBy: []string{"body"}},
 	} {
 		ep := f.newEndpoint(f.app, name)
 		f.same("the rules of a new endpoint", ep.Rules, hark.Rules{})

@@ -52,6 +52,8 @@ func Run(t *testing.T, open Open) {
 		{"AcceptGuards", testAcceptGuards},
 		{"AcceptConcurrently", testAcceptConcurrently},
 		{"AcceptStale", testAcceptStale},
+		{"Unique", testUnique},
+		{"UniqueConcurrently", testUniqueConcurrently},
 		{"OnQueued", testOnQueued},
 		{"MessageIsolation", testMessageIsolation},
 		{"ListMessages", testListMessages},
