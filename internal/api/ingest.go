@@ -31,7 +31,15 @@ type IngestSourceOut struct {
 	UpdatedAt time.Time         `json:"updatedAt"`
 	Metadata  map[string]string `json:"metadata"`
 	Type      string            `json:"type"`
-	Config    struct{}          `json:"config" doc:"Empty: it holds secrets."`
+	Config    IngestConfigOut   `json:"config" doc:"What of it is no secret."`
+}
+
+// IngestConfigOut is what of a type's config may be shown.
+type IngestConfigOut struct {
+	PublicKey   *string `json:"publicKey,omitempty" doc:"telnyx and orum-io."`
+	Schedule    *string `json:"schedule,omitempty" doc:"cron: minute, hour, day of month, month, day of week, in UTC."`
+	Payload     *string `json:"payload,omitempty" doc:"cron: a JSON object."`
+	ContentType *string `json:"contentType,omitempty" doc:"cron."`
 }
 
 // ingestConfig is all that a type's config may hold.
@@ -41,19 +49,41 @@ type ingestConfig struct {
 	ClientID              *string `json:"clientId"`
 	VerifyToken           *string `json:"verifyToken"`
 	TimestampGraceSeconds *int    `json:"timestampGraceSeconds"`
+	Schedule              *string `json:"schedule"`
+	Payload               *string `json:"payload"`
+	ContentType           *string `json:"contentType"`
 }
+
+// cronContentType is that of what a source sends on a schedule: messages are JSON.
+const cronContentType = "application/json"
+
+// cron reads what a source sends on a schedule.
+func (config *ingestConfig) cron() (*manage.CronIn, error) {
+	switch {
+	case config.Schedule == nil:
+		return nil, hark.InvalidField("field required", "body", "config", "schedule")
+	case config.Payload == nil:
+		return nil, hark.InvalidField("field required", "body", "config", "payload")
+	case config.ContentType != nil && *config.ContentType != cronContentType:
+		return nil, hark.InvalidField("must be "+cronContentType+": what is sent on a schedule is a JSON object", "body", "config", "contentType")
+	}
+	return &manage.CronIn{Schedule: *config.Schedule, Payload: *config.Payload}, nil
+}
+
+// publicKeyTypes verify with a key that is no secret.
+var publicKeyTypes = []string{"telnyx", "orum-io"}
 
 // genericType is what Svix calls a source that verifies nothing.
 const genericType = "generic-webhook"
 
 // ingestTypes are the types of Svix that Hark knows under another name.
 var ingestTypes = map[string]string{
-	genericType: "", "open-ai": "openai", "stych": "stytch",
+	genericType: "", manage.KindCron: "", "open-ai": "openai", "stych": "stytch",
 	"beehiiv": "svix", "guesty": "svix", "nash": "svix", "pleo": "svix", "psi-fi": "svix", "safebase": "svix", "sardine": "svix",
 }
 
 // openTypes may do without a secret.
-var openTypes = []string{genericType, "docusign", "easypost", "github", "hubspot", "segment"}
+var openTypes = []string{genericType, manage.KindCron, "docusign", "easypost", "github", "hubspot", "segment"}
 
 func (in *IngestSourceIn) domain() (manage.SourceIn, error) {
 	provider, renamed := ingestTypes[in.Type]
@@ -90,6 +120,13 @@ func (in *IngestSourceIn) domain() (manage.SourceIn, error) {
 	if config.TimestampGraceSeconds != nil {
 		out.Tolerance = manage.Some(*config.TimestampGraceSeconds)
 	}
+	if in.Type == manage.KindCron {
+		cron, err := config.cron()
+		if err != nil {
+			return out, err
+		}
+		out.Cron, out.Secrets = cron, nil
+	}
 	out.Unverified = manage.Some(len(out.Secrets) == 0 && slices.Contains(openTypes, in.Type))
 	return out, nil
 }
@@ -102,10 +139,17 @@ func ingestSourceOut(s *manage.SourceOut) IngestSourceOut {
 	if kind == "" {
 		kind = genericType
 	}
-	return IngestSourceOut{
+	out := IngestSourceOut{
 		ID: s.ID, UID: orNull(s.UID), Name: s.Name, IngestURL: orNull(s.IngestURL), CreatedAt: wireTime(s.CreatedAt), UpdatedAt: wireTime(s.UpdatedAt),
 		Metadata: orEmpty(s.Metadata), Type: kind,
 	}
+	if s.Cron != nil {
+		out.Config = IngestConfigOut{Schedule: &s.Cron.Schedule, Payload: &s.Cron.Payload, ContentType: orNull(cronContentType)}
+	}
+	if slices.Contains(publicKeyTypes, kind) && len(s.Secrets) > 0 {
+		out.Config.PublicKey = orNull(s.Secrets[0].Key.Reveal())
+	}
+	return out
 }
 
 func listIngestSources(c *call, _ none) (ListResponse[IngestSourceOut], error) {

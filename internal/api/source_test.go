@@ -112,6 +112,8 @@ func TestIngest_SpeaksAsSvixDoes(t *testing.T) {
 		{method: "POST", url: root, body: `{"name":"Std","type":"psi-fi","config":{"secret":"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}}`, status: 201, want: `{"type":"psi-fi"}`},
 		{method: "POST", url: root, body: `{"name":"No","type":"stripe"}`, status: 422},
 		{method: "POST", url: root, body: `{"name":"No","type":"cron","config":{}}`, status: 422},
+		{method: "POST", url: root, body: `{"name":"Tel","type":"telnyx","config":{"publicKey":"e5cVlEnmcJVmy/E8bBBvnHsqlwVYBBBdBUfTnPuDxGo="}}`, status: 201,
+			want: `{"type":"telnyx","config":{"publicKey":"e5cVlEnmcJVmy/E8bBBvnHsqlwVYBBBdBUfTnPuDxGo="}}`},
 		{method: "GET", url: root + "?limit=1", status: 200, want: `{"data":[{"id":"{s}"}],"done":false}`},
 		{method: "PUT", url: root + "/pay", body: `{"name":"Pay 2","uid":"pay","type":"stripe","config":{"secret":"whsec_2"}}`, status: 200, want: `{"id":"{s}","name":"Pay 2","ingestUrl":"{url}"}`},
 		{method: "PUT", url: root + "/new", body: `{"name":"New","uid":"new","type":"generic-webhook"}`, status: 201},
@@ -129,5 +131,39 @@ func TestIngest_SpeaksAsSvixDoes(t *testing.T) {
 		{method: "DELETE", url: root + "/pay/endpoint/e", status: 204},
 		{method: "DELETE", url: root + "/pay", status: 204},
 		{method: "GET", url: root + "/pay", status: 404},
+	})
+}
+
+func TestIngest_ACronSourceSendsOnASchedule(t *testing.T) {
+	w := newWorld(t)
+	root := ingestRoot + "/source"
+	cron := func(name, schedule, payload, more string) string {
+		return `{"name":"` + name + `","uid":"nightly","type":"cron","config":{"schedule":"` + schedule + `","payload":"` + payload + `"` + more + `}}`
+	}
+	w.run([]step{
+		{method: "POST", url: root, body: cron("Nightly", "0 3 * * *", `{\"report\": true}`, `,"contentType":"application/json"`), status: 201, save: "s=id",
+			want: `{"type":"cron","ingestUrl":null,"config":{"schedule":"0 3 * * *","payload":"{\"report\":true}","contentType":"application/json"}}`},
+		{method: "GET", url: root + "/nightly", status: 200, want: `{"id":"{s}","config":{"schedule":"0 3 * * *","payload":"{\"report\":true}"}}`},
+		{method: "GET", url: root, status: 200, want: `{"data":[{"id":"{s}","config":{"schedule":"0 3 * * *"}}]}`},
+		{method: "GET", url: "/source/nightly", status: 200, save: "app_id=applicationId", want: `{"url":null}`},
+		{method: "GET", url: "/app/{app_id}/api-poller/{s}", status: 200, want: `{"cron":"0 3 * * *","url":null,"payload":{"report":true},"state":"waiting"}`},
+		{method: "PUT", url: root + "/nightly", body: cron("Hourly", "@hourly", `{}`, ""), status: 200, want: `{"name":"Hourly","config":{"schedule":"@hourly","payload":"{}"}}`},
+		{method: "PATCH", url: "/source/nightly", body: `{"disabled":true}`, status: 200},
+		{method: "GET", url: "/app/{app_id}/api-poller/{s}", status: 200, want: `{"cron":"@hourly","name":"Hourly","paused":true}`},
+		{method: "POST", url: root + "/nightly/token/rotate", status: 409},
+		{method: "PATCH", url: "/source/nightly", body: `{"provider":"github"}`, status: 409},
+		{method: "PUT", url: root + "/nightly", body: `{"name":"Hub","type":"github"}`, status: 422},
+		{method: "PUT", url: root + "/nightly", body: cron("Hourly", "whenever", `{}`, ""), status: 422, want: `{"detail":[{"loc":["body","config","schedule"]}]}`},
+		{method: "POST", url: root, body: cron("N", "0 3 * * *", `text`, ""), status: 422, want: `{"detail":[{"loc":["body","config","payload"]}]}`},
+		{method: "POST", url: root, body: cron("N", "0 3 * * *", `[]`, ""), status: 422, want: `{"detail":[{"loc":["body","config","payload"]}]}`},
+		{method: "POST", url: root, body: cron("N", "0 3 * * *", `{}`, `,"contentType":"text/plain"`), status: 422, want: `{"detail":[{"loc":["body","config","contentType"]}]}`},
+		{method: "DELETE", url: "/app/{app_id}/api-poller/{s}", status: 204},
+		{method: "GET", url: root + "/nightly", status: 200, want: `{"config":{}}`},
+		{method: "PUT", url: root + "/nightly", body: cron("Again", "@daily", `{}`, ""), status: 200, want: `{"config":{"schedule":"@daily"}}`},
+		{method: "GET", url: "/app/{app_id}/api-poller/{s}", status: 200, want: `{"cron":"@daily"}`},
+		{method: "DELETE", url: root + "/nightly", status: 204},
+		{method: "GET", url: "/app/{app_id}/api-poller/{s}", status: 404},
+		{method: "POST", url: root, body: `{"name":"Hub","uid":"hub","type":"github"}`, status: 201},
+		{method: "PUT", url: root + "/hub", body: cron("Hub", "@daily", `{}`, ""), status: 422},
 	})
 }

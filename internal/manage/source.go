@@ -73,8 +73,12 @@ func (m *Manager) createSource(ctx context.Context, c *Caller, in SourceIn) (Sou
 	for _, s := range in.Secrets {
 		src.Secrets = append(src.Secrets, hark.Secret{Key: hark.SecretKey(s), CreatedAt: now})
 	}
+	if in.Cron != nil {
+		src.Tokens = nil
+	}
 	in.SourcePatch.apply(&v, &src)
 	v.verification(&src)
+	in.Cron.check(&v, &src, now)
 	if len(src.Secrets) > maxSourceSecrets {
 		v.wrong("must not be more than 10", "body", "secrets")
 	}
@@ -102,8 +106,13 @@ func (m *Manager) createSource(ctx context.Context, c *Caller, in SourceIn) (Sou
 	if err != nil {
 		return SourceOut{}, err
 	}
+	if in.Cron != nil {
+		if err := m.addCron(ctx, in.Cron, &row, app, now); err != nil {
+			return SourceOut{}, errors.Join(err, m.store.DeleteSource(ctx, c.EnvironmentID, string(row.ID), now))
+		}
+	}
 	m.sourceChanged(ctx, c, opSourceCreate, &row)
-	return m.sourceOut(c, row), nil
+	return m.withCron(ctx, m.sourceOut(c, row), nil)
 }
 
 // applicationOfSource finds the application that a source is to belong to; nil when it gets one of its own.
@@ -147,7 +156,7 @@ func (m *Manager) sourceChanged(ctx context.Context, c *Caller, op operation, sr
 // Source finds a source by id or uid.
 func (m *Manager) Source(ctx context.Context, c Caller, source string) (SourceOut, error) {
 	src, err := m.source(ctx, &c, opSourceGet, source)
-	return m.sourceOut(&c, src), err
+	return m.withCron(ctx, m.sourceOut(&c, src), err)
 }
 
 // ListSources lists sources, oldest first unless asked otherwise; app, when not "", narrows the list to
@@ -178,7 +187,9 @@ func (m *Manager) ListSources(ctx context.Context, c Caller, app string, in List
 	}
 	out := make([]SourceOut, len(rows))
 	for i := range rows {
-		out[i] = m.sourceOut(&c, rows[i])
+		if out[i], err = m.withCron(ctx, m.sourceOut(&c, rows[i]), nil); err != nil {
+			return p, err
+		}
 	}
 	return pageOf(l, out, func(s *SourceOut) string { return string(s.ID) }), nil
 }
@@ -197,7 +208,7 @@ func (m *Manager) UpsertSource(ctx context.Context, c Caller, source string, in 
 		return out, false, err
 	}
 	now := moment()
-	row, err := m.updateSource(ctx, &c, opSourceUpsert, &src, func(v *check, s *hark.Source) {
+	row, err := m.updateSource(ctx, &c, opSourceUpsert, &src, in.Cron, func(v *check, s *hark.Source) {
 		in.SourcePatch.apply(v, s)
 		if in.Secrets != nil {
 			s.Secrets = nil
@@ -206,7 +217,8 @@ func (m *Manager) UpsertSource(ctx context.Context, c Caller, source string, in 
 			}
 		}
 	})
-	return m.sourceOut(&c, row), false, err
+	out, err = m.withCron(ctx, m.sourceOut(&c, row), err)
+	return out, false, err
 }
 
 // PatchSource changes the fields that are set.
@@ -215,19 +227,31 @@ func (m *Manager) PatchSource(ctx context.Context, c Caller, source string, in S
 	if err != nil {
 		return SourceOut{}, err
 	}
-	row, err := m.updateSource(ctx, &c, opSourcePatch, &src, in.apply)
-	return m.sourceOut(&c, row), err
+	row, err := m.updateSource(ctx, &c, opSourcePatch, &src, nil, in.apply)
+	return m.withCron(ctx, m.sourceOut(&c, row), err)
 }
 
-func (m *Manager) updateSource(ctx context.Context, c *Caller, op operation, src *hark.Source, change func(*check, *hark.Source)) (hark.Source, error) {
+// updateSource changes a source; cron, when not nil, is what it sends from now on.
+func (m *Manager) updateSource(ctx context.Context, c *Caller, op operation, src *hark.Source, cron *CronIn, change func(*check, *hark.Source)) (hark.Source, error) {
 	now := moment()
 	row, err := m.store.UpdateSource(ctx, c.EnvironmentID, string(src.ID), func(s *hark.Source) error {
 		var v check
+		sends := s.Kind == KindCron
 		change(&v, s)
+		if sends != (s.Kind == KindCron) || !sends && cron != nil {
+			v.wrong("one that is called and one that sends on a schedule cannot become each other: create another", "body", "type")
+		}
+		if sends && s.Kind == KindCron && (s.Provider != "" || s.Scheme != nil || len(s.Secrets) > 0) {
+			return errNotCalled
+		}
 		v.verification(s)
+		cron.check(&v, s, now)
 		s.UpdatedAt = now
 		return v.err()
 	})
+	if err == nil {
+		err = m.changeCron(ctx, cron, &row, now)
+	}
 	if err != nil {
 		return hark.Source{}, err
 	}
@@ -239,6 +263,9 @@ func (m *Manager) updateSource(ctx context.Context, c *Caller, op operation, src
 func (m *Manager) DeleteSource(ctx context.Context, c Caller, source string) error {
 	src, err := m.source(ctx, &c, opSourceDelete, source)
 	if err != nil {
+		return err
+	}
+	if err := m.removeCron(ctx, &src); err != nil {
 		return err
 	}
 	if err := m.store.DeleteSource(ctx, c.EnvironmentID, string(src.ID), time.Now()); err != nil {
@@ -263,6 +290,9 @@ func (m *Manager) RotateSourceToken(ctx context.Context, c Caller, source string
 	}
 	now, fresh := moment(), ingest.NewToken()
 	row, err := m.store.UpdateSource(ctx, c.EnvironmentID, string(src.ID), func(s *hark.Source) error {
+		if s.Kind == KindCron {
+			return errNotCalled
+		}
 		s.Tokens, s.UpdatedAt = rotated(s.Tokens, fresh, now, tokenOverlap), now
 		if len(s.Tokens)-1 > maxOldTokens {
 			return hark.Errorf(hark.LimitReached, "At most %d rotations in 48 hours.", maxOldTokens)
@@ -296,7 +326,7 @@ func (m *Manager) RotateSourceSecret(ctx context.Context, c Caller, source strin
 		grace = time.Duration(in.GracePeriodSeconds.Value) * time.Second
 	}
 	now := moment()
-	row, err := m.updateSource(ctx, &c, opSourceSecret, &src, func(v *check, s *hark.Source) {
+	row, err := m.updateSource(ctx, &c, opSourceSecret, &src, nil, func(v *check, s *hark.Source) {
 		s.Secrets = rotated(s.Secrets, hark.SecretKey(in.Key.Value), now, grace)
 		if len(s.Secrets) > maxSourceSecrets {
 			v.wrong("there are ten secrets already", "body", "key")

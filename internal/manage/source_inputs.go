@@ -15,6 +15,8 @@ type SourceIn struct {
 	Application Opt[string]
 	// Secrets are what requests are verified with, the newest first.
 	Secrets []string
+	// Cron, when not nil, makes it a source that sends by itself: its Kind is KindCron.
+	Cron *CronIn
 }
 
 // SourcePatch changes the fields that are set; null goes back to the default.
@@ -54,6 +56,7 @@ type DeduplicateIn struct {
 type SourceOut struct {
 	hark.Source
 	IngestURL string
+	Cron      *CronIn // of a source that sends by itself
 }
 
 // RequestListIn narrows lists of requests.

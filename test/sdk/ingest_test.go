@@ -77,4 +77,13 @@ func goIngest(t *testing.T, c *goClient) {
 	}
 	fine(t, c.Ingest.Endpoint.Delete(ctx, uid, endpoint.Id))
 	fine(t, c.Ingest.Source.Delete(ctx, uid))
+
+	// One that nobody calls shows all of its config.
+	nightly := models.CronConfig{Schedule: "0 3 * * *", Payload: `{"report":true}`}
+	cron := must(c.Ingest.Source.Create(ctx, models.IngestSourceIn{Name: "Nightly", Type: models.IngestSourceInTypeCron, Config: nightly}, nil))(t)
+	config, ok := must(c.Ingest.Source.Get(ctx, cron.Id))(t).Config.(models.CronConfig)
+	if !ok || config.Schedule != nightly.Schedule || config.Payload != nightly.Payload || cron.IngestUrl != nil {
+		t.Errorf("cron: %+v, %+v", cron, config)
+	}
+	fine(t, c.Ingest.Source.Delete(ctx, cron.Id))
 }
