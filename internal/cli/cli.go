@@ -51,6 +51,7 @@ type commands struct {
 
 	Send         sendCmd         `cmd:"" group:"api" help:"Send a message to an application's endpoints."`
 	Trigger      triggerCmd      `cmd:"" group:"api" help:"Send an example event of Stripe, GitHub, Shopify, Slack, …, signed as they sign."`
+	Fixtures     fixturesCmd     `cmd:"" group:"api" help:"Run a file of steps: example events, and calls to an API in between."`
 	Messages     messagesCmd     `cmd:"" group:"api" help:"List, show, trace and expunge messages."`
 	Attempts     attemptsCmd     `cmd:"" group:"api" help:"List and show delivery attempts."`
 	Resend       resendCmd       `cmd:"" group:"api" help:"Send messages again, once."`

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/harkhq/hark/internal/fixture"
+	"github.com/harkhq/hark/internal/scenario"
 	"github.com/harkhq/hark/webhook"
 )
 
@@ -24,6 +25,7 @@ type shot struct {
 	Status int           `json:"status"`
 	Took   time.Duration `json:"-"`
 	Answer string        `json:"answer"` // its beginning
+	body   []byte        // all of it
 }
 
 func (s shot) ok() bool { return s.Status/100 == 2 }
@@ -120,8 +122,8 @@ func (s signed) send(ctx context.Context, d *fixture.Draft, now time.Time) (shot
 		return out, hintf(exitUnreachable, "is your server running there?", "cannot reach %s: %w", s.url, unwrapURL(err))
 	}
 	defer resp.Body.Close()
-	answer, _ := io.ReadAll(io.LimitReader(resp.Body, maxShownBytes)) // the status is the answer; this is for people
-	out.Status, out.Answer = resp.StatusCode, string(answer)
+	out.body, _ = io.ReadAll(io.LimitReader(resp.Body, scenario.MaxAnswerBytes)) // the status is the answer
+	out.Status, out.Answer = resp.StatusCode, string(out.body[:min(len(out.body), maxShownBytes)])
 	return out, nil
 }
 
