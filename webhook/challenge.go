@@ -47,6 +47,9 @@ func (v *Verifier) Reply(verdict Verdict) Answer {
 	if r.status == 0 {
 		r.status = http.StatusOK
 	}
+	if secrets := v.options.Secrets; r.echo != "" && verdict.Secret >= 0 && verdict.Secret < len(secrets) {
+		return *answerJSON(map[string]string{r.echo: secrets[verdict.Secret]})
+	}
 	a := Answer{Status: r.status, Body: []byte(r.body)}
 	if r.kind != "" {
 		a.Header = http.Header{"Content-Type": {r.kind}}

@@ -10,6 +10,7 @@ import (
 	"hash"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -206,6 +207,15 @@ func challengeFront(v *Verifier, c *call) *Answer {
 		return nil
 	}
 	return answerJSON(map[string]string{"challenge": values[0]})
+}
+
+// challengeAdobeSign says that the receiver is meant for the application whose client id comes in.
+func challengeAdobeSign(_ *Verifier, c *call) *Answer {
+	const name = "X-Adobesign-Clientid"
+	if !c.is(http.MethodGet) || !slices.ContainsFunc(c.options.Secrets, func(s string) bool { return equalText(c.Header.Get(name), []byte(s)) }) {
+		return nil
+	}
+	return echoHeader(c, name, nil)
 }
 
 func challengeOkta(_ *Verifier, c *call) *Answer {

@@ -57,6 +57,7 @@ var handshakes = []handshake{
 	{provider: "braintree", request: get("bt_challenge=20f9f8ed05f77439fe955c977e4c8a53", nil), options: Options{Secrets: []string{"integration_private_key"}, Params: map[string]string{"public_key": "integration_public_key"}}, status: 200, body: "integration_public_key|d9b899556c966b3f06945ec21311865d35df3ce4"},
 	{provider: "ebay", request: get("challenge_code=a8628072", nil), options: Options{Params: map[string]string{"verification_token": "654321"}}, status: 200, body: `{"challengeResponse":"HEX"}`},
 	{provider: "asana", request: post("", http.Header{"X-Hook-Secret": {"b537207f20cbfa02357cf448134da559e8bd39d61597dcd5631b8012eae53e81"}}), status: 200, header: http.Header{"X-Hook-Secret": {"b537207f20cbfa02357cf448134da559e8bd39d61597dcd5631b8012eae53e81"}}, secret: "b537207f20cbfa02357cf448134da559e8bd39d61597dcd5631b8012eae53e81"},
+	{provider: "adobe-sign", request: get("", http.Header{"X-Adobesign-Clientid": {"UB7E5BXCXY"}}), options: Options{Secrets: []string{"another", "UB7E5BXCXY"}}, status: 200, header: http.Header{"X-Adobesign-Clientid": {"UB7E5BXCXY"}}},
 	{provider: "notion", request: post(`{"verification_token":"secret_tMrlL1qK5vuQAh1b6cZGhFChZTSYJlce98V0pYn7yBl"}`, nil), status: 200, secret: "secret_tMrlL1qK5vuQAh1b6cZGhFChZTSYJlce98V0pYn7yBl"},
 	{provider: "ringcentral", request: post("", http.Header{"Validation-Token": {"vt-1"}}), status: 200, header: http.Header{"Validation-Token": {"vt-1"}}},
 	{provider: "vercel", request: get("", nil), options: Options{Params: map[string]string{"verify": "vv-1"}}, status: 200, header: http.Header{"X-Vercel-Verify": {"vv-1"}}},
@@ -196,6 +197,18 @@ func TestChallenge_TokensAreCompared(t *testing.T) {
 	}
 }
 
+func TestChallenge_AdobeSignIsAnsweredForItsOwnClientOnly(t *testing.T) {
+	v, err := NewVerifier("adobe-sign", Options{Secrets: []string{"mine"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"", "theirs", "mine "} {
+		if _, ok := v.Challenge(context.Background(), get("", http.Header{"X-Adobesign-Clientid": {id}}), handshakeTime); ok {
+			t.Errorf("answered for %q", id)
+		}
+	}
+}
+
 func TestChallenge_NothingLongOrUnprintableIsEchoed(t *testing.T) {
 	for _, bad := range []string{strings.Repeat("x", 1025), "a\r\nSet-Cookie: x", "a\x00"} {
 		for _, name := range []string{"dropbox", "microsoft-graph", "twitter"} {
@@ -239,6 +252,9 @@ func TestChallenge_EventsAreNone(t *testing.T) {
 	}
 }
 
+// replySecrets are those of the providers whose answer says which of them it was.
+var replySecrets = map[string][]string{"adobe-sign": {"old", "new"}}
+
 func TestReply_IsTheProviders(t *testing.T) {
 	for _, c := range []struct {
 		provider string
@@ -252,8 +268,11 @@ func TestReply_IsTheProviders(t *testing.T) {
 		{"dropbox-sign", Verdict{Outcome: Authenticated}, 200, "Hello API Event Received"},
 		{"gocardless", Verdict{Outcome: Failed}, 498, ""},
 		{"microsoft-graph", Verdict{Outcome: Authenticated}, 202, ""},
+		{"adobe-sign", Verdict{Outcome: Authenticated, Secret: 1}, 200, `{"xAdobeSignClientId":"new"}`},
+		{"adobe-sign", Verdict{Outcome: Failed, Secret: -1}, 401, ""},
+		{"adobe-sign", Verdict{Outcome: NotConfigured, Secret: -1}, 200, ""},
 	} {
-		v, err := NewVerifier(c.provider, Options{})
+		v, err := NewVerifier(c.provider, Options{Secrets: replySecrets[c.provider]})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// bodyTable are the providers whose signature stands in the body, over some of what is in it.
+// bodyTable are the providers whose signature stands in the body, over some of what is in it, or in the
+// URL, over the body.
 var bodyTable = []provider{
 	{name: "adyen", title: "Adyen", code: inBody(Scheme{Algorithm: "hmac-sha256", Encoding: "base64", Key: "hex"}, itemsAdyen, putAdyen), how: "hmac-sha256 of eight fields of every item, in its `additionalData.hmacSignature` as base64, key hex", id: "$.notificationItems[].NotificationRequestItem.pspReference + $.notificationItems[].NotificationRequestItem.eventCode", kind: "$.notificationItems[].NotificationRequestItem.eventCode", accept: reply{kind: "text/plain", body: "[accepted]"}, note: "the fields that are not signed can be changed", source: "https://docs.adyen.com/development-resources/webhooks/secure-webhooks/verify-hmac-signatures"},
 	{name: "braintree", title: "Braintree", code: inBody(Scheme{Algorithm: "hmac-sha1", Key: "sha1"}, itemsBraintree, putBraintree), how: "hmac-sha1 of form field `bt_payload` in `bt_signature` as hex, key sha1", params: "public_key", challenge: tokenBraintree, note: "the secret is the private key; the event is base64 of XML", source: "https://developer.paypal.com/braintree/docs/guides/webhooks/parse"},
@@ -13,6 +14,7 @@ var bodyTable = []provider{
 	{name: "paddle-classic", title: "Paddle Classic", code: inBody(Scheme{Algorithm: "rsa-sha1", Encoding: "base64"}, itemsPaddle, putPaddle), how: "rsa-sha1 of the form fields as PHP serializes them, in `p_signature` as base64", id: "form:alert_id", kind: "form:alert_name", note: "the secret is the public key", source: "https://developer.paddle.com/classic/webhook-reference/verifying-webhooks"},
 	{name: "alipay", title: "Alipay", code: inBody(Scheme{Algorithm: "rsa-sha256", Encoding: "base64"}, itemsAlipay, putAlipay), how: "rsa-sha256 of the sorted form fields in `sign` as base64", id: "form:notify_id", kind: "form:notify_type", accept: reply{kind: "text/plain", body: "success"}, note: "the secret is Alipay's public key", source: "https://opendocs.alipay.com/common/02mse7"},
 	{name: "dropbox-sign", title: "Dropbox Sign", code: inBody(Scheme{Algorithm: "hmac-sha256"}, itemsDropboxSign, putDropboxSign), how: "hmac-sha256 of time and type in `event.event_hash` as hex", id: "$.event.event_hash", kind: "$.event.event_type", accept: reply{kind: "text/plain", body: "Hello API Event Received"}, note: "signs time and type only: no more than authenticated; the secret is the API key", source: "https://developers.hellosign.com/docs/events/walkthrough/"},
+	{name: "pandadoc", title: "PandaDoc", code: inBody(Scheme{Algorithm: "hmac-sha256"}, itemsPandaDoc, putPandaDoc), how: "hmac-sha256 of `{body}` in the URL's parameter `signature` as hex", kind: "$[].event", note: "the secret is the subscription's shared key; there is no event id: deduplicate by the body", source: "https://developers.pandadoc.com/docs/webhook-verification"},
 }
 
 // item is one signature of a body.

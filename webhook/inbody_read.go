@@ -398,3 +398,29 @@ func (s clientState) sign(c *call, _ time.Time) error {
 	c.Body, err = json.Marshal(body)
 	return err
 }
+
+// itemsPandaDoc finds PandaDoc's signature, which comes in the URL.
+func itemsPandaDoc(c *call) (signed, *finding) {
+	signature := c.query("signature")
+	if signature == "" {
+		f := failed(ErrMissingHeader, "the URL has no parameter signature, or several")
+		return signed{}, &f
+	}
+	return signed{items: []item{{signature, c.Body}}}, nil
+}
+
+func putPandaDoc(c *call, _ time.Time, sign func([]byte) (string, error)) error {
+	signature, err := sign(c.Body)
+	if err != nil {
+		return err
+	}
+	u, err := url.Parse(c.Request.URL)
+	if err != nil {
+		return errUnsignable("the URL cannot be read")
+	}
+	values := u.Query()
+	values.Set("signature", signature)
+	u.RawQuery = values.Encode()
+	c.Request.URL = u.String()
+	return nil
+}

@@ -35,6 +35,7 @@ type reply struct {
 	status int
 	kind   string // Content-Type
 	body   string
+	echo   string // a JSON object with the secret that matched under this name, instead
 }
 
 func (p *provider) unsigned() bool { return len(p.schemes) == 0 && p.code == nil }

@@ -40,7 +40,7 @@ type Scheme struct {
 	// Timestamp is where the time of signing is: a header's name, "t=" for an entry with that
 	// prefix, "[0]" for the first entry, "$.path" in the body.
 	Timestamp string `json:"timestamp,omitempty"`
-	// Unit of the timestamp: s (the default), ms, or rfc3339.
+	// Unit of the timestamp: s (the default), ms, rfc3339, or nonce for a text that is no time.
 	Unit string `json:"unit,omitempty"`
 	// Tolerance in seconds; 0 is the default, negative is none.
 	Tolerance int `json:"tolerance,omitempty"`
@@ -135,6 +135,8 @@ func (s *scheme) compileContent(o *Options) (err error) {
 	}
 	switch s.Unit {
 	case "", "s", "ms", "rfc3339":
+	case "nonce":
+		s.stamped = false
 	default:
 		return fmt.Errorf("%w: there is no unit %q", ErrProvider, s.Unit)
 	}

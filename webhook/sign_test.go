@@ -31,6 +31,7 @@ var signingBodies = map[string]string{
 	"sharepoint":      `{"value":[{"resource":"a"}]}`,
 	"sns":             `{"Type":"Notification","MessageId":"m1","TopicArn":"arn:x","Message":"hello"}`,
 	"favro":           `{"payloadId":"p1"}`,
+	"orum":            `{"created_at":"2025-11-25T09:00:00Z"}`,
 	"linear":          `{"webhookTimestamp":1764061200000}`,
 	"mandrill":        "mandrill_events=%5B%5D&x=1",
 	"twilio":          "To=%2B18005551212&From=1&Body=a+b",

@@ -42,6 +42,13 @@ var hmacTable = []provider{
 	{name: "fastspring", title: "FastSpring", schemes: one(sha256Base64("X-FS-Signature", "")), id: "$.events[].id", kind: "$.events[].type", source: "https://developer.fastspring.com/reference/message-security"},
 	{name: "tebex", title: "Tebex", schemes: one(Scheme{Algorithm: "hmac-sha256", Signed: "{body_sha256}", Header: "X-Signature"}), id: "$.id", kind: "$.type", challenge: confirmTebex, source: "https://docs.tebex.io/developers/webhooks/overview"},
 	{name: "autotask", title: "Autotask", schemes: one(Scheme{Algorithm: "hmac-sha1", Signed: "{body}", Header: "X-Hook-Signature", Prefix: "sha1=", Encoding: "base64"}), source: "https://www.autotask.net/help/developerhelp/Content/APIs/Webhooks/SecretKeyPayloadVerification.htm"},
+	{name: "rutter", title: "Rutter", schemes: one(sha256Base64("X-Rutter-Signature", "sha256=")), kind: "$.type + $.code", note: "the secret is the client secret", source: "https://docs.rutterapi.com/docs/webhook-security"},
+	{name: "veriff", title: "Veriff", schemes: one(sha256Hex("X-HMAC-Signature", "")), id: "$.verification.attemptId + $.verification.status | $.attemptId + $.action", kind: "$.verification.status | $.action", note: "the secret is the integration's shared secret key", source: "https://devdocs.veriff.com/docs/hmac-authentication-and-endpoint-security"},
+	{name: "nango", title: "Nango", schemes: []Scheme{
+		sha256Hex("X-Nango-Hmac-Sha256", ""),
+		{Algorithm: "sha256", Signed: "{secret}{body}", Header: "X-Nango-Signature"},
+	}, kind: "$.type", note: "the second is the older scheme, a plain hash of secret and body", source: "https://docs.nango.dev/guides/verify-webhooks-from-nango"},
+	{name: "checkbook", title: "Checkbook", schemes: one(Scheme{Algorithm: "hmac-sha256", Signed: "{body}{timestamp}", Header: "Signature", Separator: ",", Prefix: "signature=", Timestamp: "nonce=", Unit: "nonce"}), id: "$.id + $.status", kind: "$.type + $.status", note: "{timestamp} is a nonce", source: "https://docs.checkbook.io/docs/webhooks"},
 
 	{name: "meta", title: "Meta (Facebook)", schemes: one(sha256Hex("X-Hub-Signature-256", "sha256=")), id: "$.entry[].id", kind: "$.object + $.entry[].changes[].field", params: "verify_token", challenge: echoMeta, note: "an entry's id is the page's, not the event's: deduplicate by the body", source: "https://developers.facebook.com/docs/graph-api/webhooks/getting-started"},
 	{name: "whatsapp", title: "WhatsApp", schemes: one(sha256Hex("X-Hub-Signature-256", "sha256=")), id: "$.entry[].changes[].value.messages[].id | $.entry[].changes[].value.statuses[].id", kind: "$.object + $.entry[].changes[].field", params: "verify_token", challenge: echoMeta, source: "https://developers.facebook.com/docs/whatsapp/cloud-api/guides/set-up-webhooks"},

@@ -34,6 +34,7 @@ var stampedTable = []provider{
 	{name: "syntage", title: "Syntage", schemes: one(pairs("X-Satws-Signature", "t=", "s=", "{timestamp}.{body}")), id: "$.id", kind: "$.type", source: "https://docs.syntage.com/guides/validating-webhook-requests"},
 	{name: "payengine", title: "PayEngine", schemes: one(pairs("X-Pf-Signature", "t=", "s=", "{timestamp}.{body}")), source: "https://docs.payengine.co/developer-docs/webhooks/check-signature"},
 	{name: "justifi", title: "JustiFi", schemes: one(dated(stamped("Justifi-Signature", "", "Justifi-Timestamp", "{timestamp}.{body}"))), id: "$.id", kind: "$.event_name", source: "https://docs.justifi.tech/"},
+	{name: "port", title: "Port", schemes: one(base64d(stamped("X-Port-Signature", "v1,", "X-Port-Timestamp", "{timestamp}.{body}"))), note: "the secret is the organization's client secret", source: "https://docs.port.io/actions-and-automations/setup-backend/webhook/signature-verification/"},
 
 	{name: "slack", title: "Slack", schemes: one(stamped("X-Slack-Signature", "v0=", "X-Slack-Request-Timestamp", "v0:{timestamp}:{body}")), id: "$.event_id", kind: "$.event.type | $.type", challenge: challengeSlack, note: "slash commands are form bodies; answer within 3 s", source: "https://docs.slack.dev/authentication/verifying-requests-from-slack"},
 	{name: "zoom", title: "Zoom", schemes: one(stamped("X-Zm-Signature", "v0=", "X-Zm-Request-Timestamp", "v0:{timestamp}:{body}")), kind: "$.event", challenge: tokenZoom, source: "https://developers.zoom.us/docs/api/webhooks/"},

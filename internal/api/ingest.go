@@ -78,9 +78,12 @@ const genericType = "generic-webhook"
 
 // ingestTypes are the types of Svix that Hark knows under another name.
 var ingestTypes = map[string]string{
-	genericType: "", manage.KindCron: "", "open-ai": "openai", "stych": "stytch",
+	genericType: "", manage.KindCron: "", "panda-doc": "pandadoc", "port-io": "port", "orum-io": "orum", "open-ai": "openai", "stych": "stytch",
 	"beehiiv": "svix", "guesty": "svix", "nash": "svix", "pleo": "svix", "psi-fi": "svix", "safebase": "svix", "sardine": "svix",
 }
+
+// unknownTypes are those of Svix whose makers document no signature that Hark could check.
+var unknownTypes = []string{"vgs"}
 
 // openTypes may do without a secret.
 var openTypes = []string{genericType, manage.KindCron, "docusign", "easypost", "github", "hubspot", "segment"}
@@ -93,6 +96,10 @@ func (in *IngestSourceIn) domain() (manage.SourceIn, error) {
 	out := manage.SourceIn{SourcePatch: manage.SourcePatch{
 		Name: manage.Some(in.Name), UID: in.UID, Metadata: manage.Some(in.Metadata), Provider: manage.Some(provider), Kind: manage.Some(in.Type),
 	}}
+	if slices.Contains(unknownTypes, in.Type) {
+		return out, hark.InvalidField("how "+in.Type+" signs is not documented, so it cannot be verified by name: if you know it, create the source at "+
+			"/api/v1/source with a scheme of your own (hark sources create --scheme), else as generic-webhook, which its URL alone protects", "body", "type")
+	}
 	var config ingestConfig
 	if len(in.Config) > 0 {
 		if err := json.Unmarshal(in.Config, &config); err != nil {
@@ -105,7 +112,9 @@ func (in *IngestSourceIn) domain() (manage.SourceIn, error) {
 		}
 	}
 	params := map[string]string{}
-	if config.ClientID != nil {
+	if config.ClientID != nil && in.Type == "adobe-sign" {
+		out.Secrets = append(out.Secrets, *config.ClientID) // it is all that it shows
+	} else if config.ClientID != nil {
 		params["client_id"] = *config.ClientID
 	}
 	if config.VerifyToken != nil {

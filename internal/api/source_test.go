@@ -114,6 +114,8 @@ func TestIngest_SpeaksAsSvixDoes(t *testing.T) {
 		{method: "POST", url: root, body: `{"name":"No","type":"cron","config":{}}`, status: 422},
 		{method: "POST", url: root, body: `{"name":"Tel","type":"telnyx","config":{"publicKey":"e5cVlEnmcJVmy/E8bBBvnHsqlwVYBBBdBUfTnPuDxGo="}}`, status: 201,
 			want: `{"type":"telnyx","config":{"publicKey":"e5cVlEnmcJVmy/E8bBBvnHsqlwVYBBBdBUfTnPuDxGo="}}`},
+		{method: "POST", url: root, body: `{"name":"Sign","type":"adobe-sign","config":{"clientId":"UB7E5BXCXY"}}`, status: 201, want: `{"type":"adobe-sign","config":{}}`},
+		{method: "POST", url: root, body: `{"name":"Vault","type":"vgs","config":{"secret":"x"}}`, status: 422, want: `{"detail":[{"loc":["body","type"]}]}`},
 		{method: "GET", url: root + "?limit=1", status: 200, want: `{"data":[{"id":"{s}"}],"done":false}`},
 		{method: "PUT", url: root + "/pay", body: `{"name":"Pay 2","uid":"pay","type":"stripe","config":{"secret":"whsec_2"}}`, status: 200, want: `{"id":"{s}","name":"Pay 2","ingestUrl":"{url}"}`},
 		{method: "PUT", url: root + "/new", body: `{"name":"New","uid":"new","type":"generic-webhook"}`, status: 201},
@@ -166,4 +168,16 @@ func TestIngest_ACronSourceSendsOnASchedule(t *testing.T) {
 		{method: "POST", url: root, body: `{"name":"Hub","uid":"hub","type":"github"}`, status: 201},
 		{method: "PUT", url: root + "/hub", body: cron("Hub", "@daily", `{}`, ""), status: 422},
 	})
+}
+
+func TestIngest_KnowsEveryTypeThatTakesASecret(t *testing.T) {
+	w := newWorld(t)
+	for _, kind := range []string{
+		"svix", "beehiiv", "brex", "clerk", "guesty", "incident-io", "lithic", "nash", "pleo", "psi-fi", "replicate", "resend", "safebase", "sardine", "stych",
+		"open-ai", "render", "checkbook", "nango", "openclaw", "panda-doc", "port-io", "rutter", "shopify", "slack", "stripe", "zoom", "vapi", "veriff",
+		"airwallex", "docusign", "easypost", "github", "hubspot", "segment", "tailscale", "meta",
+	} {
+		config := `{"secret":"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw","verifyToken":"t"}`
+		w.run([]step{{method: "POST", url: ingestRoot + "/source", body: `{"name":"A source","type":"` + kind + `","config":` + config + `}`, status: 201, want: `{"type":"` + kind + `"}`}})
+	}
 }
