@@ -24,19 +24,19 @@ func ExampleSign() {
 // A receiver verifies the raw body before it parses it.
 func ExampleVerifier_VerifyRequest() {
 	key := webhook.GenerateKey()
-	verifier, _ := webhook.NewVerifier(webhook.StandardWebhooks, webhook.Options{Secrets: []string{key.Public()}})
+	verifier, _ := webhook.NewVerifier(webhook.StandardWebhooks, webhook.Options{Secrets: []string{key.Public()}, MaxBody: 1 << 10})
 
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := verifier.VerifyRequest(r, time.Now())
 		if err != nil {
-			http.Error(w, "not ours", http.StatusUnauthorized)
+			http.Error(w, "not accepted", verifier.Status(err)) // 401, or 413 for what is too large to be looked at
 			return
 		}
 		fmt.Printf("%s\n", body)
 		w.WriteHeader(http.StatusNoContent)
 	})
 
-	for _, sent := range []string{`{"type":"invoice.paid"}`, `{"type":"invoice.refunded"}`} {
+	for _, sent := range []string{`{"type":"invoice.paid"}`, `{"type":"invoice.refunded"}`, strings.Repeat(" ", 2000)} {
 		r := httptest.NewRequest(http.MethodPost, "/webhook", strings.NewReader(sent))
 		r.Header = webhook.Sign([]webhook.Key{key}, "msg_1", time.Now(), []byte(`{"type":"invoice.paid"}`))
 		w := httptest.NewRecorder()
@@ -47,6 +47,7 @@ func ExampleVerifier_VerifyRequest() {
 	// {"type":"invoice.paid"}
 	// 204
 	// 401
+	// 413
 }
 
 // With an ed25519 pair the receiver can verify but not sign.

@@ -92,11 +92,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	now := time.Now()
 	body, err := readBody(r, h.opt.Verifier.options.MaxBody)
 	if err != nil {
-		status := http.StatusBadRequest
-		if errors.Is(err, ErrBodyTooLarge) {
-			status = http.StatusRequestEntityTooLarge
-		}
-		w.WriteHeader(status)
+		w.WriteHeader(h.opt.Verifier.Status(err))
 		return
 	}
 	in := Request{Method: r.Method, URL: calledURL(r), Header: r.Header, Body: body, Remote: remoteAddr(r)}

@@ -173,3 +173,72 @@ func TestNewSigner_Refuses(t *testing.T) {
 		}
 	}
 }
+
+func TestNewSchemeSigner_MakesWhatTheSchemesVerifierAccepts(t *testing.T) {
+	at := time.Unix(1764061200, 0)
+	for name, s := range map[string]Scheme{
+		"a body":         {Algorithm: "hmac-sha512", Signed: "{body}", Header: "X-Signature"},
+		"a list":         {Algorithm: "hmac-sha256", Signed: "{timestamp}.{body}", Header: "X-Signature", Separator: ",", Prefix: "v1=", Timestamp: "t="},
+		"two headers":    {Algorithm: "hmac-sha256", Signed: "{header:X-Id}.{timestamp}.{body}", Header: "X-Signature", Timestamp: "X-Timestamp", Unit: "ms", Encoding: "base64"},
+		"a nonce":        {Algorithm: "hmac-sha256", Signed: "{body}{timestamp}", Header: "X-Signature", Separator: ",", Prefix: "s=", Timestamp: "n=", Unit: "nonce"},
+		"method and URL": {Algorithm: "hmac-sha1", Signed: "{method}{url}{body}", Header: "X-Signature", Encoding: "HEX"},
+		"a plain hash":   {Algorithm: "sha256", Signed: "{secret}{body}", Header: "X-Signature", Prefix: "sha256="},
+		"a token":        {Algorithm: "token", Header: "X-Token", Prefix: "Bearer "},
+		"a password":     {Algorithm: "basic"},
+	} {
+		o := Options{Secrets: []string{"user:a secret of some length"}}
+		signer, err := NewSchemeSigner(s, o)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		in := Request{Method: "POST", URL: "https://example.com/in?a=1", Body: []byte(`{"n":1}`)}
+		out, err := signer.Sign(in, at)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if in.Header != nil {
+			t.Errorf("%s: the request was changed: %v", name, in.Header)
+		}
+		v, err := NewSchemeVerifier(s, o)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		want := Verified
+		if s.Signed == "" {
+			want = Authenticated
+		}
+		if got := v.Verify(context.Background(), out, at); got.Outcome != want {
+			t.Errorf("%s: %s (%s), want %s", name, got.Outcome, got.Detail, want)
+		}
+		if out.Body = []byte(`{"n":2}`); want == Verified && v.Verify(context.Background(), out, at).OK() {
+			t.Errorf("%s: another body was accepted", name)
+		}
+	}
+}
+
+func TestNewSchemeSigner_Refuses(t *testing.T) {
+	good := Scheme{Algorithm: "hmac-sha256", Signed: "{body}", Header: "X"}
+	for name, c := range map[string]struct {
+		scheme Scheme
+		o      Options
+		want   error
+	}{
+		"no secret":        {good, Options{}, ErrKey},
+		"no header":        {Scheme{Algorithm: "hmac-sha256", Signed: "{body}"}, Options{Secrets: []string{"x"}}, ErrProvider},
+		"signs nothing":    {Scheme{Algorithm: "hmac-sha256", Header: "X"}, Options{Secrets: []string{"x"}}, ErrProvider},
+		"a public key":     {Scheme{Algorithm: "ed25519", Signed: "{body}", Header: "X"}, Options{Secrets: []string{"x"}}, ErrKey},
+		"key is not hex":   {Scheme{Algorithm: "hmac-sha256", Signed: "{body}", Header: "X", Key: "hex"}, Options{Secrets: []string{"x"}}, ErrKey},
+		"no such encoding": {Scheme{Algorithm: "hmac-sha256", Signed: "{body}", Header: "X", Encoding: "base32"}, Options{Secrets: []string{"x"}}, ErrProvider},
+	} {
+		if _, err := NewSchemeSigner(c.scheme, c.o); !errors.Is(err, c.want) {
+			t.Errorf("%s: error %v, want %v", name, err, c.want)
+		}
+	}
+	s, err := NewSchemeSigner(Scheme{Algorithm: "ip"}, Options{Secrets: []string{"192.0.2.1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Sign(Request{}, time.Unix(0, 0)); !errors.Is(err, ErrProvider) {
+		t.Errorf("an address was signed: %v", err)
+	}
+}

@@ -199,8 +199,10 @@ func (v *Verifier) event(out *Verdict, r *Request, body []byte) {
 	out.Type, _ = v.kind.read(r.Header, body, false)
 }
 
-// VerifyRequest reads the body of r, which r has no more, and verifies it. Err of the verdict is
-// its error. A body beyond Options.MaxBody is not read to its end.
+// VerifyRequest reads the body of r, which r has no more, and verifies it. A body beyond Options.MaxBody
+// is not read to its end. What went wrong is told apart by errors.Is: ErrBodyTooLarge, of whose
+// signature nothing is known; every other Cause, as the verdict has it; and errors without a Cause, when
+// the body broke off. Status says how to answer each.
 func (v *Verifier) VerifyRequest(r *http.Request, now time.Time) ([]byte, error) {
 	if v.checkers != nil && v.headersMissing(r) {
 		return nil, Verdict{Outcome: Failed, Cause: ErrMissingHeader, Detail: "there is no " + v.checkers[0].missing() + " header"}.Err()
@@ -214,6 +216,23 @@ func (v *Verifier) VerifyRequest(r *http.Request, now time.Time) ([]byte, error)
 		return nil, err
 	}
 	return body, nil
+}
+
+// Status is the HTTP status to answer an error of VerifyRequest with: 413 for a body that is too large, 400
+// for one that broke off, 503 for what could not be verified now and should be sent again (no key just now,
+// no secret yet), and for everything else the provider's own word for a forgery, mostly 401.
+func (v *Verifier) Status(err error) int {
+	var cause Cause
+	if !errors.As(err, &cause) {
+		return http.StatusBadRequest
+	}
+	switch cause {
+	case ErrBodyTooLarge:
+		return http.StatusRequestEntityTooLarge
+	case ErrKeyFetch, ErrNoSecret:
+		return http.StatusServiceUnavailable
+	}
+	return v.Reply(Verdict{Outcome: Failed}).Status
 }
 
 // headersMissing says that no body could make r acceptable, so that none is read for it.

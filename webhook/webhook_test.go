@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
@@ -310,6 +311,27 @@ func TestVerifyRequest_ReadsAndCapsTheBody(t *testing.T) {
 	for _, chunked := range []bool{false, true} {
 		if _, err := v.VerifyRequest(request(vectorBody+" ", chunked), vectorNow); !errors.Is(err, ErrBodyTooLarge) {
 			t.Errorf("error %v, want %v", err, ErrBodyTooLarge)
+		}
+	}
+	for name, test := range map[string]struct {
+		r    *http.Request
+		want int
+	}{
+		"too large":  {request(vectorBody+" ", false), 413},
+		"forged":     {request("{}", false), 401},
+		"no headers": {httptest.NewRequest(http.MethodPost, "/", strings.NewReader("{}")), 401},
+		"broken off": {request("", true), 400},
+	} {
+		if name == "broken off" {
+			test.r.Body = io.NopCloser(iotest.ErrReader(io.ErrUnexpectedEOF))
+		}
+		if _, err := v.VerifyRequest(test.r, vectorNow); v.Status(err) != test.want {
+			t.Errorf("%s: status %d for %v, want %d", name, v.Status(err), err, test.want)
+		}
+	}
+	for cause, want := range map[Cause]int{ErrKeyFetch: 503, ErrNoSecret: 503, ErrTooOld: 401, ErrClaim: 401} {
+		if got := v.Status((Verdict{Cause: cause, Detail: "d", Outcome: Failed}).Err()); got != want {
+			t.Errorf("%v: status %d, want %d", cause, got, want)
 		}
 	}
 	if body, err := v.VerifyRequest(request("{}", false), vectorNow); !errors.Is(err, ErrNoSignatureMatch) || body != nil {

@@ -12,7 +12,6 @@ package shop
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -64,14 +63,10 @@ func New(secret, payments string, tell func(event, detail string)) (*Shop, error
 func (s *Shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// The raw body, compared in constant time. Whatever is not signed is not looked at.
 	body, err := s.verifier.VerifyRequest(r, time.Now())
-	if errors.Is(err, webhook.ErrBodyTooLarge) { // nothing is said about the signature
-		s.tell("refused", "answers 413: "+err.Error())
-		http.Error(w, "too large", http.StatusRequestEntityTooLarge)
-		return
-	}
 	if err != nil {
-		s.tell("refused", "answers 401: "+err.Error())
-		http.Error(w, "signature not accepted", http.StatusUnauthorized)
+		status := s.verifier.Status(err) // 401, or 413 for a body of which nothing was verified
+		s.tell("refused", fmt.Sprintf("answers %d: %v", status, err))
+		http.Error(w, "not accepted", status)
 		return
 	}
 	var event struct {
