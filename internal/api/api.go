@@ -232,9 +232,7 @@ func (c *call) run() {
 	}
 	if !c.sent && c.r.Method == http.MethodGet && c.status == http.StatusOK && c.op.access != everyone {
 		c.Header()["Cache-Control"] = headerPrivate
-		if c.out.Len() <= maxTagged {
-			c.tag()
-		}
+		c.tag()
 	}
 }
 

@@ -2,9 +2,10 @@ package api
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"hash/fnv"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -158,17 +159,16 @@ var (
 	headerPrivate = []string{"private, no-cache"}
 )
 
-// maxTagged is the largest answer that gets an ETag: hashing a long list costs more than sending it.
-const maxTagged = 64 << 10
-
-// tag gives the answer to a read its ETag, and makes it a 304 when the caller has it already.
+// tag gives the answer to a read its ETag, and makes it a 304 when the caller has it already. It is a
+// strong one, of the very bytes: nobody can make two answers that share it, as whoever publishes could
+// with a shorter or weaker hash. Half a millisecond per MiB, less than it takes to send that.
 func (c *call) tag() {
-	sum := fnv.New64a()
-	_, _ = sum.Write(c.out.Bytes())
-	etag := `W/"` + strconv.FormatUint(sum.Sum64(), 36) + `"`
+	sum := sha256.Sum256(c.out.Bytes())
+	etag := `"` + base64.RawURLEncoding.EncodeToString(sum[:]) + `"`
 	c.Header()["Etag"] = []string{etag}
-	for candidate := range strings.SplitSeq(c.r.Header.Get("If-None-Match"), ",") {
-		if candidate = strings.TrimSpace(candidate); candidate == etag || candidate == "*" || candidate == etag[2:] {
+	for candidate := range strings.SplitSeq(strings.Join(c.r.Header["If-None-Match"], ","), ",") {
+		// Compared weakly, as RFC 9110 has it: a proxy may have weakened ours.
+		if candidate = strings.TrimPrefix(strings.TrimSpace(candidate), "W/"); candidate == etag || candidate == "*" {
 			c.status = http.StatusNotModified
 			c.out.Reset()
 			return

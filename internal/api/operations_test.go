@@ -1,6 +1,8 @@
 package api
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"strings"
 	"testing"
 )
@@ -220,14 +222,34 @@ func TestAdministration(t *testing.T) {
 func TestReads_HaveETags(t *testing.T) {
 	w := newWorld(t)
 	w.run([]step{{method: "POST", url: "/app", body: `{"name":"One","uid":"one"}`, status: 201}})
-	etag := w.do(step{method: "GET", url: "/app/one"}).Header().Get("ETag")
-	if !strings.HasPrefix(etag, `W/"`) {
-		t.Fatalf("got %q", etag)
+	large := `{"eventType":"a","payload":{"text":"` + strings.Repeat("x", 100<<10) + `"}}`
+	w.run([]step{{method: "POST", url: "/app/one/msg", body: large, status: 202}})
+	for _, url := range []string{"/app/one", "/app", "/app/one/msg", "/app/one/endpoint?limit=7"} {
+		first := w.do(step{method: "GET", url: url})
+		sum := sha256.Sum256(first.Body.Bytes())
+		etag := first.Header().Get("ETag")
+		if want := `"` + base64.RawURLEncoding.EncodeToString(sum[:]) + `"`; etag != want {
+			t.Fatalf("%s: ETag %s, want %s", url, etag, want)
+		}
+		for _, given := range []string{etag, `"x", ` + etag, "W/" + etag, "*"} {
+			again := w.do(step{method: "GET", url: url, header: "If-None-Match: " + given})
+			if again.Code != 304 || again.Body.Len() != 0 || again.Header().Get("ETag") != etag {
+				t.Errorf("%s, If-None-Match: %s: %d with %d bytes, ETag %s", url, given, again.Code, again.Body.Len(), again.Header().Get("ETag"))
+			}
+		}
+		for _, given := range []string{"", `"x"`, etag[:len(etag)-2] + `"`, strings.Trim(etag, `"`)} {
+			if again := w.do(step{method: "GET", url: url, header: "If-None-Match: " + given}); again.Code != 200 {
+				t.Errorf("%s, If-None-Match: %s: %d", url, given, again.Code)
+			}
+		}
 	}
+	one, list := w.do(step{method: "GET", url: "/app/one"}).Header().Get("ETag"), w.do(step{method: "GET", url: "/app/one/msg"}).Header().Get("ETag")
 	w.run([]step{
-		{method: "GET", url: "/app/one", header: "If-None-Match: \"x\", " + etag, status: 304},
 		{method: "PATCH", url: "/app/one", body: `{"name":"Uno"}`, status: 200},
-		{method: "GET", url: "/app/one", header: "If-None-Match: " + etag, status: 200, want: `{"name":"Uno"}`},
+		{method: "GET", url: "/app/one", header: "If-None-Match: " + one, status: 200, want: `{"name":"Uno"}`},
+		{method: "POST", url: "/app/one/msg", body: `{"eventType":"b","payload":{}}`, status: 202},
+		{method: "GET", url: "/app/one/msg", header: "If-None-Match: " + list, status: 200},
+		{method: "GET", url: "/app/none", header: "If-None-Match: *", status: 404},
 	})
 }
 
