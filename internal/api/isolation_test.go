@@ -173,7 +173,7 @@ func wantOfNeighbour(op *operation) string {
 	if op.makesApp {
 		return "403 404 422"
 	}
-	if op.path == "/source" || op.path == "/request" || op.id == "hark.authentication.whoami" {
+	if op.path == "/source" || op.path == "/request" || op.path == "/tail" || op.id == "hark.authentication.whoami" {
 		return "200 403 422" // its own, of which there are none but itself
 	}
 	return "403 404"

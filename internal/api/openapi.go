@@ -116,6 +116,9 @@ func responses(op *operation, schemas schemas) object {
 			response["content"] = object{"application/octet-stream": object{}}
 		default:
 			response["content"] = jsonContent(schemas.of(op.out, true))
+			if op.stream {
+				response["content"] = object{"text/event-stream": object{"schema": schemas.of(op.out, true)}}
+			}
 		}
 		out[strconv.Itoa(status)] = response
 	}

@@ -46,7 +46,7 @@ var (
 // operations is the table that the API is made from.
 func operations() []operation {
 	return slices.Concat(applicationOperations(), endpointOperations(), consumerOperations(), eventTypeOperations(), messageOperations(),
-		attemptOperations(), sourceOperations(), ingestOperations(), pollerOperations(), taskOperations(), adminOperations())
+		attemptOperations(), sourceOperations(), ingestOperations(), pollerOperations(), tailOperations(), taskOperations(), adminOperations())
 }
 
 const (

@@ -62,6 +62,10 @@ func everyOperation(r *rig, t *testing.T, c Caller, app, ep, msg string) map[ope
 	note(opSendExample, err)
 	_, err = r.Recover(ctx, c, app, ep, since)
 	note(opRecover, err)
+	_, err = r.CountReplay(ctx, c, app, ep, ReplayCountIn{Since: since.Since})
+	note(opReplayCount, err)
+	_, _, err = r.OpenTail(ctx, c, TailIn{Application: app})
+	note(opTail, err)
 	_, err = r.ReplayMissing(ctx, c, app, ep, since)
 	note(opReplayMissing, err)
 	_, err = r.BulkReplay(ctx, c, app, ep, BulkReplayIn{Since: since.Since})
@@ -251,7 +255,7 @@ func TestPortal_MayDoWhatSvixLetsApplicationTokensDo(t *testing.T) {
 		opMessageExpunge, opAttemptExpunge, opEventTypeCreate, opEventTypeUpsert, opEventTypePatch, opEventTypeDelete, opPortalAccess, opPortalExpire,
 		opKeyCreate, opKeyList, opKeyRotate, opKeyRevoke, opEnvironmentList, opEnvironmentPatch, opNodeList, opWhoAmI, opMessageExpungeAll, opMessagePrecheck, opTaskList,
 		opSourceCreate, opSourceList, opSourceGet, opSourceUpsert, opSourcePatch, opSourceDelete, opSourceToken, opSourceSecret,
-		opRequestList, opRequestGet, opRequestAccept, opRequestExpunge,
+		opRequestList, opRequestGet, opRequestAccept, opRequestExpunge, opTail,
 		opPollerCreate, opPollerList, opPollerGet, opPollerPatch, opPollerDelete, opPollerRun, opPollerPreview,
 	}
 	for op := range operations {

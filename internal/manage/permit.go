@@ -80,6 +80,8 @@ const (
 	opRequestAccept
 	opRequestExpunge
 
+	opTail
+
 	opTaskGet
 	opTaskList
 
@@ -200,6 +202,8 @@ var rules = [operations]rule{
 	opRequestGet:     {"request.get", hark.ScopeRead, 0, false},
 	opRequestAccept:  {"request.accept", hark.ScopePublish, 0, false},
 	opRequestExpunge: {"request.expunge", hark.ScopeAdmin, 0, false},
+
+	opTail: {"tail.read", hark.ScopeRead, 0, false},
 
 	opTaskGet:  {"task.get", hark.ScopeRead, see, false},
 	opTaskList: {"task.list", hark.ScopeRead, 0, true},

@@ -37,6 +37,7 @@ type Store interface {
 	Queue
 	Feed
 	History
+	Tails
 	Guards
 	Tasks
 	Upkeep

@@ -45,13 +45,7 @@ func (h *Hub) ServeEvents(w http.ResponseWriter, req *http.Request, r Reader) er
 	if err != nil {
 		return err
 	}
-	header := w.Header()
-	header.Set("Content-Type", "text/event-stream")
-	header.Set("Cache-Control", "no-store")
-	header.Set("X-Accel-Buffering", "no")
-	_ = s.control.SetReadDeadline(time.Time{}) // the server's is for requests, which are over at once
-	w.WriteHeader(http.StatusOK)
-	s.out.WriteString("retry: " + strconv.Itoa(retryAfter) + "\n\n")
+	s.begin()
 	s.page(page)
 	if s.flush() != nil {
 		return nil
@@ -111,6 +105,17 @@ func (h *Hub) follow(ctx context.Context, s *events, page Page, news <-chan stru
 	}
 }
 
+// begin answers that a stream comes.
+func (s *events) begin() {
+	header := s.w.Header()
+	header.Set("Content-Type", "text/event-stream")
+	header.Set("Cache-Control", "no-store")
+	header.Set("X-Accel-Buffering", "no")
+	_ = s.control.SetReadDeadline(time.Time{}) // the server's is for requests, which are over at once
+	s.w.WriteHeader(http.StatusOK)
+	s.out.WriteString("retry: " + strconv.Itoa(retryAfter) + "\n\n")
+}
+
 // events writes one stream.
 type events struct {
 	w       http.ResponseWriter
@@ -129,10 +134,15 @@ func (s *events) page(p Page) {
 		} else {
 			s.text = appendGap(s.text[:0], item)
 		}
-		s.out.WriteString("id: " + Cursor(item.Seq) + "\nevent: " + name + "\ndata: ")
-		s.data()
-		s.out.WriteString("\n\n")
+		s.event(Cursor(item.Seq), name)
 	}
+}
+
+// event writes what stands in text.
+func (s *events) event(id, name string) {
+	s.out.WriteString("id: " + id + "\nevent: " + name + "\ndata: ")
+	s.data()
+	s.out.WriteString("\n\n")
 }
 
 // data writes JSON. A payload may have lines, whose ends the client puts back as line feeds: in JSON

@@ -1,5 +1,6 @@
 // Package stream is what consumers read through: by polling, waiting for news (long poll), as a stream
-// of server-sent events, and over a WebSocket with acknowledgement.
+// of server-sent events, and over a WebSocket with acknowledgement. And it is what people watch through
+// what happens (a tail).
 //
 // Everybody reads the feed in the store, from a place of their own, so nothing is queued for a reader:
 // one that is slow or away costs nothing, and one that comes back to another node, or after a restart,
@@ -11,6 +12,9 @@
 // taken entries that a reader has not seen. A reader is told within milliseconds; where a wake-up from
 // another node was lost, within a tenth of a second (Run).
 //
+// A tail asks the store again and again, and rests much longer than the store was busy with it: so it
+// costs a server little, however much there is to see. What it cannot follow it leaves out, and says so.
+//
 // It refuses to hold more than one page for a reader, and to decide who may read what.
 package stream
 
@@ -18,6 +22,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/harkhq/hark"
@@ -43,6 +48,7 @@ type Hub struct {
 	log    *slog.Logger
 	mu     sync.Mutex
 	topics map[hark.Ref]*topic
+	tails  atomic.Int64
 	ended  chan struct{}
 	once   sync.Once
 }

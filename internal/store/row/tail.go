@@ -1,0 +1,113 @@
+package row
+
+import (
+	"slices"
+	"time"
+
+	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/store"
+)
+
+// Window is where a tail stands among rows that are kept by their ids. Such a row comes in late: its id
+// says when it began, and it is there when it is committed. So each look goes back over what was seen
+// already, a little way every time and as far as the slowest may be late now and then, and leaves out
+// the ids that it knows.
+type Window struct {
+	Since time.Time // zero: from the first look on
+
+	known  map[hark.KSUID]bool
+	looked time.Time // when it looked far back
+}
+
+const (
+	windowNear = 5 * time.Second
+	// windowFar is for attempts that take as long as they may, clocks that are apart, and commits that wait.
+	windowFar   = hark.MaxTimeout + 15*time.Second
+	windowEvery = 10 * time.Second
+
+	// TailRows bounds how many rows a tail looks at in one call: a few hundred milliseconds' work.
+	TailRows = 50_000
+)
+
+// Floor is the id behind which to look, at most TailRows from the newest back.
+func (w *Window) Floor(now time.Time) hark.KSUID {
+	switch far := now.Add(-windowFar); {
+	case w.looked.IsZero() && !w.Since.IsZero() && w.Since.Before(far):
+		return hark.KSUIDFloor(w.Since)
+	case w.isFar(now):
+		return hark.KSUIDFloor(far)
+	}
+	return hark.KSUIDFloor(now.Add(-windowNear))
+}
+
+func (w *Window) isFar(now time.Time) bool { return now.Sub(w.looked) >= windowEvery }
+
+// Fresh are those of the found keys that were not seen before.
+func (w *Window) Fresh(found []TailKey) []TailKey {
+	var fresh []TailKey
+	for _, k := range found {
+		isOld := w.looked.IsZero() && (w.Since.IsZero() || k.ID.Time().Before(w.Since))
+		if !isOld && !w.known[k.ID] {
+			fresh = append(fresh, k)
+		}
+	}
+	return fresh
+}
+
+// Keep remembers what was found at now, once it is certain that it will be shown.
+func (w *Window) Keep(now time.Time, found []TailKey) {
+	if w.known == nil {
+		w.known = map[hark.KSUID]bool{}
+	}
+	horizon := now.Add(-windowFar - windowEvery)
+	for _, k := range found {
+		if k.ID.Time().After(horizon) {
+			w.known[k.ID] = true
+		}
+	}
+	if !w.isFar(now) {
+		return
+	}
+	w.looked = now
+	for id := range w.known {
+		if id.Time().Before(horizon) {
+			delete(w.known, id)
+		}
+	}
+}
+
+// TailKey names a row: by its id, and by the refs that it is found with.
+type TailKey struct {
+	ID        hark.KSUID
+	Ref, With hark.Ref
+}
+
+// ScanTailKey reads an id and two refs.
+func ScanTailKey(r Row) (k TailKey, err error) {
+	copy(k.ID[:], r.Blob(0))
+	k.Ref, k.With = r.Int(1), r.Int(2)
+	return k, nil
+}
+
+// MessageEntry and its siblings are what a tail shows.
+func MessageEntry(m hark.Message) store.TailEntry {
+	return store.TailEntry{At: m.CreatedAt, ApplicationRef: m.ApplicationRef, Message: &m}
+}
+
+// AttemptEntry leaves the answer's body out.
+func AttemptEntry(a hark.Attempt) store.TailEntry {
+	a.Response = nil
+	return store.TailEntry{At: a.StartedAt.Add(a.Duration), ApplicationRef: a.ApplicationRef, Attempt: &a}
+}
+
+// RequestEntry is a request of an application's source.
+func RequestEntry(q hark.Request, app hark.Ref) store.TailEntry {
+	return store.TailEntry{At: q.ReceivedAt, ApplicationRef: app, Request: &q}
+}
+
+// LastEntries are the last of some entries, in the order in which they happened, and how many that leaves out.
+func LastEntries(entries []store.TailEntry, limit int) (last []store.TailEntry, skipped int) {
+	slices.SortStableFunc(entries, func(a, b store.TailEntry) int { return a.At.Compare(b.At) })
+	skipped = max(len(entries)-limit, 0)
+	return entries[skipped:], skipped
+}
