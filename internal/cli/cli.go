@@ -56,6 +56,7 @@ type commands struct {
 	Attempts     attemptsCmd     `cmd:"" group:"api" help:"List and show delivery attempts."`
 	Resend       resendCmd       `cmd:"" group:"api" help:"Send messages again, once."`
 	Replay       replayCmd       `cmd:"" group:"api" help:"Send past messages again, many at once: what failed, what is missing, or all."`
+	Tail         tailCmd         `cmd:"" group:"api" help:"Watch messages, attempts and requests as they happen."`
 	Endpoints    endpointsCmd    `cmd:"" group:"api" help:"Manage where messages go."`
 	Consumers    consumersCmd    `cmd:"" group:"api" help:"Manage where messages wait to be fetched."`
 	Consume      consumeCmd      `cmd:"" group:"api" help:"Fetch a consumer's messages."`

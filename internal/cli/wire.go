@@ -83,6 +83,7 @@ type attemptOut struct {
 	ID                 string     `json:"id"`
 	MessageID          string     `json:"msgId"`
 	EndpointID         string     `json:"endpointId"`
+	EventType          string     `json:"eventType"`
 	URL                string     `json:"url"`
 	Response           string     `json:"response"`
 	ResponseStatusCode int        `json:"responseStatusCode"`
