@@ -37,6 +37,7 @@ import (
 	"github.com/harkhq/hark/internal/outbound"
 	"github.com/harkhq/hark/internal/outbox"
 	"github.com/harkhq/hark/internal/poll"
+	"github.com/harkhq/hark/internal/relay"
 	"github.com/harkhq/hark/internal/replay"
 	"github.com/harkhq/hark/internal/retain"
 	"github.com/harkhq/hark/internal/store"
@@ -66,6 +67,7 @@ type App struct {
 	keeper   *retain.Keeper
 	poller   *poll.Runner
 	ingest   *ingest.Ingest
+	relay    *relay.Relay // nil: nobody may listen without a key
 	streams  *stream.Hub
 	taker    *outbox.Taker // nil: applications cannot write to the store
 	first    auth.Bootstrapped
@@ -190,6 +192,9 @@ func (a *App) build(ctx context.Context, build observe.Build, keys *vault.Vault)
 		Store: a.store, Directory: dir, URL: a.URL(), Client: outbound.HTTPClient(policy, fetchTimeout),
 		Proxies: proxies, Log: a.log, Metrics: a.metrics,
 	})
+	if a.config.Relay {
+		a.relay = relay.New(relay.Options{Caller: a.ingest.Caller})
+	}
 	a.poller = poll.New(poll.Options{
 		Store: a.store, Client: outbound.HTTPClient(policy, pollTimeout), Logger: a.log, Metrics: a.metrics,
 		UserAgent: build.UserAgent(), Holds: replays.Holds,
@@ -288,6 +293,9 @@ func (a *App) Run(ctx context.Context) error {
 	engine.Go(func() error { return fail(delivering, "deliver", a.engine.Run(delivering)) })
 	// Streams never end by themselves: without this a stop would wait for them in vain.
 	defer context.AfterFunc(serving, a.streams.Stop)()
+	if a.relay != nil {
+		defer context.AfterFunc(serving, a.relay.Stop)()
+	}
 	if a.cluster != nil {
 		tasks.Go(func() error { return fail(background, "streams", a.streams.Run(background)) })
 		engine.Go(func() error { return fail(delivering, "watch the other nodes", a.cluster.Watch(delivering)) })

@@ -70,10 +70,14 @@ func (a *App) mount(api http.Handler) {
 	}
 }
 
-// withSources sends what providers send to the sources. It is not traced: a span for each would say
-// less than the request that is kept, and the path is a secret.
+// withSources sends what providers send to the sources, and to who listens at the relay. It is not
+// traced: a span for each would say less than the request that is kept, and the path is a secret.
 func (a *App) withSources(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if a.relay != nil && a.relay.Takes(r) {
+			a.relay.ServeHTTP(w, r)
+			return
+		}
 		if strings.HasPrefix(r.URL.Path, ingest.Prefix) {
 			a.ingest.ServeHTTP(w, r)
 			return

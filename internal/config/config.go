@@ -76,6 +76,9 @@ type Config struct {
 	// RateLimit keeps one client from taking everything; it counts per server.
 	RateLimit int `env:"HARK_RATE_LIMIT" placeholder:"N" help:"Most API requests per second of each key, on this server; more are answered 429. Default: no limit."`
 
+	// Relay is off by default: its clients are anonymous.
+	Relay bool `env:"HARK_RELAY" help:"Let the stock svix listen client connect, and hand it what comes to /in/c_TOKEN. For development: whoever reaches this server can listen."`
+
 	LogLevel  string `default:"info" enum:"debug,info,warn,error" env:"HARK_LOG_LEVEL" help:"Least level to log: debug, info, warn or error."`
 	LogFormat string `default:"text" enum:"text,json" env:"HARK_LOG_FORMAT" help:"Log lines as text or json."`
 	// MetricsAddr moves /metrics to a listener of its own. Without it, /metrics is open on the

@@ -607,7 +607,7 @@ func TestCaller_BelievesOurOwnProxiesOnly(t *testing.T) {
 		if test.forwarded != "" {
 			r.Header.Set("X-Forwarded-For", test.forwarded)
 		}
-		if got := w.caller(r).String(); got != test.want {
+		if got := w.Caller(r).String(); got != test.want {
 			t.Errorf("%s, %q: got %s, want %s", test.peer, test.forwarded, got, test.want)
 		}
 	}

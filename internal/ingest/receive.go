@@ -45,7 +45,7 @@ type refusal struct {
 }
 
 func (v *visit) serve() result {
-	v.remote = v.in.caller(v.r)
+	v.remote = v.in.Caller(v.r)
 	if no := v.atTheDoor(); no != nil {
 		return v.reject(no)
 	}
@@ -84,9 +84,9 @@ func (v *visit) serve() result {
 	return v.accept(&verdict)
 }
 
-// caller is who has called: the peer or, where that is a proxy of ours, whom the proxy names. Of a
+// Caller is who has called: the peer or, where that is a proxy of ours, whom the proxy names. Of a
 // list of names only what our own proxies have appended can be believed.
-func (in *Ingest) caller(r *http.Request) netip.Addr {
+func (in *Ingest) Caller(r *http.Request) netip.Addr {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}
