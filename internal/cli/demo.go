@@ -15,9 +15,7 @@ import (
 	"time"
 
 	"github.com/harkhq/hark/examples/shop"
-	"github.com/harkhq/hark/internal/app"
 	"github.com/harkhq/hark/internal/config"
-	"github.com/harkhq/hark/internal/observe"
 	"github.com/harkhq/hark/webhook"
 )
 
@@ -72,9 +70,8 @@ type demo struct {
 	quiet bool
 	start time.Time
 
-	hark   *app.App
+	hark   *local
 	api    *client
-	key    string
 	shop   *shop.Shop
 	secret string
 	hooks  string // where the shop takes webhooks
@@ -174,19 +171,13 @@ func (d *demo) open(ctx, limit context.Context) error {
 
 // openHark starts a server as hark serve does, on a free port.
 func (d *demo) openHark(ctx context.Context, dir string) error {
-	server, err := app.New(ctx, app.Options{Build: observe.ReadBuild(), Config: config.Config{
-		Data: dir, Addr: "127.0.0.1:0", AllowPrivateEndpoints: true, Drain: time.Second,
-	}})
+	hark, err := startLocal(ctx, config.Config{Data: dir, Addr: "127.0.0.1:0", AllowPrivateEndpoints: true, Drain: time.Second})
 	if err != nil {
 		return err
 	}
-	running, stop := context.WithCancel(context.WithoutCancel(ctx))
-	ended := make(chan error, 1)
-	go func() { ended <- server.Run(running) }()
-	d.cleanup = append(d.cleanup, func() error { stop(); return <-ended })
-	d.hark, d.key = server, server.FirstKeys()[0].Text
-	d.api = newClient(server.URL(), d.key)
-	d.tell("Hark", "ready", "listens at "+server.URL())
+	d.cleanup = append(d.cleanup, hark.close)
+	d.hark, d.api = hark, hark.api
+	d.tell("Hark", "ready", "listens at "+hark.server.URL())
 	return nil
 }
 
@@ -393,11 +384,11 @@ func (d *demo) invite() {
 	out("")
 	out("It is still running (^C ends it). In another terminal:")
 	out("")
-	out("  export HARK_URL=%s HARK_APP=shop", d.hark.URL())
-	out("  export HARK_API_KEY=%s", d.key)
+	out("  export HARK_URL=%s HARK_APP=shop", d.hark.server.URL())
+	out("  export HARK_API_KEY=%s", d.hark.key)
 	out("  hark messages trace %s", d.msgID)
 	out("  hark attempts --message %s", d.msgID)
 	out(`  hark send payment.cleared '{"type":"payment.cleared","orderId":"%s"}' --wait`, demoOrder)
 	out("")
-	out("The API's documentation: %s/docs", d.hark.URL())
+	out("The API's documentation: %s/docs", d.hark.server.URL())
 }
