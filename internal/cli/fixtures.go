@@ -49,6 +49,7 @@ describes the file.
 Examples:
 
   hark fixtures order.yaml --to http://localhost:3000/hook --secret whsec_… --api-base http://localhost:3000
+  hark fixtures order.yaml --api-base http://localhost:3000                         (to hark dev)
   hark fixtures order.yaml --dry-run
   hark fixtures stripe.json --api-base http://localhost:12111 --header 'Authorization: Bearer sk_test_…'`
 }
@@ -234,7 +235,7 @@ func (c *fixturesCmd) trigger(e scenario.Event) (*triggerCmd, error) {
 			*list.to = append(*list.to, change.Path+"="+string(text))
 		}
 	}
-	return t, nil
+	return t, t.aim()
 }
 
 // draft makes the event once.

@@ -13,8 +13,9 @@ import (
 type local struct {
 	server *app.App
 	api    *client
-	key    string // of an administrator; it opens the server as long as this process runs
-	ended  chan error
+	key    string        // of an administrator; it opens the server as long as this process runs
+	ended  chan struct{} // closed at its end
+	err    error         // what it ended with, after that
 	stop   context.CancelFunc
 }
 
@@ -27,13 +28,17 @@ func startLocal(ctx context.Context, conf config.Config) (*local, error) {
 		return nil, explainStart(err, conf)
 	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
-	l := &local{server: server, api: newClient(server.URL(), key), key: key, ended: make(chan error, 1), stop: stop}
-	go func() { l.ended <- server.Run(running) }()
+	l := &local{server: server, api: newClient(server.URL(), key), key: key, ended: make(chan struct{}), stop: stop}
+	go func() {
+		defer close(l.ended)
+		l.err = server.Run(running)
+	}()
 	return l, nil
 }
 
 // close stops the server and waits for its end.
 func (l *local) close() error {
 	l.stop()
-	return <-l.ended
+	<-l.ended
+	return l.err
 }

@@ -332,15 +332,19 @@ func (c *profilesList) Run(sh *shell) error {
 	for name, p := range all.ByName {
 		out = append(out, profileOut{name, p.URL, p.Environment, p.Scope, p.Application, name == all.Use})
 	}
-	slices.SortFunc(out, func(a, b profileOut) int { return strings.Compare(a.Name, b.Name) })
-	if p, running, err := folder.Running(devProfile); err != nil {
+	running, err := folder.AllRunning()
+	if err != nil {
 		return err
-	} else if running { // it goes before the one in use
+	}
+	if _, ok := running[devProfile]; ok { // it goes before the one in use
 		for i := range out {
 			out[i].InUse = false
 		}
-		out = append(out, profileOut{devProfile, p.URL, p.Environment, p.Scope, p.Application, true})
 	}
+	for name, p := range running {
+		out = append(out, profileOut{name, p.URL, p.Environment, p.Scope, p.Application, name == devProfile})
+	}
+	slices.SortFunc(out, func(a, b profileOut) int { return strings.Compare(a.Name, b.Name) })
 	if c.JSON {
 		return sh.json(out)
 	}

@@ -46,6 +46,7 @@ type via struct {
 	profile string // whose URL it is; "" is none
 	key     string // whose key it is: a profile's, in words, or the name of a variable
 	app     string // the application of the profile, when the key is its
+	dev     bool   // it is a hark dev that runs
 }
 
 // client finds the server and the key.
@@ -64,6 +65,9 @@ func (r Remote) client() (*client, error) {
 		}
 		return nil, usagef("hark login "+base+", or export HARK_API_KEY=…, the key that `hark serve` printed on its first start", "no API key")
 	}
+	if t.other != "" {
+		r.sh.note("hark dev is running, so this is about its server (--profile %s for the other)", t.other)
+	}
 	c := newClient(base, t.key)
 	c.via = t.via
 	return c, nil
@@ -74,6 +78,7 @@ type target struct {
 	via
 	url, key   string
 	profileURL string
+	other      string           // the profile that would be in use if no hark dev ran
 	sources    []profile.Source // of the profile, when the key is its
 }
 
@@ -95,18 +100,19 @@ func (r Remote) find() (target, error) {
 	if t.url != "" && t.key != "" {
 		return t, nil
 	}
-	name, p, err := r.choose()
+	p, err := r.choose()
 	if err != nil {
 		return t, err
 	}
-	if name != "" {
-		t.profile, t.profileURL = name, p.URL
+	if p.name != "" {
+		t.profile, t.profileURL = p.name, p.URL
 		if t.url == "" {
 			t.url = p.URL
 		}
 		if t.key == "" && sameServer(t.url, p.URL) {
 			t.key, t.sources = p.Key.Reveal(), p.Sources
-			t.via.key, t.app = "the profile "+name, p.Application
+			t.dev, t.other = p.dev, p.other
+			t.via.key, t.app = "the profile "+p.name, p.Application
 		}
 	}
 	if t.url == "" {
@@ -115,60 +121,64 @@ func (r Remote) find() (target, error) {
 	return t, nil
 }
 
-// choose finds the profile that is meant; "" is none.
-func (r Remote) choose() (name string, p profile.Profile, err error) {
+// chosen is a profile with how it was chosen.
+type chosen struct {
+	profile.Profile
+	name  string // "" is none
+	dev   bool   // a hark dev holds it
+	other string // the one that is in use, when a hark dev's was chosen because it runs
+}
+
+// choose finds the profile that is meant.
+func (r Remote) choose() (chosen, error) {
 	folder, err := profile.Find(r.sh.lookupEnv)
 	if errors.Is(err, profile.ErrNoHome) && r.Profile == "" {
-		return "", p, nil // a service without a home has no profiles
+		return chosen{}, nil // a service without a home has no profiles
 	} else if err != nil {
-		return "", p, err
+		return chosen{}, err
 	}
 	if r.Profile != "" {
-		p, err := findProfile(folder, r.Profile)
-		return r.Profile, p, err
+		return findProfile(folder, r.Profile)
 	}
 	p, running, err := folder.Running(devProfile)
 	if err != nil {
-		return "", p, err
+		return chosen{}, err
 	}
 	all, err := readProfiles(folder)
 	if err != nil {
-		return "", p, err
+		return chosen{}, err
 	}
 	if running {
-		if all.Use != "" {
-			r.sh.note("hark dev is running, so this is about its server; --profile %s is the other.", all.Use)
-		}
-		return devProfile, p, nil
+		return chosen{p, devProfile, true, all.Use}, nil
 	}
 	p, ok := all.ByName[all.Use]
 	if !ok {
-		return "", p, nil
+		return chosen{}, nil
 	}
-	return all.Use, p, nil
+	return chosen{p, all.Use, false, ""}, nil
 }
 
 // findProfile finds a profile by its name, one that is held before one that is kept.
-func findProfile(folder profile.Folder, name string) (profile.Profile, error) {
+func findProfile(folder profile.Folder, name string) (chosen, error) {
 	if err := profile.CheckName(name); err != nil {
-		return profile.Profile{}, usagef("hark profiles", "%w", err)
+		return chosen{}, usagef("hark profiles", "%w", err)
 	}
 	p, running, err := folder.Running(name)
 	if err != nil || running {
-		return p, err
+		return chosen{p, name, running, ""}, err
 	}
 	all, err := readProfiles(folder)
 	if err != nil {
-		return p, err
+		return chosen{}, err
 	}
 	p, ok := all.ByName[name]
 	switch {
 	case !ok && name == devProfile:
-		return p, hintf(exitNotFound, "hark dev", "no hark dev is running")
+		return chosen{}, hintf(exitNotFound, "hark dev", "no hark dev is running")
 	case !ok:
-		return p, hintf(exitNotFound, "hark profiles, or hark login URL --profile "+name, "no profile %q", name)
+		return chosen{}, hintf(exitNotFound, "hark profiles, or hark login URL --profile "+name, "no profile %q", name)
 	}
-	return p, nil
+	return chosen{p, name, false, ""}, nil
 }
 
 // serverURL is a server's URL in the form in which it is kept and compared.
@@ -189,7 +199,7 @@ func sameServer(a, b string) bool {
 
 // elsewhere is what to try when the server is out of reach.
 func (v via) elsewhere() string {
-	if v.profile != "" && v.profile != devProfile {
+	if v.profile != "" && !v.dev {
 		return "hark profiles, and --profile for another server"
 	}
 	return "hark serve, or set HARK_URL"

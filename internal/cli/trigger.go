@@ -41,11 +41,12 @@ type triggerCmd struct {
 func (triggerCmd) Help() string {
 	return `The events have their providers' documented shapes, fresh ids and the time of now. A value is JSON, or
 text where it is not. What --raw and --edit give is sent as it is, also when it is sent more than once.
-Exits 1 when an answer was not 2xx.
+Without --to, --source and --app it goes to the hark dev that runs. Exits 1 when an answer was not 2xx.
 
 Examples:
 
   hark trigger --list --provider github
+  hark trigger checkout.session.completed                              (to hark dev)
   hark trigger payment_intent.succeeded --to http://localhost:3000/hook --secret whsec_…
   hark trigger push --to http://localhost:3000/hook --secret s3cr3t --override ref=refs/heads/next
   hark trigger orders/create --source src_… --secret … --count 100 --rate 20
@@ -57,6 +58,9 @@ Examples:
 func (c *triggerCmd) Run(ctx context.Context, sh *shell) error {
 	if c.List {
 		return c.list(sh)
+	}
+	if err := c.aim(); err != nil {
+		return err
 	}
 	if err := c.check(); err != nil {
 		return err
@@ -80,6 +84,32 @@ func (c *triggerCmd) Run(ctx context.Context, sh *shell) error {
 	})
 }
 
+// aim sends to a hark dev that runs what was aimed at nothing: to the source that takes the provider's
+// webhooks, where there is one, so that they arrive as the provider sends them.
+func (c *triggerCmd) aim() error {
+	if c.Event == "" || c.To != "" || c.Source != "" || c.App != "" {
+		return nil
+	}
+	t, err := c.find()
+	if err != nil || !t.dev {
+		return err
+	}
+	provider := c.Provider
+	if provider == "" {
+		if name, err := fixture.Find("", c.Event); err == nil {
+			provider = name.Provider
+		}
+	}
+	for _, s := range t.sources {
+		if s.Provider == provider {
+			c.Source, c.Secret = s.ID, s.Secret
+			return nil
+		}
+	}
+	c.App = t.app
+	return nil
+}
+
 // check looks at the flags alone.
 func (c *triggerCmd) check() error {
 	if c.Event == "" {
@@ -93,7 +123,8 @@ func (c *triggerCmd) check() error {
 	}
 	switch {
 	case given != 1:
-		return usagef("--to http://localhost:3000/hook, --source ID or --app ID", "where to? One of --to, --source and --app is needed")
+		return usagef("--to http://localhost:3000/hook, --source ID or --app ID; or start hark dev",
+			"where to? One of --to, --source and --app is needed; without them it goes to a hark dev, where HARK_URL and HARK_API_KEY are not set")
 	case c.App == "" && c.Secret == "":
 		return usagef("--secret SECRET, or HARK_WEBHOOK_SECRET", "there is no secret to sign with")
 	case c.Raw != "" && len(c.Override)+len(c.Add)+len(c.Remove) > 0:

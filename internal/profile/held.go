@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -37,7 +38,11 @@ func (f Folder) Hold(name string, p Profile) (*Held, error) {
 		} else if held {
 			return ErrHeld
 		}
-		file, err := writeBeside(h.path, p.wire())
+		text, err := encode(p.wire())
+		if err != nil {
+			return err
+		}
+		file, err := writeBeside(h.path, text)
 		if err != nil {
 			return fmt.Errorf("hold profile: %w", err)
 		}
@@ -92,7 +97,27 @@ func (f Folder) Running(name string) (p Profile, held bool, err error) {
 	return w.profile(), true, nil
 }
 
-// alone runs f while no other process is in alone.
+// AllRunning answers all profiles that processes hold, by name.
+func (f Folder) AllRunning() (map[string]Profile, error) {
+	paths, err := filepath.Glob(f.heldPath("*"))
+	if err != nil {
+		return nil, fmt.Errorf("list held profiles: %w", err)
+	}
+	all := map[string]Profile{}
+	for _, path := range paths {
+		name := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(path), "held-"), ".json")
+		p, held, err := f.Running(name)
+		if err != nil {
+			return nil, err
+		}
+		if held {
+			all[name] = p
+		}
+	}
+	return all, nil
+}
+
+// alone runs do while no other process is in alone.
 func (f Folder) alone(do func() error) error {
 	if err := os.MkdirAll(string(f), 0o700); err != nil {
 		return fmt.Errorf("make the folder of profiles: %w", err)

@@ -66,6 +66,28 @@ func Find(lookup func(string) (string, bool)) (Folder, error) {
 // Path is the file of all profiles but those that are held.
 func (f Folder) Path() string { return filepath.Join(string(f), "profiles.json") }
 
+// Secret answers the secret that is this machine's own, for trying things out; fresh makes it when it is asked
+// for the first time.
+func (f Folder) Secret(fresh func() string) (config.Secret, error) {
+	path := filepath.Join(string(f), "dev-secret")
+	var secret config.Secret
+	err := f.alone(func() error {
+		text, err := config.ReadSecret(path)
+		if !errors.Is(err, os.ErrNotExist) {
+			secret = config.Secret(text)
+			return err
+		}
+		secret = config.Secret(fresh())
+		file, err := writeBeside(path, []byte(secret.Reveal()+"\n"))
+		if err != nil {
+			return fmt.Errorf("keep the secret of this machine: %w", err)
+		}
+		defer file.Close()
+		return os.Rename(file.Name(), path)
+	})
+	return secret, err
+}
+
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9:][A-Za-z0-9._:-]{0,99}$`)
 
 // CheckName says what is wrong with a name.
@@ -156,7 +178,11 @@ func (f Folder) Change(change func(*Profiles) error) error {
 		if target, err := filepath.EvalSymlinks(path); err == nil {
 			path = target // people keep such files elsewhere, and link to them
 		}
-		file, err := writeBeside(path, w)
+		text, err := encode(w)
+		if err != nil {
+			return err
+		}
+		file, err := writeBeside(path, text)
 		if err != nil {
 			return fmt.Errorf("keep profiles: %w", err)
 		}
@@ -168,18 +194,19 @@ func (f Folder) Change(change func(*Profiles) error) error {
 	})
 }
 
-// writeBeside writes a value to a new file in the folder of path, through to the disk. It is 0600 from
-// its first moment.
-func writeBeside(path string, v any) (*os.File, error) {
+func encode(v any) ([]byte, error) {
 	text, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return nil, err
-	}
+	return append(text, '\n'), err
+}
+
+// writeBeside writes to a new file in the folder of path, through to the disk. It is 0600 from its
+// first moment.
+func writeBeside(path string, text []byte) (*os.File, error) {
 	file, err := os.CreateTemp(filepath.Dir(path), ".new-*")
 	if err != nil {
 		return nil, err
 	}
-	_, err = file.Write(append(text, '\n'))
+	_, err = file.Write(text)
 	if err = errors.Join(err, file.Sync()); err != nil {
 		return nil, errors.Join(err, file.Close(), os.Remove(file.Name()))
 	}

@@ -140,6 +140,10 @@ func TestHold_LastsUntilRelease(t *testing.T) {
 	if err != nil {
 		t.Fatalf("Hold under another name: %v", err)
 	}
+	all, err := dir.AllRunning()
+	if diff := cmp.Diff(map[string]profile.Profile{"dev": sample("k"), "shop": sample("other")}, all); diff != "" || err != nil {
+		t.Errorf("AllRunning: %v (-want +got):\n%s", err, diff)
+	}
 	for _, h := range []*profile.Held{h, other} {
 		if err := h.Release(); err != nil {
 			t.Error(err)
@@ -183,6 +187,18 @@ func TestHold_EndsWithAProcessThatIsKilled(t *testing.T) {
 	}
 	if err := h.Release(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestSecret_StaysTheSame(t *testing.T) {
+	dir := profile.Folder(filepath.Join(t.TempDir(), "hark"))
+	for _, fresh := range []string{"first", "second"} {
+		if got, err := dir.Secret(func() string { return fresh }); got != "first" || err != nil {
+			t.Errorf("Secret = %q, %v", got.Reveal(), err)
+		}
+	}
+	if info, err := os.Stat(filepath.Join(string(dir), "dev-secret")); err != nil || info.Mode() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
 	}
 }
 
