@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -132,6 +133,8 @@ func TestRun_ProvidersAreSpokenToInTheirScheme(t *testing.T) {
 		{"github", "It's a secret", []string{"rotation", "other-id", "stale", "future"}},
 		{"slack", "8f742231b10e8888abcd99yyyzzz85a5", []string{"rotation", "other-id"}},
 		{"shopify", "hush_hush_secret", []string{"other-id", "stale", "future"}},
+		{"twilio", "12345", []string{"rotation", "raw-body", "other-id", "stale", "future"}},
+		{"plivo-v3", "plivo-auth-token", []string{"raw-body", "other-id", "stale", "future"}},
 		{"gitlab", "token-0123456789", []string{"rotation", "altered-body", "other-id", "stale", "future"}},
 	} {
 		t.Run(tt.provider, func(t *testing.T) {
@@ -149,6 +152,29 @@ func TestRun_ProvidersAreSpokenToInTheirScheme(t *testing.T) {
 				t.Errorf("skipped (-want +got):\n%s\n%s", diff, means(r))
 			}
 		})
+	}
+}
+
+func TestRun_FormsKeepTheFieldsOfOnesOwn(t *testing.T) {
+	seen := make(chan url.Values, 100)
+	v := sound(t, "twilio", "12345")
+	v.after = func(_ http.ResponseWriter, r webhook.Request) bool {
+		form, err := url.ParseQuery(string(r.Body))
+		if err != nil || r.Header.Get("Content-Type") != "application/x-www-form-urlencoded" {
+			t.Errorf("%s: %s, %v", r.Header.Get("Content-Type"), r.Body, err)
+		}
+		seen <- form
+		return false
+	}
+	r := run(t, v, func(o *check.Options) {
+		o.Provider, o.Secret, o.Body, o.Only = "twilio", "12345", []byte("From=%2B1500&Body=a+b&SmsStatus=received"), []string{"duplicate"}
+	})
+	one, two, three := <-seen, <-seen, <-seen
+	if !r.Sound || one.Get("Body") != "a b" || one.Get("From") != "+1500" || one.Get("SmsStatus") != "received" {
+		t.Errorf("sent %v:\n%s", one, means(r))
+	}
+	if one.Get("MessageSid") == two.Get("MessageSid") || two.Get("MessageSid") != three.Get("MessageSid") {
+		t.Errorf("ids: %q, then twice %q and %q", one.Get("MessageSid"), two.Get("MessageSid"), three.Get("MessageSid"))
 	}
 }
 

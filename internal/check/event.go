@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -24,6 +25,12 @@ func (w *world) event() event { return event{id: freshID(), kind: w.o.Event, cre
 // request is the event as the provider would write it down, unsigned.
 func (w *world) request(e event) webhook.Request {
 	header := http.Header{"Content-Type": {"application/json"}, "User-Agent": {"hark-check"}}
+	if w.isForm() {
+		header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if w.o.Provider == "plivo-v3" { // it signs a number used once
+		header.Set("X-Plivo-Signature-V3-Nonce", e.id)
+	}
 	for _, name := range headersOf(w.provider.ID) {
 		header.Set(name, e.id)
 	}
@@ -33,9 +40,53 @@ func (w *world) request(e event) webhook.Request {
 	return webhook.Request{Method: http.MethodPost, URL: w.o.URL, Header: header, Body: w.body(e)}
 }
 
-// body is the event's JSON. A body of the user's own keeps all but its id and time; one that is no
-// JSON object goes out as it is.
+// isForm says whether the provider sends forms: then its id or its type is a field of one.
+func (w *world) isForm() bool {
+	return strings.Contains(w.provider.ID+w.provider.Type, formField)
+}
+
+const formField = "form:"
+
+// form is the event as a form. One of the user's own keeps all but its id.
+func (w *world) form(e event) []byte {
+	fields := url.Values{"From": {"+15005550006"}, "To": {"+15005550001"}, "Body": {"Is this receiver sound?"}}
+	if w.o.Body != nil {
+		own, err := url.ParseQuery(strings.TrimSpace(string(w.o.Body)))
+		if err != nil {
+			return w.o.Body
+		}
+		fields = own
+	}
+	if name := fieldOf(w.provider.ID); name != "" {
+		fields.Set(name, e.id)
+	} else if w.o.Provider == "twilio" { // its id is a header, and this one is what receivers look at
+		fields.Set("MessageSid", "SM"+strings.TrimPrefix(e.id, "msg_check"))
+	}
+	if name := fieldOf(w.provider.Type); name != "" && (w.o.Body == nil || e.kind != w.o.Event) {
+		fields.Set(name, e.kind)
+	}
+	if e.padding > 0 {
+		fields.Set("Padding", strings.Repeat("hark", e.padding/4))
+	}
+	return []byte(fields.Encode())
+}
+
+// fieldOf is the name of the form's field in a provider's ID or Type: the first alternative; "" if there is none.
+func fieldOf(where string) string {
+	first, _, _ := strings.Cut(where, " | ")
+	name, _ := strings.CutPrefix(first, formField)
+	if name == first {
+		return ""
+	}
+	return name
+}
+
+// body is the event's JSON, or its form. A body of the user's own keeps all but its id and time; one that
+// is no JSON object goes out as it is.
 func (w *world) body(e event) []byte {
+	if w.isForm() {
+		return w.form(e)
+	}
 	var object map[string]any
 	if w.o.Body == nil {
 		object = map[string]any{"created": e.created.Unix(), "data": map[string]any{"check": "is this receiver sound"}}
@@ -81,7 +132,7 @@ func headersOf(where string) []string {
 	first, _, _ := strings.Cut(where, " | ")
 	var names []string
 	for part := range strings.SplitSeq(first, " + ") {
-		if part != "" && !strings.HasPrefix(part, "$") {
+		if part != "" && !strings.HasPrefix(part, "$") && !strings.HasPrefix(part, formField) {
 			names = append(names, part)
 		}
 	}
