@@ -136,8 +136,9 @@ func (c *Client) Idle() int { return c.conns.idleCount() }
 // they entered the house. A line break in one refuses the request (Invalid).
 type Field struct{ Name, Value string }
 
-// Request is one POST. Post only reads it, so it may be used again.
+// Request is one POST, or what Method says. Post only reads it, so it may be used again.
 type Request struct {
+	Method string // "" means POST; else letters, all upper case
 	Target *Target
 	// Header is written in order and case, after Host and before Accept, User-Agent and
 	// Content-Length, which the client writes itself. An Authorization field here takes the

@@ -20,7 +20,7 @@ type Kind string
 // The kinds of failure.
 const (
 	Blocked        Kind = "blocked"          // the Policy forbids it; nothing was sent
-	Invalid        Kind = "invalid"          // the request cannot be sent: a field holds a line break
+	Invalid        Kind = "invalid"          // the request cannot be sent: a field holds a line break, or its method is none
 	DNS            Kind = "dns"              // the host's name did not lead to an address
 	Connect        Kind = "connect"          // nobody accepted the connection
 	TLS            Kind = "tls"              // the handshake or the certificate failed

@@ -36,7 +36,15 @@ func (x *exchange) begin(ctx context.Context, req *Request, resp *Response) {
 // writeHead lays out the request line and all fields.
 func (x *exchange) writeHead(tail string) *Error {
 	t := x.req.Target
-	out := append(x.out[:0], t.head...)
+	out := x.out[:0]
+	if method := x.req.Method; method != "" {
+		if strings.ContainsFunc(method, func(r rune) bool { return r < 'A' || r > 'Z' }) {
+			return &Error{Kind: Invalid, sentence: "the request's method is none"}
+		}
+		out = append(append(out, method...), t.head[len("POST"):]...)
+	} else {
+		out = append(out, t.head...)
+	}
 	basic := t.basic
 	for i := range x.req.Header {
 		f := &x.req.Header[i]

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -54,9 +55,12 @@ func (o *Output) read(in Message, c *call) error {
 	return nil
 }
 
+// methods are those that carry a body, and DELETE.
+var methods = []string{"POST", "PUT", "PATCH", "DELETE"}
+
 func (o *Output) readAddress(r *wireResult) error {
-	if r.Method != nil && *r.Method != "POST" && *r.Method != "PUT" {
-		return errorf(BadResult, "method must be POST or PUT, it is %.40q.", *r.Method)
+	if r.Method != nil && !slices.Contains(methods, *r.Method) {
+		return errorf(BadResult, "method must be POST, PUT, PATCH or DELETE, it is %.40q.", *r.Method)
 	}
 	if r.URL != nil {
 		const most = 64 << 10

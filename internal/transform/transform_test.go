@@ -240,7 +240,7 @@ func TestRun_SaysWhatIsWrong(t *testing.T) {
 		{`function handler(w) { w.payload.self = w.payload; return w }`, transform.BadResult, "payload cannot be written as JSON"},
 		{`function handler(w) { w.payload.n = 1n; return w }`, transform.BadResult, "payload cannot be written as JSON"},
 		{`function handler(w) { w.payload = () => 1; return w }`, transform.BadResult, "payload must not be a function"},
-		{`function handler(w) { w.method = "DELETE"; return w }`, transform.BadResult, "method must be POST or PUT"},
+		{`function handler(w) { w.method = "GET"; return w }`, transform.BadResult, "method must be POST, PUT, PATCH or DELETE"},
 		{`function handler(w) { w.url = "file:///etc/passwd"; return w }`, transform.BadResult, "url must be an address"},
 		{`function handler(w) { w.url = 5; return w }`, transform.BadResult, "url must be a string, it is a number"},
 		{`function handler(w) { w.eventType = ""; return w }`, transform.BadResult, "eventType must have"},
