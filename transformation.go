@@ -3,6 +3,8 @@ package hark
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -19,6 +21,15 @@ type Transformation struct {
 
 // Runs says that messages go through it.
 func (t *Transformation) Runs() bool { return t.Enabled && t.Code != "" }
+
+// Key tells scripts apart that do not run alike: it is made of the code and the variables.
+func (t *Transformation) Key() [32]byte {
+	variables, err := json.Marshal(t.Variables) // sorted by name
+	if err != nil {
+		panic("a map of texts cannot be written: " + err.Error())
+	}
+	return sha256.Sum256(fmt.Appendf(nil, "%d\x00%s%s", len(t.Code), t.Code, variables))
+}
 
 // TransformationVersion is code that was saved once. It never changes.
 type TransformationVersion struct {

@@ -184,6 +184,9 @@ type Endpoint struct {
 	// Broken says why nothing can be sent to it (its URL or a secret does not parse); nil if all is well.
 	Broken error
 
+	// Script is the key of its transformation; zero when messages go through none.
+	Script [32]byte
+
 	keys []webhook.Key // beside Secrets, by index
 	tell []match.Part  // what tells its messages apart; nil: it gets all
 }
@@ -229,6 +232,9 @@ func compileEndpoint(row hark.Endpoint) *Endpoint {
 	}
 	if ep.RetryOn, err = hark.ParseStatuses(row.Rules.RetryOn); err != nil {
 		ep.Broken = err
+	}
+	if row.Transformation.Runs() {
+		ep.Script = row.Transformation.Key()
 	}
 	for _, s := range row.Secrets {
 		key, err := webhook.ParseKey(s.Key.Reveal())
