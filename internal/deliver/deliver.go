@@ -2,8 +2,9 @@
 // the answer and settles it.
 //
 //	  store ──OnQueued──▶ mailbox ─▶ owner ─▶ worker ─▶ settler ─▶ store
-//	(committed rows)      claim, gate     build, send,   one transaction
-//	                                      judge          per batch
+//	(committed rows)      claim, gate     transform,     one transaction
+//	                                      build, send,   per batch
+//	                                      judge
 //
 // One owner goroutine keeps every endpoint's lane: its rows in memory, its health, its limits and
 // its timers. It never polls: it sleeps until the earliest due time or a wake-up. Workers send;
@@ -36,6 +37,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/alter"
 	"github.com/harkhq/hark/internal/directory"
 	"github.com/harkhq/hark/internal/outbound"
 	"github.com/harkhq/hark/internal/store"
@@ -46,6 +48,7 @@ type Store interface {
 	store.Queue
 	MessagesByRef(ctx context.Context, refs []hark.Ref) ([]hark.Message, error)
 	FailingSince(ctx context.Context, endpoint hark.Ref, floor time.Time) (since time.Time, ok bool, err error)
+	LogExecutions(ctx context.Context, executions []hark.Execution) error
 }
 
 // Poster sends one request; *outbound.Client does.
@@ -53,11 +56,17 @@ type Poster interface {
 	Post(ctx context.Context, req *outbound.Request) (*outbound.Response, error)
 }
 
+// Alterer applies an endpoint's transformation; *alter.Runner does.
+type Alterer interface {
+	Apply(ctx context.Context, job alter.Job) (alter.Altered, error)
+}
+
 // Options of an Engine. The zero value of a field that is not said to be required is useful.
 type Options struct {
 	Store     Store                // required
 	Directory *directory.Directory // required
 	Client    Poster               // required
+	Alterer   Alterer              // required where endpoints have transformations
 	Log       *slog.Logger
 	Metrics   prometheus.Registerer
 
@@ -124,6 +133,7 @@ type Engine struct {
 	metrics *metrics
 	mailbox mailbox
 	settler settler
+	journal journal
 	workers workers
 	tenure  *tenure // nil: the store is this process's own
 	holding atomic.Pointer[holding]
@@ -135,6 +145,7 @@ func New(opt Options) *Engine {
 	e := &Engine{opt: opt, metrics: newMetrics(opt.Metrics)}
 	e.mailbox.wake = make(chan struct{}, 1)
 	e.settler.init(e)
+	e.journal.init(e)
 	e.workers.init(e)
 	e.tenure = newTenure(e)
 	return e
@@ -196,6 +207,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(e.opt.DrainTimeout, abort) })()
 	e.workers.ctx = sending
 
+	stopJournal := e.journal.start(sending)
 	stopSettler := e.settler.start(sending)
 	o := newOwner(e, backlogs)
 	if e.tenure != nil {
@@ -204,6 +216,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	o.run(ctx)
 	e.workers.stop()
 	stopSettler()
+	stopJournal()
 	abort()
 	o.background.Wait()
 	if e.tenure != nil {

@@ -40,10 +40,19 @@ type world struct {
 	eng   *deliver.Engine
 	slow  *slowSource                       // what the directory reads; nil: the store
 	wrap  func(deliver.Store) deliver.Store // what the engine sees of the store; nil: all
+
+	settle func() // waits until a bubble is idle; nil: there is none
 }
 
 func newWorld(t *testing.T, opt deliver.Options) *world {
 	time.Sleep(time.Until(time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC))) // ids cannot tell the bubble's year 2000
+	w := newRealWorld(t, opt)
+	w.settle = synctest.Wait
+	return w
+}
+
+// newRealWorld is a world outside of any bubble, whose time is everybody's.
+func newRealWorld(t *testing.T, opt deliver.Options) *world {
 	w := &world{t: t, path: filepath.Join(t.TempDir(), "hark.db"), net: &pipeNetwork{hosts: map[string]http.HandlerFunc{}}, opt: opt}
 	w.start()
 	now := time.Now()
@@ -90,7 +99,9 @@ func (w *world) start() {
 		if err := w.store.Close(); err != nil {
 			w.t.Errorf("Close: %v", err)
 		}
-		synctest.Wait()
+		if w.settle != nil {
+			w.settle()
+		}
 	}
 }
 

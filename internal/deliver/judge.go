@@ -17,6 +17,9 @@ type exchange struct {
 	TimedOut   bool
 	Expunged   bool // there was nothing to send any more
 	Blocked    bool // by our own rules: how long that took would tell about our network
+	Canceled   bool // by the endpoint's transformation
+	Altering   bool // its transformation failed: nothing was sent
+	Exhausted  bool // that, and because it wanted too much
 	Trigger    hark.Trigger
 	Attempts   int // made, this one included
 	Schedule   hark.Schedule
@@ -47,6 +50,10 @@ func judge(x exchange) verdict {
 		v.Status = hark.Succeeded
 		return v
 	}
+	if x.Canceled {
+		v.Status = hark.Canceled
+		return v
+	}
 	v.Status = hark.Failed
 	asked, hasAsked := parseRetryAfter(x.RetryAfter, x.Now)
 	if hasAsked {
@@ -75,9 +82,12 @@ func judge(x exchange) verdict {
 
 func classify(x exchange) health.Class {
 	switch s := x.Status; {
+	case x.Canceled, x.Altering && !x.Exhausted:
+		return health.Unasked
 	case s >= 200 && s < 300:
 		return health.Good
-	case x.TimedOut, s == 429, s == 502, s == 503, s == 504:
+	// A transformation that eats up its time is asked for less often, as an endpoint would be.
+	case x.Exhausted, x.TimedOut, s == 429, s == 502, s == 503, s == 504:
 		return health.Overload
 	case s >= 300 && s < 500:
 		return health.Refused

@@ -8,7 +8,7 @@ import (
 
 // metrics of the engine. Labels come from closed sets.
 type metrics struct {
-	attempts [3]prometheus.Counter // by outcome
+	attempts [4]prometheus.Counter // by outcome
 	duration prometheus.Histogram
 	inflight prometheus.Gauge
 	lanes    prometheus.Gauge
@@ -16,6 +16,8 @@ type metrics struct {
 	bytes    prometheus.Gauge
 	disabled prometheus.Counter
 	fed      prometheus.Counter
+	altered  prometheus.Histogram
+	unlogged prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -25,11 +27,12 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		return g
 	}
 	attempts := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "hark_attempts_total", Help: "Attempts recorded, by outcome: succeeded, retrying, failed.",
+		Name: "hark_attempts_total", Help: "Attempts recorded, by outcome: succeeded, retrying, failed, canceled.",
 	}, []string{"outcome"})
 	m := &metrics{
-		attempts: [3]prometheus.Counter{
+		attempts: [4]prometheus.Counter{
 			attempts.WithLabelValues("succeeded"), attempts.WithLabelValues("retrying"), attempts.WithLabelValues("failed"),
+			attempts.WithLabelValues("canceled"),
 		},
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "hark_attempt_duration_seconds", Help: "How long attempts took.",
@@ -42,7 +45,14 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		disabled: prometheus.NewCounter(prometheus.CounterOpts{Name: "hark_endpoints_disabled_total", Help: "Endpoints that Hark took out of service."}),
 		fed:      prometheus.NewCounter(prometheus.CounterOpts{Name: "hark_messages_fed_total", Help: "Messages handed to the feeds of consumers."}),
 	}
-	reg.MustRegister(attempts, m.duration, m.disabled, m.fed)
+	m.altered = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "hark_transformation_duration_seconds", Help: "How long transformations ran.",
+		Buckets: []float64{.0005, .001, .0025, .005, .01, .05, .1, .5, 1, 2.5},
+	})
+	m.unlogged = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "hark_executions_not_logged_total", Help: "Executions of transformations that came faster than they could be logged.",
+	})
+	reg.MustRegister(attempts, m.duration, m.disabled, m.fed, m.altered, m.unlogged)
 	return m
 }
 
@@ -53,6 +63,8 @@ func (m *metrics) settled(a *hark.Attempt) {
 	switch {
 	case a.Status == hark.Succeeded:
 		m.attempts[0].Inc()
+	case a.Status == hark.Canceled:
+		m.attempts[3].Inc()
 	case !a.NextAttempt.IsZero():
 		m.attempts[1].Inc()
 	default:

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/alter"
 	"github.com/harkhq/hark/internal/directory"
 	"github.com/harkhq/hark/internal/health"
 	"github.com/harkhq/hark/internal/outbound"
@@ -25,6 +26,8 @@ type job struct {
 	held     *held // the owner's; nil where the store is this process's own
 	epoch    int64 // of the lease
 
+	altered    alter.Altered   // by the endpoint's transformation
+	execution  *hark.Execution // of it, when it is worth remembering
 	verdict    verdict
 	settlement store.Settlement
 	unsent     bool // the attempt did not take place and nothing is to be recorded
@@ -121,13 +124,9 @@ func (s *sender) attempt(e *Engine, ctx context.Context, j *job) {
 		attempt.Error = reason
 		x.Schedule = nil // trying again cannot help
 		x.Expunged = message.Expunged
-	} else {
-		res, err := s.post(e, ctx, j.endpoint, message, start)
-		if canceled(ctx, err) {
-			j.unsent = true
-			return
-		}
-		note(attempt, &x, res, err)
+	} else if !s.exchange(e, ctx, j, message, attempt, &x) {
+		j.unsent = true
+		return
 	}
 	x.Now = time.Now()
 	if !x.Blocked {
@@ -136,6 +135,30 @@ func (s *sender) attempt(e *Engine, ctx context.Context, j *job) {
 	j.verdict = judge(x)
 	j.settle(attempt, x.Now)
 	e.log(ctx, attempt, j)
+}
+
+// exchange transforms and sends; false says that nothing came of it, and nothing is to be recorded.
+func (s *sender) exchange(e *Engine, ctx context.Context, j *job, m *hark.Message, attempt *hark.Attempt, x *exchange) bool {
+	at := attempt.StartedAt
+	if j.endpoint.Transformation.Runs() {
+		if !e.alter(ctx, j, m, attempt, x) {
+			return false
+		}
+		defer j.altered.Release()
+		if x.Canceled || x.Altering {
+			return true
+		}
+		at = time.Now() // it may have waited for its turn
+		if e.lapsed(j, at) {
+			return false
+		}
+	}
+	res, err := s.post(e, ctx, j, m, at)
+	if canceled(ctx, err) {
+		return false
+	}
+	note(attempt, x, res, err)
+	return true
 }
 
 // message is the delivery's message, read from the store where it is not at hand; nil if it is gone.
@@ -165,22 +188,33 @@ func unsendable(m *hark.Message, ep *directory.Endpoint) string {
 }
 
 // post signs and sends.
-func (s *sender) post(e *Engine, ctx context.Context, ep *directory.Endpoint, m *hark.Message, at time.Time) (*outbound.Response, error) {
-	body := m.Body()
+func (s *sender) post(e *Engine, ctx context.Context, j *job, m *hark.Message, at time.Time) (*outbound.Response, error) {
+	ep, body := j.endpoint, m.Body()
+	transformed := ep.Transformation.Runs()
+	if transformed {
+		body = j.altered.Body
+	}
 	s.text = ep.AppendSignatures(s.text[:0], m.ID, at, body)
 	signature, timestamp, id := string(s.text), strconv.FormatInt(at.Unix(), 10), string(m.ID)
 
 	r := &s.request
 	r.Into = &s.response
-	r.Target, r.Body, r.Timeout, r.SkipTLSVerify = ep.Target, body, ep.AttemptTimeout(), ep.SkipTLSVerify
+	r.Method, r.Target, r.Body, r.Timeout, r.SkipTLSVerify = "", ep.Target, body, ep.AttemptTimeout(), ep.SkipTLSVerify
 	r.Header = e.appendContent(r.Header[:0], m, ep)
+	if transformed {
+		redress(r, &j.altered)
+	}
 	for _, prefix := range e.opt.HeaderPrefixes {
 		r.Header = append(r.Header,
 			outbound.Field{Name: prefix + "id", Value: id},
 			outbound.Field{Name: prefix + "timestamp", Value: timestamp},
 			outbound.Field{Name: prefix + "signature", Value: signature})
 	}
-	r.Header = append(r.Header, ep.Fields...)
+	if transformed {
+		r.Header = appendOwn(r.Header, ep.Fields, &j.altered)
+	} else {
+		r.Header = append(r.Header, ep.Fields...)
+	}
 	return e.opt.Client.Post(ctx, r)
 }
 
@@ -213,6 +247,7 @@ func (j *job) settle(a *hark.Attempt, now time.Time) {
 		Delivery: *j.delivery,
 		Epoch:    j.epoch,
 		Attempt:  a,
+		OwnURL:   j.altered.Target != nil,
 		// Only a resend can overtake other rows of its message: retries are the one row there is.
 		Succeeded: a.Status == hark.Succeeded && a.Trigger == hark.Manual,
 	}

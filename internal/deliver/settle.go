@@ -95,6 +95,9 @@ func (s *settler) settle(ctx context.Context, batch []*job) {
 			continue // nothing of it was kept: it is another node's now
 		}
 		e.metrics.settled(j.settlement.Attempt)
+		if j.execution != nil {
+			e.journal.add(j.execution)
+		}
 		if d := j.settlement.Attempt; d != nil && e.opt.Watch != nil {
 			e.opt.Watch(*d)
 		}
