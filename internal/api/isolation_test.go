@@ -36,6 +36,7 @@ func tenants(t *testing.T) *world {
 		{as: "test", method: "POST", url: "/app", body: `{"name":"Other","uid":"other"}`, status: 201},
 		{method: "POST", url: "/source", body: `{"name":"secret source","provider":"stripe","secret":"secret of stripe","applicationId":"a","uid":"s"}`, status: 201, save: "source_id=id"},
 	})
+	w.run([]step{{method: "PATCH", url: "/app/a/endpoint/e/transformation", body: `{"code":"secret script","variables":{"A":"secret variable"}}`, status: 204}})
 	w.names["request_id"] = string(w.receive("rejected"))
 	attempt := hark.Attempt{ID: hark.NewAttemptID(now), Status: hark.Failed, Number: 1, StartedAt: now, StatusCode: 500, Response: []byte("secret answer")}
 	w.settle(&attempt)
@@ -186,7 +187,7 @@ func wantOfReader(op *operation) string {
 		return "422"
 	case op.status[0] == http.StatusSwitchingProtocols:
 		return "426"
-	case op.method != http.MethodGet || strings.HasSuffix(op.id, "endpoint.get-secret") || op.tag == "Key":
+	case op.method != http.MethodGet || strings.HasSuffix(op.id, "endpoint.get-secret") || op.tag == "Key" || op.may == "endpoint.transformation.get":
 		return "403"
 	}
 	return "200"

@@ -52,6 +52,8 @@ func ingestOperations() []operation {
 		{method: "POST", path: ingestEndpointPath + "/secret/rotate", id: "v1.ingest.endpoint.rotate-secret", may: "endpoint.secret.rotate", tag: tag, summary: "Rotate an endpoint's signing secret", access: operator, status: is204, optionalBody: true, handler: does(ofSource(rotateIngestSecret))},
 		{method: "GET", path: ingestEndpointPath + "/headers", id: "v1.ingest.endpoint.get-headers", may: "endpoint.headers.get", tag: tag, summary: "Get an endpoint's headers", access: operator, status: is200, handler: does(ofSource(getIngestHeaders))},
 		{method: "PUT", path: ingestEndpointPath + "/headers", id: "v1.ingest.endpoint.update-headers", may: "endpoint.headers.set", tag: tag, summary: "Replace an endpoint's headers", access: operator, status: is204, handler: does(ofSource(putIngestHeaders))},
+		{method: "GET", path: ingestEndpointPath + "/transformation", id: "v1.ingest.endpoint.get-transformation", may: "endpoint.transformation.get", tag: tag, summary: "Get an endpoint's transformation", access: operator, status: is200, handler: does(ofSource(getIngestTransformation))},
+		{method: "PATCH", path: ingestEndpointPath + "/transformation", id: "v1.ingest.endpoint.set-transformation", may: "endpoint.transformation.set", tag: tag, summary: "Change an endpoint's transformation", access: operator, status: is204, handler: does(ofSource(patchIngestTransformation))},
 	}
 	for i := range all {
 		all[i].root = ingestRoot

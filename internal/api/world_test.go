@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/alter"
 	"github.com/harkhq/hark/internal/auth"
 	"github.com/harkhq/hark/internal/directory"
 	"github.com/harkhq/hark/internal/ingest"
@@ -60,7 +61,7 @@ func newWorld(t testing.TB) *world {
 	st.OnFed(hub.Fed)
 	operations := manage.New(manage.Options{
 		Store: st, Directory: dir, Engine: idle{}, Tokens: authenticator, PortalURL: "http://hark.test/portal",
-		Replays: replay.New(replay.Options{Store: st, Directory: dir, Logger: log}), Nodes: noNodes, Streams: hub, Pollers: idlePollers{},
+		Replays: replay.New(replay.Options{Store: st, Directory: dir, Logger: log}), Nodes: noNodes, Streams: hub, Pollers: idlePollers{}, Transformations: noScripts{},
 		Ingest: ingest.New(ingest.Options{Store: st, Directory: dir, URL: "http://hark.test"}), IngestURL: "http://hark.test",
 	})
 	return &world{
@@ -207,3 +208,17 @@ func missing(at string, want, got any) string {
 }
 
 func noNodes(context.Context, time.Time) ([]store.NodeStatus, error) { return nil, nil }
+
+// noScripts refuses code that says that it is broken, and runs none.
+type noScripts struct{}
+
+func (noScripts) Check(_ context.Context, _ hark.Ref, t *hark.Transformation) error {
+	if strings.Contains(t.Code, "broken") {
+		return &alter.Failure{Detail: "The script does not compile: it is broken (line 1, column 1).", Line: 1, Column: 1}
+	}
+	return nil
+}
+
+func (noScripts) Try(_ context.Context, job alter.Job) (alter.Altered, error) {
+	return alter.Altered{Body: job.Body}, nil
+}

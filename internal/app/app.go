@@ -26,6 +26,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/alter"
 	"github.com/harkhq/hark/internal/api"
 	"github.com/harkhq/hark/internal/auth"
 	"github.com/harkhq/hark/internal/config"
@@ -66,6 +67,7 @@ type App struct {
 	replayer *replay.Replayer
 	keeper   *retain.Keeper
 	poller   *poll.Runner
+	alterer  *alter.Runner
 	ingest   *ingest.Ingest
 	relay    *relay.Relay // nil: nobody may listen without a key
 	streams  *stream.Hub
@@ -141,11 +143,17 @@ func (a *App) build(ctx context.Context, build observe.Build, keys *vault.Vault)
 	a.atEnd(func() error { client.Close(); return nil })
 
 	dir := directory.New(a.store, directory.Options{})
+	a.alterer = alter.New(alter.Options{HeaderPrefixes: a.config.HeaderPrefixes()})
+	a.atEnd(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		return a.alterer.Close(ctx)
+	})
 	// The engine finds out that an endpoint must go, and manage knows how; each needs the other, and
 	// the engine asks only once it runs.
 	var manager *manage.Manager
 	a.engine = deliver.New(deliver.Options{
-		Store: a.store, Directory: dir, Client: client, Log: a.log, Metrics: a.metrics,
+		Store: a.store, Directory: dir, Client: client, Alterer: a.alterer, Log: a.log, Metrics: a.metrics,
 		Disable: func(ctx context.Context, app, endpoint hark.Ref, reason string) error {
 			return manager.TakeOut(ctx, app, endpoint, reason)
 		},
@@ -206,7 +214,7 @@ func (a *App) build(ctx context.Context, build observe.Build, keys *vault.Vault)
 	manager = manage.New(manage.Options{
 		Store: a.store, Directory: dir, Engine: a.engine, Tokens: authenticator, Replays: a.replayer, Nodes: a.nodes, Streams: a.streams, Pollers: a.poller,
 		Logger: a.log, HTTPSOnly: a.config.HTTPSOnly, MaxPayload: a.config.MaxPayload, PortalURL: a.URL() + "/docs",
-		Ingest: a.ingest, IngestURL: a.URL(),
+		Ingest: a.ingest, IngestURL: a.URL(), Transformations: a.alterer,
 	})
 	if box, ok := a.store.(store.Outbox); ok {
 		a.taker = outbox.New(outbox.Options{

@@ -14,9 +14,13 @@ import (
 	"github.com/harkhq/hark/internal/app"
 	"github.com/harkhq/hark/internal/config"
 	"github.com/harkhq/hark/internal/store/postgrestest"
+	"github.com/harkhq/hark/internal/transform"
 )
 
-func TestMain(m *testing.M) { postgrestest.Main(m) }
+func TestMain(m *testing.M) {
+	transform.Work()
+	postgrestest.Main(m)
+}
 
 // masterKey is the one of all nodes of a test.
 const masterKey = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="

@@ -21,9 +21,11 @@ import (
 
 	"github.com/harkhq/hark/internal/cli"
 	"github.com/harkhq/hark/internal/store/postgrestest"
+	"github.com/harkhq/hark/internal/transform"
 )
 
 func TestMain(m *testing.M) {
+	transform.Work()
 	testscript.Main(withDatabase{m}, map[string]func(){
 		"hark": func() { os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
 	})

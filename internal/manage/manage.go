@@ -45,15 +45,16 @@ type Replays interface {
 
 // Options of a Manager. Those up to Nodes are required.
 type Options struct {
-	Store     store.Store
-	Directory *directory.Directory
-	Engine    Engine
-	Tokens    Tokens
-	Replays   Replays
-	Ingest    *ingest.Ingest
-	Streams   *stream.Hub
-	Pollers   Pollers
-	Nodes     func(ctx context.Context, now time.Time) ([]store.NodeStatus, error)
+	Store           store.Store
+	Directory       *directory.Directory
+	Engine          Engine
+	Tokens          Tokens
+	Replays         Replays
+	Ingest          *ingest.Ingest
+	Streams         *stream.Hub
+	Pollers         Pollers
+	Transformations Transformations
+	Nodes           func(ctx context.Context, now time.Time) ([]store.NodeStatus, error)
 
 	Logger *slog.Logger // for the audit log; nil writes none
 	// MaxPayload is the most bytes of a message's payload; 0 means DefaultMaxPayload.
@@ -71,16 +72,17 @@ const DefaultMaxPayload = 2 << 20
 
 // Manager offers the operations. It is safe for concurrent use.
 type Manager struct {
-	store     store.Store
-	directory *directory.Directory
-	engine    Engine
-	tokens    Tokens
-	replays   Replays
-	ingest    *ingest.Ingest
-	streams   *stream.Hub
-	pollers   Pollers
-	nodes     func(ctx context.Context, now time.Time) ([]store.NodeStatus, error)
-	log       *slog.Logger
+	store           store.Store
+	directory       *directory.Directory
+	engine          Engine
+	tokens          Tokens
+	replays         Replays
+	ingest          *ingest.Ingest
+	streams         *stream.Hub
+	pollers         Pollers
+	transformations Transformations
+	nodes           func(ctx context.Context, now time.Time) ([]store.NodeStatus, error)
+	log             *slog.Logger
 
 	maxPayload int
 	httpsOnly  bool
@@ -100,7 +102,8 @@ func New(opt Options) *Manager {
 	return &Manager{
 		store: opt.Store, directory: opt.Directory, engine: opt.Engine, tokens: opt.Tokens, replays: opt.Replays,
 		nodes: opt.Nodes, ingest: opt.Ingest, ingestURL: opt.IngestURL, streams: opt.Streams, pollers: opt.Pollers,
-		log: opt.Logger, maxPayload: opt.MaxPayload, httpsOnly: opt.HTTPSOnly, portalURL: opt.PortalURL,
+		transformations: opt.Transformations,
+		log:             opt.Logger, maxPayload: opt.MaxPayload, httpsOnly: opt.HTTPSOnly, portalURL: opt.PortalURL,
 	}
 }
 

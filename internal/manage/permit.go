@@ -38,6 +38,9 @@ const (
 	opBulkReplay
 	opReplayCount
 
+	opTransformationGet
+	opTransformationSet
+
 	opConsumerCreate
 	opConsumerList
 	opConsumerGet
@@ -128,6 +131,7 @@ const (
 	rotate       = auth.ManageEndpointSecret | auth.ManageEndpoint
 	edit         = auth.ManageEndpoint
 	makeAttempts = auth.CreateAttempts
+	transformAny = auth.ManageTransformations | auth.ManageEndpoint
 )
 
 // rules is the permission table.
@@ -138,6 +142,9 @@ var rules = [operations]rule{
 	opApplicationUpsert: {"application.upsert", hark.ScopeAdmin, 0, true},
 	opApplicationPatch:  {"application.patch", hark.ScopeAdmin, 0, false},
 	opApplicationDelete: {"application.delete", hark.ScopeAdmin, 0, true},
+
+	opTransformationGet: {"endpoint.transformation.get", hark.ScopeAdmin, transformAny, false},
+	opTransformationSet: {"endpoint.transformation.set", hark.ScopeAdmin, transformAny, false},
 
 	opEndpointCreate:  {"endpoint.create", hark.ScopeAdmin, edit, false},
 	opEndpointList:    {"endpoint.list", hark.ScopeRead, see, false},

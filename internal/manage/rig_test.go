@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/alter"
 	"github.com/harkhq/hark/internal/auth"
 	"github.com/harkhq/hark/internal/directory"
 	"github.com/harkhq/hark/internal/ingest"
@@ -68,12 +69,13 @@ func newRig(t testing.TB) *rig {
 	dir := directory.New(s, directory.Options{})
 	m := New(Options{
 		Store: s, Directory: dir, Engine: live, Tokens: tokens,
-		Replays:   replay.New(replay.Options{Store: s, Directory: dir, Logger: slog.New(slog.DiscardHandler)}),
-		Ingest:    ingest.New(ingest.Options{Store: s, Directory: dir, URL: "http://hark.test"}),
-		IngestURL: "http://hark.test",
-		Pollers:   idlePollers{},
-		Nodes:     noNodes,
-		PortalURL: "http://hark.test/portal",
+		Replays:         replay.New(replay.Options{Store: s, Directory: dir, Logger: slog.New(slog.DiscardHandler)}),
+		Ingest:          ingest.New(ingest.Options{Store: s, Directory: dir, URL: "http://hark.test"}),
+		IngestURL:       "http://hark.test",
+		Pollers:         idlePollers{},
+		Transformations: noScripts{},
+		Nodes:           noNodes,
+		PortalURL:       "http://hark.test/portal",
 	})
 	return &rig{Manager: m, tokens: tokens, env: b.Live, live: live,
 		admin: Caller{EnvironmentID: b.Live.ID, Scope: hark.ScopeAdmin, Capabilities: auth.AllCapabilities, Actor: "test"}}
@@ -191,3 +193,17 @@ func (idlePollers) Wake()                                                       
 func (idlePollers) Preview(context.Context, hark.Poller) (p poll.Preview, _ error) { return p, nil }
 
 func noNodes(context.Context, time.Time) ([]store.NodeStatus, error) { return nil, nil }
+
+// noScripts refuses code that says that it is broken, and runs none.
+type noScripts struct{}
+
+func (noScripts) Check(_ context.Context, _ hark.Ref, t *hark.Transformation) error {
+	if strings.Contains(t.Code, "broken") {
+		return &alter.Failure{Detail: "The script does not compile: it is broken (line 1, column 1).", Line: 1, Column: 1}
+	}
+	return nil
+}
+
+func (noScripts) Try(_ context.Context, job alter.Job) (alter.Altered, error) {
+	return alter.Altered{Body: job.Body}, nil
+}
