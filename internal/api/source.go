@@ -45,7 +45,7 @@ type DeduplicateIn struct {
 
 // AnswerIn is an answer.
 type AnswerIn struct {
-	Status  int               `json:"status" doc:"200 to 299."`
+	Status  int               `json:"status" doc:"200 to 299; of a source that is unverified also 400 to 599, to try with what a sender does then."`
 	Headers map[string]string `json:"headers"`
 	Body    string            `json:"body"`
 }

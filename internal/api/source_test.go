@@ -50,6 +50,8 @@ func TestSources_WhatIsWrongIsSaid(t *testing.T) {
 		`{"provider":"stripe","secret":"x","deduplicate":{"by":["id"]}}`:             "deduplicate.by",
 		`{"provider":"stripe","secret":"x","deduplicate":{"windowHours":721}}`:       "deduplicate.windowHours",
 		`{"provider":"stripe","secret":"x","answer":{"status":302}}`:                 "answer.status",
+		`{"provider":"stripe","secret":"x","answer":{"status":503}}`:                 "answer.status",
+		`{"name":"n","unverified":true,"answer":{"status":302}}`:                     "answer.status",
 		`{"provider":"stripe","secret":"x","answer":{"headers":{"X":"a\nb"}}}`:       "answer.headers.X",
 		`{"provider":"stripe","secret":"x","answer":{"headers":{"Connection":"x"}}}`: "answer.headers.Connection",
 		`{"provider":"stripe","secret":"x","applicationId":"nobody"}`:                "applicationId",

@@ -65,6 +65,7 @@ type commands struct {
 	Sources      sourcesCmd      `cmd:"" group:"api" help:"Receive: manage the URLs that providers send to."`
 	Pollers      pollersCmd      `cmd:"" group:"api" help:"Ask APIs that have no webhooks, and send messages on a schedule."`
 	Requests     requestsCmd     `cmd:"" group:"api" help:"List, show and accept what came in at them."`
+	Inspect      inspectCmd      `cmd:"" group:"api" help:"Make a URL to throw things at, and look at what comes in."`
 	EventTypes   eventTypesCmd   `cmd:"" group:"api" help:"Manage event types."`
 	Keys         keysCmd         `cmd:"" group:"api" help:"List, create, rotate and revoke API keys."`
 

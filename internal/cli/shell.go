@@ -21,6 +21,7 @@ type shell struct {
 	width     int  // of the terminal that stdout is; 0 when it is none
 	colour    bool // stdout is a terminal whose owner has nothing against colour
 	progress  bool // stderr is a terminal
+	keyboard  bool // stdin is a terminal, and so is stdout
 	model     *kong.Application
 }
 
@@ -33,6 +34,8 @@ func newShell(stdin io.Reader, stdout, stderr io.Writer) *shell {
 			sh.width = w
 		}
 		sh.colour = sh.env("NO_COLOR") == "" && sh.env("TERM") != "dumb"
+		in, ok := stdin.(*os.File)
+		sh.keyboard = ok && term.IsTerminal(int(in.Fd()))
 	}
 	if f, ok := stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		sh.progress = sh.env("TERM") != "dumb"

@@ -72,6 +72,7 @@ type sourceOut struct {
 	RateLimit    *int              `json:"rateLimit"`
 	DailyQuota   *int              `json:"dailyQuota"`
 	EventType    *string           `json:"eventType"`
+	Answer       *answerOut        `json:"answer"`
 	Metadata     map[string]string `json:"metadata"`
 	Disabled     bool              `json:"disabled"`
 	FailingSince *time.Time        `json:"failingSince"`

@@ -77,7 +77,7 @@ func (m *Manager) createSource(ctx context.Context, c *Caller, in SourceIn) (Sou
 		src.Tokens = nil
 	}
 	in.SourcePatch.apply(&v, &src)
-	v.verification(&src)
+	v.wholeSource(&src)
 	in.Cron.check(&v, &src, now)
 	if len(src.Secrets) > maxSourceSecrets {
 		v.wrong("must not be more than 10", "body", "secrets")
@@ -244,7 +244,7 @@ func (m *Manager) updateSource(ctx context.Context, c *Caller, op operation, src
 		if sends && s.Kind == KindCron && (s.Provider != "" || s.Scheme != nil || len(s.Secrets) > 0) {
 			return errNotCalled
 		}
-		v.verification(s)
+		v.wholeSource(s)
 		cron.check(&v, s, now)
 		s.UpdatedAt = now
 		return v.err()

@@ -176,8 +176,9 @@ func (v *check) answer(in Opt[hark.SourceAnswer]) *hark.SourceAnswer {
 		return nil
 	}
 	a := in.Value
-	if a.Status != 0 && (a.Status < 200 || a.Status > 299 || a.Status == 204 && a.Body != "") {
-		v.wrong("must be 200 to 299; 204 has no body", "body", "answer", "status")
+	isError := a.Status >= 400 && a.Status <= 599
+	if a.Status != 0 && !isError && (a.Status < 200 || a.Status > 299 || a.Status == 204 && a.Body != "") {
+		v.wrong("must be 200 to 299 (204 has no body), or 400 to 599", "body", "answer", "status")
 	}
 	if len(a.Body) > maxAnswerBody {
 		v.wrong(fmt.Sprintf("must not be longer than %d bytes", maxAnswerBody), "body", "answer", "body")
@@ -197,7 +198,16 @@ func (v *check) answer(in Opt[hark.SourceAnswer]) *hark.SourceAnswer {
 	return &a
 }
 
-// verification says what is wrong with how a source verifies, once all of it is there.
+// wholeSource says what is wrong with a source once all of it is there.
+func (v *check) wholeSource(s *hark.Source) {
+	v.verification(s)
+	// A provider that is told so sends again, and stops in the end, although Hark has the message.
+	if s.Answer != nil && s.Answer.Status > 299 && !s.Unverified {
+		v.wrong("must be 200 to 299: only a source to try things with (unverified: true) may answer with an error", "body", "answer", "status")
+	}
+}
+
+// verification says what is wrong with how a source verifies.
 func (v *check) verification(s *hark.Source) {
 	field := "provider"
 	if len(s.Scheme) > 0 {
