@@ -116,26 +116,25 @@ func (d *Desk) serve(w http.ResponseWriter, r *http.Request, now time.Time) int 
 func (d *Desk) page(w http.ResponseWriter, r *http.Request) int {
 	query := r.URL.Query()
 	since, _ := strconv.ParseInt(query.Get("updated_since"), 10, 64) // nothing is 0
-	page, _ := strconv.Atoi(query.Get("page"))
-	size := max(d.PageSize, 2)
-	var found []Ticket
+	after, _ := strconv.ParseInt(query.Get("after"), 10, 64)
+	found := []Ticket{}
 	for _, t := range d.tickets {
-		if t.UpdatedAt >= since {
+		if t.UpdatedAt >= since && t.UpdatedAt > after {
 			found = append(found, t)
 		}
 	}
 	slices.SortFunc(found, func(a, b Ticket) int { return int(a.UpdatedAt - b.UpdatedAt) })
-	from := min(max(page, 0)*size, len(found))
-	to := min(from+size, len(found))
-	body, err := json.Marshal(map[string]any{"tickets": append([]Ticket{}, found[from:to]...)})
+	size := min(max(d.PageSize, 2), len(found))
+	body, err := json.Marshal(map[string]any{"tickets": found[:size]})
 	if err != nil {
 		return d.refuse(w, http.StatusInternalServerError)
 	}
 	sum := sha256.Sum256(body)
 	etag := `"` + hex.EncodeToString(sum[:8]) + `"`
 	w.Header().Set("ETag", etag)
-	if to < len(found) {
-		query.Set("page", strconv.Itoa(page+1))
+	if size < len(found) {
+		// Not the page's number: a ticket that changes meanwhile moves to the end, and all behind it up.
+		query.Set("after", strconv.FormatInt(found[size-1].UpdatedAt, 10))
 		w.Header().Set("Link", fmt.Sprintf(`</tickets?%s>; rel="next"`, query.Encode()))
 	}
 	if r.Header.Get("If-None-Match") == etag {

@@ -5,6 +5,9 @@
 // a kill may repeat is at most what was out or unrecorded there: 2 × concurrency at each endpoint,
 // answered at most 2 s before.
 //
+// In the same way an API is polled (examples/poll), and every item must have become its message, once for
+// each content that a poll saw.
+//
 // A kill leaves the operating system's cache intact, so this says nothing of power loss.
 //
 //	go test ./test/crash                          20 rounds
