@@ -5,7 +5,8 @@
 //
 // The libraries of providers (Stripe, GitHub, Slack, Twilio, Standard Webhooks) stand on both sides of a
 // source, of hark sign and of hark verify. Every event that hark trigger knows is verified by its provider's
-// library (those of Shopify too); GitHub's are held to the schemas that are published for them.
+// library (those of Shopify too); GitHub's are held to the schemas that are published for them, Stripe's to the
+// types of its library.
 //
 // The JavaScript clients are installed from their lock files into a temporary folder; without
 // Node.js or a package registry their tests are skipped, loudly.

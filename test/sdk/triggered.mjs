@@ -3,9 +3,9 @@
 //
 //   HARK_BIN=…/hark node triggered.mjs
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import "@shopify/shopify-api/adapters/node";
@@ -54,12 +54,24 @@ async function everyEvent(provider, least, secret, check) {
 }
 
 const stripe = new Stripe("sk_test_unused");
+// What the library's types say of an event, with decimal numbers as they come: texts.
+let typed = `import Stripe from "stripe";
+type Raw<T> = T extends Stripe.Decimal ? string : T extends object ? { [K in keyof T]: Raw<T[K]> } : T;
+`;
 await everyEvent("stripe", 30, "whsec_stripe_test", (event, { headers, body }) => {
   const parsed = stripe.webhooks.constructEvent(body, headers["stripe-signature"], "whsec_stripe_test");
   assert.equal(parsed.type, event);
   assert.equal(parsed.object, "event");
   assert.throws(() => stripe.webhooks.constructEvent(body + " ", headers["stripe-signature"], "whsec_stripe_test"));
+  const type = event.split(/[._]/).map((word) => word[0].toUpperCase() + word.slice(1)).join("") + "Event";
+  typed += `// ${event}\nexport const e${typed.length}: Raw<Stripe.${type}> = ${body};\n`;
 });
+writeFileSync("stripe-events.ts", typed);
+const compiled = spawnSync("node_modules/.bin/tsc", [
+  ..."--noEmit --strict --skipLibCheck --module nodenext --target es2022 --ignoreConfig".split(" "), "stripe-events.ts",
+], { encoding: "utf8" });
+assert.equal(compiled.status, 0, `an event is not as Stripe's types say: ${compiled.error ?? compiled.stdout}`);
+console.log("ok stripe: the types");
 
 // GitHub's library takes the event in, and the published schemas say whether it has the right shape.
 const schemas = new Ajv({ strict: false, allErrors: true });
