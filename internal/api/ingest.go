@@ -167,7 +167,7 @@ func listIngestSources(c *call, _ none) (ListResponse[IngestSourceOut], error) {
 	if q.err != nil {
 		return ListResponse[IngestSourceOut]{}, q.err
 	}
-	page, err := c.api.Manage.ListSources(c.r.Context(), c.caller, "", in)
+	page, err := c.api.Manage.ListSources(c.r.Context(), c.caller, "", "", in)
 	return listOf(page, ingestSourceOut), err
 }
 

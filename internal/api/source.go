@@ -97,6 +97,7 @@ type SourceOut struct {
 	ForwardCredentials bool               `json:"forwardCredentials"`
 	Answer             *AnswerIn          `json:"answer"`
 	Disabled           bool               `json:"disabled"`
+	Status             string             `json:"status" enum:"enabled,failing,disabled"`
 	FailingSince       *time.Time         `json:"failingSince" doc:"Since when nothing could be verified: most likely the secret was changed at the provider."`
 	FailingCause       *string            `json:"failingCause"`
 	CreatedAt          time.Time          `json:"createdAt"`
@@ -123,7 +124,7 @@ func sourceOut(s *manage.SourceOut) SourceOut {
 		Unverified: s.Unverified, ToleranceSeconds: orNull(int(s.Tolerance / time.Second)), SignedURL: orNull(s.SourceSettings.URL), Confirm: s.Confirm,
 		Methods: s.Methods, AllowIPs: s.AllowIPs, MaxBytes: s.MaxBytes, RateLimit: orNull(s.RateLimit), DailyQuota: orNull(s.DailyQuota),
 		Deduplicate: DeduplicateOut{Off: s.Deduplicate.Off, By: s.Deduplicate.By, WindowHours: hark.DefaultWindow.Hours()},
-		EventType:   orNull(s.EventType), ForwardCredentials: s.Credentials, Disabled: s.Disabled,
+		EventType:   orNull(s.EventType), ForwardCredentials: s.Credentials, Disabled: s.Disabled, Status: s.State(),
 		FailingSince: timeOrNull(s.FailingSince), FailingCause: orNull(s.FailingCause), CreatedAt: wireTime(s.CreatedAt), UpdatedAt: wireTime(s.UpdatedAt),
 	}
 	for i, k := range s.Secrets {
@@ -144,11 +145,11 @@ func sourceOut(s *manage.SourceOut) SourceOut {
 
 func listSources(c *call, _ none) (ListResponse[SourceOut], error) {
 	q := c.query()
-	in, app := q.page(), q.text("application_id")
+	in, app, state := q.page(), q.text("application_id"), q.text("status")
 	if q.err != nil {
 		return ListResponse[SourceOut]{}, q.err
 	}
-	page, err := c.api.Manage.ListSources(c.r.Context(), c.caller, app, in)
+	page, err := c.api.Manage.ListSources(c.r.Context(), c.caller, app, state, in)
 	return listOf(page, sourceOut), err
 }
 

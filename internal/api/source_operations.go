@@ -14,7 +14,7 @@ func sourceOperations() []operation {
 	return []operation{
 		{method: "GET", path: "/provider", id: "hark.provider.list", may: "source.list", tag: tag, summary: "List the providers whose webhooks can be verified", access: operator, status: is200, handler: does(listProviders)},
 		{method: "GET", path: "/source", id: "hark.source.list", may: "source.list", tag: tag, summary: "List sources", access: operator, status: is200,
-			query: with(ordered, param{"application_id", textType, "Only this application's."}), handler: does(listSources)},
+			query: with(ordered, param{"application_id", textType, "Only this application's."}, param{"status", textType, "enabled, failing (nothing of what comes can be verified) or disabled."}), handler: does(listSources)},
 		{method: "POST", path: "/source", id: "hark.source.create", may: "source.create", tag: tag, summary: "Create a source", doc: "The answer has the URL to give to the provider.", access: operator, status: is201, handler: does(createSource)},
 		{method: "GET", path: sourcePath, id: "hark.source.get", may: "source.get", tag: tag, summary: "Get a source", access: operator, status: is200, handler: does(getSource)},
 		{method: "PATCH", path: sourcePath, id: "hark.source.patch", may: "source.patch", tag: tag, summary: "Change a source", access: operator, status: is200, handler: does(patchSource)},

@@ -3,6 +3,9 @@ package api
 import (
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/harkhq/hark"
 )
 
 func TestSources_LifeOfOne(t *testing.T) {
@@ -182,4 +185,38 @@ func TestIngest_KnowsEveryTypeThatTakesASecret(t *testing.T) {
 		config := `{"secret":"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw","verifyToken":"t"}`
 		w.run([]step{{method: "POST", url: ingestRoot + "/source", body: `{"name":"A source","type":"` + kind + `","config":` + config + `}`, status: 201, want: `{"type":"` + kind + `"}`}})
 	}
+}
+
+func TestSources_AreListedByStatus(t *testing.T) {
+	w := newWorld(t)
+	for _, uid := range []string{"a", "b", "c", "d", "e"} {
+		w.run([]step{{method: "POST", url: "/source", body: `{"uid":"` + uid + `","name":"` + uid + `","provider":"github","secret":"s"}`, status: 201, save: uid + "=id", want: `{"status":"enabled"}`}})
+	}
+	envs, err := w.store.ListEnvironments(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var live hark.EnvironmentID
+	for _, env := range envs {
+		if env.Name == "live" {
+			live = env.ID
+		}
+	}
+	now := time.Now()
+	for _, uid := range []string{"b", "d", "e"} {
+		if _, err := w.store.UpdateSource(t.Context(), live, uid, func(s *hark.Source) error { s.FailingSince, s.FailingCause = now, "no"; return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.run([]step{
+		{method: "PATCH", url: "/source/e", body: `{"disabled":true}`, status: 200, want: `{"status":"disabled"}`},
+		{method: "GET", url: "/source?status=failing", status: 200, want: `{"data":[{"uid":"b","status":"failing","failingCause":"no"},{"uid":"d"}],"done":true}`},
+		{method: "GET", url: "/source?status=failing&limit=1", status: 200, want: `{"data":[{"uid":"b"}],"iterator":"{b}","done":false}`},
+		{method: "GET", url: "/source?status=failing&limit=1&iterator={b}", status: 200, want: `{"data":[{"uid":"d"}],"done":true}`},
+		{method: "GET", url: "/source?status=failing&limit=1&iterator=-{d}", status: 200, want: `{"data":[{"uid":"b"}]}`},
+		{method: "GET", url: "/source?status=failing&limit=1&order=descending", status: 200, want: `{"data":[{"uid":"d"}],"done":false}`},
+		{method: "GET", url: "/source?status=enabled", status: 200, want: `{"data":[{"uid":"a"},{"uid":"c"}],"done":true}`},
+		{method: "GET", url: "/source?status=disabled", status: 200, want: `{"data":[{"uid":"e"}]}`},
+		{method: "GET", url: "/source?status=odd", status: 422, want: `{"detail":[{"loc":["query","status"]}]}`},
+	})
 }

@@ -139,7 +139,7 @@ func examineStore(ctx context.Context, p Patient, keyFile string) []Finding {
 		findings = append(findings, wrong("master key", "put the key that this database was made with at "+keyFile,
 			"does not open the secrets: %v", err))
 	} else {
-		findings = append(findings, fine("master key", "opens the secrets (endpoints tried: %d)", n))
+		findings = append(findings, fine("master key", "opens the secrets (endpoints tried: %d)", n), examineSources(ctx, st))
 	}
 	damage, err := st.Check(ctx)
 	switch {
@@ -179,6 +179,36 @@ func openSecrets(ctx context.Context, st store.Store) (tried int, err error) {
 		}
 	}
 	return tried, nil
+}
+
+// examineSources looks for sources that can verify nothing of what comes.
+func examineSources(ctx context.Context, st store.Store) Finding {
+	envs, err := st.ListEnvironments(ctx)
+	count := 0
+	var failing []string
+	for _, env := range envs {
+		page := store.Page{Limit: 250}
+		for err == nil {
+			var some []hark.Source
+			if some, err = st.ListSources(ctx, env.ID, 0, page); err != nil {
+				break
+			}
+			for _, s := range some {
+				if count++; !s.FailingSince.IsZero() && !s.Disabled {
+					failing = append(failing, fmt.Sprintf("%s (%s) has verified nothing since %s: %s", s.ID, s.Name, s.FailingSince.Format(time.RFC3339), s.FailingCause))
+				}
+			}
+			if len(some) < page.Limit {
+				break
+			}
+			page.From = string(some[len(some)-1].ID)
+		}
+	}
+	if err == nil && len(failing) > 0 {
+		return wrong("sources", "most likely the secret was changed at the provider: hark sources rotate; hark sources --status failing lists all",
+			"%s", strings.Join(failing[:min(len(failing), 3)], "; "))
+	}
+	return errFinding("sources", err, fine("sources", "none of %d fails its verification", count))
 }
 
 func examineSpace(dir string) Finding {

@@ -75,6 +75,7 @@ type sourceOut struct {
 	Answer       *answerOut        `json:"answer"`
 	Metadata     map[string]string `json:"metadata"`
 	Disabled     bool              `json:"disabled"`
+	Status       string            `json:"status"`
 	FailingSince *time.Time        `json:"failingSince"`
 	FailingCause *string           `json:"failingCause"`
 	CreatedAt    time.Time         `json:"createdAt"`
@@ -83,17 +84,6 @@ type sourceOut struct {
 		By          []string `json:"by"`
 		WindowHours float64  `json:"windowHours"`
 	} `json:"deduplicate"`
-}
-
-// state is one word for how the source does.
-func (s sourceOut) state() string {
-	switch {
-	case s.Disabled:
-		return "disabled"
-	case s.FailingSince != nil:
-		return "failing"
-	}
-	return "enabled"
 }
 
 // provider is whose webhooks these are.
@@ -110,11 +100,14 @@ func (s sourceOut) provider() string {
 type sourcesList struct {
 	Remote
 	Listing
-	App string `short:"a" env:"HARK_APP" placeholder:"ID" help:"Only this application's."`
+	App    string `short:"a" env:"HARK_APP" placeholder:"ID" help:"Only this application's."`
+	Status string `enum:"all,enabled,failing,disabled" default:"all" placeholder:"STATUS" help:"Only those that are enabled, failing (nothing of what comes can be verified) or disabled."`
 }
 
 // Help is shown by hark sources list --help.
-func (sourcesList) Help() string { return "Example:\n\n  hark sources list --app ci" }
+func (sourcesList) Help() string {
+	return "Examples:\n\n  hark sources list --app ci\n  hark sources list --status failing"
+}
 
 // Run lists sources.
 func (c *sourcesList) Run(ctx context.Context, sh *shell) error {
@@ -124,10 +117,16 @@ func (c *sourcesList) Run(ctx context.Context, sh *shell) error {
 	}
 	filter := url.Values{}
 	put(filter, "application_id", c.App)
+	if c.Status != "all" {
+		put(filter, "status", c.Status)
+	}
 	err = listing(ctx, sh, api, c.JSON, c.Listing, sourcesAPI, filter, func(all []sourceOut) *table {
 		t := newTable("ID", "UID", "NAME", "PROVIDER", "STATE", "APPLICATION", "CREATED")
 		for _, s := range all {
-			t.add(s.ID, text(s.UID), s.Name, s.provider(), s.state(), s.ApplicationID, clock(s.CreatedAt))
+			t.add(s.ID, text(s.UID), s.Name, s.provider(), s.Status, s.ApplicationID, clock(s.CreatedAt))
+			if s.FailingSince != nil {
+				sh.note("%s has verified nothing since %s: %s (try: hark requests --source %s)", s.Name, clock(*s.FailingSince), text(s.FailingCause), s.ID)
+			}
 		}
 		return t
 	})
@@ -294,7 +293,7 @@ func (sh *shell) drawSource(s sourceOut) {
 	}
 	sh.fields([][2]string{
 		{"id", s.ID}, {"uid", text(s.UID)}, {"name", s.Name}, {"url", text(s.URL)}, {"description", s.Description}, {"provider", s.provider()},
-		{"scheme", scheme}, {"state", s.state()}, {"failing since", failing}, {"secrets", verified}, {"application", s.ApplicationID},
+		{"scheme", scheme}, {"state", s.Status}, {"failing since", failing}, {"secrets", verified}, {"application", s.ApplicationID},
 		{"methods", join(s.Methods, "")}, {"from", join(s.AllowIPs, "")}, {"largest body", byteCount(int64(s.MaxBytes))},
 		{"rate", rateText(s.RateLimit, "second")}, {"daily quota", number(s.DailyQuota)}, {"told apart by", dedupe}, {"event type", text(s.EventType)},
 		{"metadata", pairs(s.Metadata)}, {"created", clock(s.CreatedAt)},

@@ -157,7 +157,7 @@ func (r *rig) everyOperationOnSources(t *testing.T, c Caller, app string, note f
 		t.Fatal(err)
 	}
 	src, id := string(own.ID), string(q.ID)
-	_, err = r.ListSources(ctx, c, app, ListIn{})
+	_, err = r.ListSources(ctx, c, app, "", ListIn{})
 	note(opSourceList, err)
 	_, err = r.Source(ctx, c, src)
 	note(opSourceGet, err)

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/directory"
 	"github.com/harkhq/hark/internal/ingest"
+	"github.com/harkhq/hark/internal/store"
 	"github.com/harkhq/hark/webhook"
 )
 
@@ -159,9 +161,27 @@ func (m *Manager) Source(ctx context.Context, c Caller, source string) (SourceOu
 	return m.withCron(ctx, m.sourceOut(&c, src), err)
 }
 
-// ListSources lists sources, oldest first unless asked otherwise; app, when not "", narrows the list to
-// one application's.
-func (m *Manager) ListSources(ctx context.Context, c Caller, app string, in ListIn) (p Page[SourceOut], err error) {
+// The states of a source.
+const (
+	SourceEnabled  = "enabled"
+	SourceFailing  = "failing" // nothing of what comes can be verified
+	SourceDisabled = "disabled"
+)
+
+// State is one word for how the source does.
+func (s *SourceOut) State() string {
+	switch {
+	case s.Disabled:
+		return SourceDisabled
+	case !s.FailingSince.IsZero():
+		return SourceFailing
+	}
+	return SourceEnabled
+}
+
+// ListSources lists sources, oldest first unless asked otherwise; app and state, when not "", narrow the
+// list to one application's and to those in that state.
+func (m *Manager) ListSources(ctx context.Context, c Caller, app, state string, in ListIn) (p Page[SourceOut], err error) {
 	if err := c.permit(opSourceList); err != nil {
 		return p, err
 	}
@@ -178,20 +198,52 @@ func (m *Manager) ListSources(ctx context.Context, c Caller, app string, in List
 	}
 	var v check
 	l := v.list(in, hark.SourcePrefix, false)
+	if state != "" && !slices.Contains([]string{SourceEnabled, SourceFailing, SourceDisabled}, state) {
+		v.wrong("must be enabled, failing or disabled", "query", "status")
+	}
 	if err := v.err(); err != nil {
 		return p, err
 	}
-	rows, err := m.store.ListSources(ctx, c.EnvironmentID, ref, l.page)
+	out, err := m.sourcesInState(ctx, &c, ref, state, l.page)
 	if err != nil {
 		return p, err
 	}
-	out := make([]SourceOut, len(rows))
-	for i := range rows {
-		if out[i], err = m.withCron(ctx, m.sourceOut(&c, rows[i]), nil); err != nil {
+	for i := range out {
+		if out[i], err = m.withCron(ctx, out[i], nil); err != nil {
 			return p, err
 		}
 	}
 	return pageOf(l, out, func(s *SourceOut) string { return string(s.ID) }), nil
+}
+
+// sourcesInState reads on, page after page, until there are enough in a state; "" is every state. An
+// environment has few enough sources to look at all of them.
+func (m *Manager) sourcesInState(ctx context.Context, c *Caller, app hark.Ref, state string, page store.Page) (out []SourceOut, err error) {
+	for {
+		rows, err := m.store.ListSources(ctx, c.EnvironmentID, app, page)
+		if err != nil {
+			return nil, err
+		}
+		var some []SourceOut
+		for i := range rows {
+			if s := m.sourceOut(c, rows[i]); state == "" || s.State() == state {
+				some = append(some, s)
+			}
+		}
+		if page.Backward {
+			out = append(some, out...)
+			out = out[max(0, len(out)-page.Limit):]
+		} else {
+			out = append(out, some...)
+			out = out[:min(len(out), page.Limit)]
+		}
+		if len(rows) < page.Limit || len(out) == page.Limit {
+			return out, nil
+		}
+		if page.From = string(rows[len(rows)-1].ID); page.Backward {
+			page.From = string(rows[0].ID)
+		}
+	}
 }
 
 // UpsertSource changes a source, or creates one if there is none by that id or uid.
