@@ -179,12 +179,32 @@ func (r *Runner) Check(ctx context.Context, app hark.Ref, t *hark.Transformation
 // dry is the endpoint of what is not delivered.
 const dry hark.Ref = -1
 
+// Trial is a message that was altered and will not be sent.
+type Trial struct {
+	Altered
+	Shown map[string]string // the headers that the script was shown
+}
+
+// Headers are those that would be sent, but for the signature's and the endpoint's own.
+func (t *Trial) Headers() map[string]string {
+	headers := maps.Clone(t.Shown)
+	for _, name := range t.Gone {
+		delete(headers, name)
+	}
+	for _, f := range t.Set {
+		maps.DeleteFunc(headers, func(name, _ string) bool { return strings.EqualFold(name, f.Name) })
+		headers[f.Name] = f.Value
+	}
+	return headers
+}
+
 // Try is Apply for a message that will not be sent: it takes a turn of its own beside its endpoint's.
-func (r *Runner) Try(ctx context.Context, job Job) (Altered, error) {
+func (r *Runner) Try(ctx context.Context, job Job) (t Trial, err error) {
 	job.Endpoint = dry
-	a, err := r.Apply(ctx, job)
-	a.Release()
-	return a, err
+	t.Shown = r.input(&job).Headers
+	t.Altered, err = r.Apply(ctx, job)
+	t.Release()
+	return t, err
 }
 
 // Apply runs the transformation on a message. A *Failure is the script's; ErrBusy, and every other error, says

@@ -19,7 +19,7 @@ type MessageAttemptOut struct {
 	Response           string             `json:"response" doc:"The body, base64 when it is not text; why there was none; {} without content."`
 	ResponseStatusCode int                `json:"responseStatusCode" doc:"0 when there was no response."`
 	ResponseDurationMs int64              `json:"responseDurationMs"`
-	Status             hark.AttemptStatus `json:"status" doc:"0 success, 2 fail, 3 failed and will be tried again."`
+	Status             hark.AttemptStatus `json:"status" doc:"0 success, 2 fail, 3 failed and will be tried again, 4 canceled by the endpoint's transformation."`
 	StatusText         string             `json:"statusText" enum:"success,pending,fail,sending,canceled"`
 	TriggerType        hark.Trigger       `json:"triggerType" doc:"0 scheduled, 1 manual."`
 	Timestamp          time.Time          `json:"timestamp"`

@@ -41,6 +41,7 @@ func tenants(t *testing.T) *world {
 	attempt := hark.Attempt{ID: hark.NewAttemptID(now), Status: hark.Failed, Number: 1, StartedAt: now, StatusCode: 500, Response: []byte("secret answer")}
 	w.settle(&attempt)
 	w.names["attempt_id"], w.names["event_type_name"], w.names["consumer_id"] = string(attempt.ID), "secret.type", "group"
+	w.names["version"] = "1"
 	for _, who := range []string{"read", "ofB", "revoked", "portalOfA", "portalOfB"} {
 		w.keys[who] = w.names[who]
 	}

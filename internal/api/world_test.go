@@ -219,6 +219,6 @@ func (noScripts) Check(_ context.Context, _ hark.Ref, t *hark.Transformation) er
 	return nil
 }
 
-func (noScripts) Try(_ context.Context, job alter.Job) (alter.Altered, error) {
-	return alter.Altered{Body: job.Body}, nil
+func (noScripts) Try(ctx context.Context, job alter.Job) (alter.Trial, error) {
+	return alter.Trial{Shown: map[string]string{}, Altered: alter.Altered{Body: job.Body}}, noScripts{}.Check(ctx, 0, job.Transformation)
 }

@@ -150,6 +150,10 @@ func (m *Manager) TraceMessage(ctx context.Context, c Caller, app, message strin
 	if err != nil {
 		return t, err
 	}
+	canceled, err := m.canceledBy(ctx, t.Message.Ref, states)
+	if err != nil {
+		return t, err
+	}
 	subject := match.Of(&t.Message)
 	for _, ep := range a.Endpoints {
 		traced := m.traced(&t.Message, ep.Endpoint, states)
@@ -161,6 +165,9 @@ func (m *Manager) TraceMessage(ctx context.Context, c Caller, app, message strin
 		default:
 			verdict := ep.Matcher.Explain(subject)
 			traced.MatchesNow, traced.Clause, traced.Detail = verdict.Matched, verdict.Clause, verdict.Detail
+		}
+		if reason := canceled[ep.Ref]; reason != "" {
+			traced.Clause, traced.Detail = clauseTransformation, reason
 		}
 		if traced.DuplicateOf != "" {
 			traced.Clause, traced.Detail = clauseDeduplicate, "the endpoint has "+string(traced.DuplicateOf)+", which is the same"
@@ -177,6 +184,28 @@ func (m *Manager) TraceMessage(ctx context.Context, c Caller, app, message strin
 
 // clauseDeduplicate is what decided where an endpoint had an equal message.
 const clauseDeduplicate = "deduplicate"
+
+// clauseTransformation is what decided where a script did not want the message sent.
+const clauseTransformation = "transformation"
+
+// canceledBy says why deliveries were canceled by their endpoints' transformations.
+func (m *Manager) canceledBy(ctx context.Context, message hark.Ref, states map[hark.Ref]store.MessageEndpoint) (map[hark.Ref]string, error) {
+	reasons := map[hark.Ref]string{}
+	canceled := hark.Canceled
+	for ref, state := range states {
+		if state.Status != hark.Canceled {
+			continue
+		}
+		last, err := m.store.AttemptsByMessage(ctx, message, store.AttemptFilter{Status: &canceled, EndpointRef: ref}, store.Page{Limit: 1, Descending: true})
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range last {
+			reasons[ref] = a.Error
+		}
+	}
+	return reasons, nil
+}
 
 func (m *Manager) traced(msg *hark.Message, ep hark.Endpoint, states map[hark.Ref]store.MessageEndpoint) TracedEndpoint {
 	state, delivered := states[ep.Ref]

@@ -40,6 +40,9 @@ const (
 
 	opTransformationGet
 	opTransformationSet
+	opTransformationRollBack
+	opTransformationSimulate
+	opTransformationLog
 
 	opConsumerCreate
 	opConsumerList
@@ -143,8 +146,11 @@ var rules = [operations]rule{
 	opApplicationPatch:  {"application.patch", hark.ScopeAdmin, 0, false},
 	opApplicationDelete: {"application.delete", hark.ScopeAdmin, 0, true},
 
-	opTransformationGet: {"endpoint.transformation.get", hark.ScopeAdmin, transformAny, false},
-	opTransformationSet: {"endpoint.transformation.set", hark.ScopeAdmin, transformAny, false},
+	opTransformationGet:      {"endpoint.transformation.get", hark.ScopeAdmin, transformAny, false},
+	opTransformationSet:      {"endpoint.transformation.set", hark.ScopeAdmin, transformAny, false},
+	opTransformationRollBack: {"endpoint.transformation.rollback", hark.ScopeAdmin, transformAny, false},
+	opTransformationSimulate: {"endpoint.transformation.simulate", hark.ScopeAdmin, transformAny, false},
+	opTransformationLog:      {"endpoint.transformation.log", hark.ScopeRead, see, false},
 
 	opEndpointCreate:  {"endpoint.create", hark.ScopeAdmin, edit, false},
 	opEndpointList:    {"endpoint.list", hark.ScopeRead, see, false},

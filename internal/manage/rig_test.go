@@ -171,6 +171,10 @@ func (r *rig) settle(t testing.TB, status hark.AttemptStatus, code int) {
 	rows := r.live.queued
 	r.live.queued = nil
 	r.live.mu.Unlock()
+	said := ""
+	if status == hark.Canceled {
+		said = "canceled by the transformation"
+	}
 	var all []store.Settlement
 	for _, d := range rows {
 		d.Message = nil
@@ -178,7 +182,7 @@ func (r *rig) settle(t testing.TB, status hark.AttemptStatus, code int) {
 		all = append(all, store.Settlement{Delivery: d, Succeeded: status == hark.Succeeded, Attempt: &hark.Attempt{
 			ID: hark.NewAttemptID(now), ApplicationRef: d.ApplicationRef, MessageRef: d.MessageRef, EndpointRef: d.EndpointRef,
 			URL: "http://example.com/hook", Number: 1, Trigger: d.Trigger, Status: status, StatusCode: code,
-			Response: []byte("answer"), StartedAt: now, Duration: time.Millisecond,
+			Response: []byte("answer"), Error: said, StartedAt: now, Duration: time.Millisecond,
 		}})
 	}
 	if err := r.store.Settle(context.WithoutCancel(t.Context()), all); err != nil {
@@ -204,6 +208,6 @@ func (noScripts) Check(_ context.Context, _ hark.Ref, t *hark.Transformation) er
 	return nil
 }
 
-func (noScripts) Try(_ context.Context, job alter.Job) (alter.Altered, error) {
-	return alter.Altered{Body: job.Body}, nil
+func (noScripts) Try(ctx context.Context, job alter.Job) (alter.Trial, error) {
+	return alter.Trial{Shown: map[string]string{}, Altered: alter.Altered{Body: job.Body}}, noScripts{}.Check(ctx, 0, job.Transformation)
 }

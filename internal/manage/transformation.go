@@ -20,7 +20,7 @@ type Transformations interface {
 	// Check says whether code compiles and starts; an *alter.Failure is the code's own.
 	Check(ctx context.Context, app hark.Ref, t *hark.Transformation) error
 	// Try runs a transformation on a message that will not be sent.
-	Try(ctx context.Context, job alter.Job) (alter.Altered, error)
+	Try(ctx context.Context, job alter.Job) (alter.Trial, error)
 }
 
 // Bounds of a transformation.
