@@ -86,10 +86,14 @@ func (r *Runner) base(s *Scenario, q *Request, fill *filler) (string, bool, erro
 		return r.API, true, nil
 	}
 	if s.API == "" {
-		return "", false, fmt.Errorf("%w: there is no API that %s could be a path of", ErrFile, q.Path)
+		return "", false, noAPI(q)
 	}
 	base, err := fill.text(s.API)
 	return base, true, err
+}
+
+func noAPI(q *Request) error {
+	return fmt.Errorf("%w: there is no API that %s could be a path of", ErrFile, q.Path)
 }
 
 // content is the body of a request and its type. Where nothing is sent, a form goes into the URL.

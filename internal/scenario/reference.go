@@ -103,33 +103,61 @@ func pieces(text string) ([]piece, error) {
 	return list, nil
 }
 
-// checkReferences looks at every text in a value: references must be whole, and lead to a known step.
-func checkReferences(n *yaml.Node, v any, known map[string]bool) error {
+// eachReference calls f with every reference in a value, until one is wrong.
+func eachReference(v any, f func(*reference) error) error {
 	switch v := v.(type) {
 	case string:
 		list, err := pieces(v)
 		if err != nil {
-			return wrong(n, "%w", err)
+			return err
 		}
 		for _, p := range list {
-			if p.ref != nil && p.ref.step != "" && !known[p.ref.step] {
-				return wrong(n, "there is no step named %q before it, which ${%s} refers to", p.ref.step, p.ref.step)
+			if p.ref == nil {
+				continue
+			}
+			if err := f(p.ref); err != nil {
+				return err
 			}
 		}
 	case []any:
 		for _, item := range v {
-			if err := checkReferences(n, item, known); err != nil {
+			if err := eachReference(item, f); err != nil {
 				return err
 			}
 		}
 	case map[string]any:
-		for _, item := range v {
-			if err := checkReferences(n, item, known); err != nil {
+		for _, name := range names(v) {
+			if err := eachReference(v[name], f); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// checkReferences looks at every text in a value: references must be whole, and lead to a known step.
+func checkReferences(n *yaml.Node, v any, known map[string]bool) error {
+	err := eachReference(v, func(r *reference) error {
+		if r.step != "" && !known[r.step] {
+			return fmt.Errorf("there is no step named %q before it, which ${%s} refers to", r.step, r.step)
+		}
+		return nil
+	})
+	if err != nil {
+		return wrong(n, "%w", err)
+	}
+	return nil
+}
+
+// checkVariables looks for variables that are not set.
+func (f *filler) checkVariables(v any) error {
+	return eachReference(v, func(r *reference) error {
+		if r.variable == "" {
+			return nil
+		}
+		_, err := f.lookup(r)
+		return err
+	})
 }
 
 // filler fills references in, for one step. It counts what that comes to.

@@ -37,7 +37,11 @@ type Runner struct {
 }
 
 // Run runs the steps one after the other, and ends with the first that does not come to what it expects.
+// What can be known to be missing is said before anything is sent.
 func (r *Runner) Run(ctx context.Context, s *Scenario) error {
+	if err := r.check(s); err != nil {
+		return err
+	}
 	known := map[string]any{}
 	for i := range s.Steps {
 		step := &s.Steps[i]
@@ -62,6 +66,31 @@ func (r *Runner) Run(ctx context.Context, s *Scenario) error {
 		}
 		if step.Name != "" {
 			known[step.Name] = came(report)
+		}
+	}
+	return nil
+}
+
+// check looks for variables that are not set, and for paths of no API.
+func (r *Runner) check(s *Scenario) error {
+	fill := &filler{env: r.lookupEnv(s)}
+	for i := range s.Steps {
+		step := &s.Steps[i]
+		values := step.values()
+		if q := step.Request; q != nil && q.Path != "" && q.Base == "" && r.API == "" {
+			if s.API == "" {
+				return s.at(step, noAPI(q))
+			}
+			values = append(values, s.API)
+		}
+		if step.Event != nil {
+			e := s.Bound(*step.Event)
+			values = append(values, e.To, e.Source, e.App, e.Secret)
+		}
+		for _, v := range values {
+			if err := fill.checkVariables(v); err != nil {
+				return s.at(step, err)
+			}
 		}
 	}
 	return nil

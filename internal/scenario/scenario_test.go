@@ -212,6 +212,19 @@ steps:
 	}
 }
 
+func TestRun_SaysWhatIsMissingBeforeAnythingIsSent(t *testing.T) {
+	server, asked := api(t, func(int, *http.Request) (int, string) { return 200, "" })
+	for steps, want := range map[string]string{
+		"[{request: GET " + server.URL + "}, {request: GET /x}]":                                       "step 2: cannot be run: there is no API that /x could be a path of",
+		"[{request: GET " + server.URL + "}, {request: {url: 'http://x/', body: ['${env.NOT_SET}']}}]": "step 2: a reference leads to nothing: the variable NOT_SET is not set",
+		"[{request: GET " + server.URL + "}, {trigger: x, to: '${env.NOT_SET}'}]":                      "step 2: a reference leads to nothing: the variable NOT_SET is not set",
+	} {
+		if _, err := run(t, Runner{}, "steps: "+steps); err == nil || !strings.HasSuffix(err.Error(), want) || len(*asked) > 0 {
+			t.Errorf("%s: %v, asked %d times", steps, err, len(*asked))
+		}
+	}
+}
+
 func TestRun_EndsWithTheFirstThatFails(t *testing.T) {
 	server, asked := api(t, func(int, *http.Request) (int, string) { return 200, strings.Repeat("x", 3<<20) })
 	for steps, want := range map[string]error{
