@@ -15,16 +15,6 @@ var _ store.Mover = (*Store)(nil)
 const (
 	countMessagesSQL = `SELECT count(*) FROM message`
 
-	everyEventTypeSQL = eventTypeColumns + `ORDER BY environment, name`
-
-	everyKeySQL = keyColumns + `ORDER BY environment, id`
-
-	everyTaskSQL = taskColumns + `ORDER BY id`
-
-	everyMessageKeySQL = `SELECT hash, fingerprint, message, expires_at FROM message_key ORDER BY hash`
-
-	everyAnswerSQL = `SELECT hash, fingerprint, status, header, body, expires_at FROM answer ORDER BY hash`
-
 	everyApplicationSQL = `SELECT ref, environment, id, uid, name, throttle_rate, metadata, created_at, updated_at, tokens_not_before, version, deleted_at
 FROM application ORDER BY environment, id`
 
@@ -92,10 +82,9 @@ func (s *Store) Export(ctx context.Context, visit func(*store.Record) error) err
 				return err
 			}
 		}
-		e := &exporter{c: c, Export: row.Export{Query: c.query, Seal: s.seal, Visit: visit, Applications: row.Numbers{}, Endpoints: row.Numbers{}, Sources: row.Numbers{}, Pollers: row.Numbers{}}}
+		e := &exporter{c: c, Export: row.NewExport(&s.kinds, c.query, visit)}
 		if err := e.Do(row.Everything{
-			Environments: listEnvironmentsSQL, EventTypes: everyEventTypeSQL, Keys: everyKeySQL, Tasks: everyTaskSQL,
-			MessageKeys: everyMessageKeySQL, Answers: everyAnswerSQL, Applications: everyApplicationSQL, Endpoints: everyEndpointSQL, Sources: everySourceSQL,
+			Applications: everyApplicationSQL, Endpoints: everyEndpointSQL, Sources: everySourceSQL,
 			Versions: everyVersionSQL, Executions: everyExecutionSQL,
 			Pollers: everyPollerSQL, PollerItems: everyPollerItemSQL,
 			Feeds: everyFeedSQL, Cursors: everyCursorSQL,

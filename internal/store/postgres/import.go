@@ -25,8 +25,6 @@ const (
 	importApplicationSQL = `INSERT INTO application (ref, environment, id, uid, name, throttle_rate, metadata, created_at, updated_at, tokens_not_before, version, deleted_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
 
-	importMessageKeySQL = `INSERT INTO message_key (hash, fingerprint, message, expires_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`
-
 	setDeletedSourceSQL = `UPDATE source SET deleted_at = $1 WHERE ref = $2`
 
 	setDeletedEndpointSQL = `UPDATE endpoint SET deleted_at = $1 WHERE ref = $2`
@@ -48,7 +46,7 @@ func (s *Store) BeginImport(ctx context.Context) (store.Importer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &importer{store: s}, nil
+	return &importer{store: s, rows: row.NewImport(&s.kinds)}, nil
 }
 
 // refuseUnfinished keeps a store from being opened whose import did not end.
@@ -66,6 +64,7 @@ func refuseUnfinished(c *conn) error {
 // importer is an import under way.
 type importer struct {
 	store  *Store
+	rows   row.Import
 	places row.Places
 
 	// The rows of one Add.
@@ -156,11 +155,7 @@ func (i *importer) write(ctx context.Context, c *conn) error {
 }
 
 func (i *importer) add(c *conn, r *store.Record) error {
-	inserts := row.Inserts{
-		Environment: insertEnvironmentSQL, EventType: insertEventTypeSQL, Key: insertKeySQL, Task: insertTaskSQL,
-		MessageKey: importMessageKeySQL, Answer: rememberSQL,
-	}
-	if done, err := inserts.Add(c.exec, r); done {
+	if done, err := i.rows.Add(c.lent(), r); done {
 		return err
 	}
 	switch {

@@ -71,6 +71,7 @@ const (
 
 // Store is a PostgreSQL database that implements store.Store, store.Cluster and store.Outbox.
 type Store struct {
+	kinds
 	config      *pgx.ConnConfig
 	pool        *pgxpool.Pool
 	seal        row.Seal
@@ -114,6 +115,7 @@ func Open(ctx context.Context, url string, options Options) (_ *Store, err error
 		log:    cmp.Or(options.Logger, slog.New(slog.DiscardHandler)),
 		closed: make(chan struct{}),
 	}
+	s.kinds = s.newKinds()
 	defer func() {
 		if err != nil {
 			s.release()

@@ -3,7 +3,6 @@ package row
 import (
 	"bytes"
 	"cmp"
-	"fmt"
 	"slices"
 
 	"github.com/harkhq/hark"
@@ -14,8 +13,8 @@ import (
 // a store has too many to treat them like another's.
 type Export struct {
 	Query                   Query
-	Seal                    Seal
 	Visit                   func(*store.Record) error
+	kinds                   *Kinds
 	Applications, Endpoints Numbers
 	Sources, Pollers        Numbers
 	SourceRefs              []hark.Ref // in the order in which they came
@@ -24,12 +23,15 @@ type Export struct {
 // Everything are the statements that read all rows of a kind, as the function here that scans it wants
 // them, in an order that is the same in every store. Endpoints and Sources are those of one application.
 type Everything struct {
-	Environments, EventTypes, Keys, Tasks string
-	MessageKeys, Answers                  string
-	Applications, Endpoints, Sources      string
-	Versions, Executions                  string // of one endpoint
-	Pollers, PollerItems                  string // of one application; of one poller, behind an item, so many
-	Feeds, Cursors                        string // Cursors are those of one consumer
+	Applications, Endpoints, Sources string
+	Versions, Executions             string // of one endpoint
+	Pollers, PollerItems             string // of one application; of one poller, behind an item, so many
+	Feeds, Cursors                   string // Cursors are those of one consumer
+}
+
+// NewExport begins an export of what a connection sees.
+func NewExport(k *Kinds, q Query, visit func(*store.Record) error) Export {
+	return Export{Query: q, Visit: visit, kinds: k, Applications: Numbers{}, Endpoints: Numbers{}, Sources: Numbers{}, Pollers: Numbers{}}
 }
 
 // Do visits everything.
@@ -54,8 +56,9 @@ func each[T any](e *Export, scan func(Row) (T, error), record func(*T) store.Rec
 	}, query, args...)
 }
 
-func (e *Export) configuration(every *Everything) error {
-	envs, err := Collect(e.Query, ScanEnvironment, every.Environments)
+func (e *Export) configuration(*Everything) error {
+	sql := &e.kinds.sql
+	envs, err := Collect(e.Query, scanEnvironment, sql.Environment.Every)
 	if err != nil {
 		return err
 	}
@@ -65,20 +68,21 @@ func (e *Export) configuration(every *Everything) error {
 			return err
 		}
 	}
-	if err := each(e, ScanEventType, func(t *hark.EventType) store.Record { return store.Record{EventType: t} }, every.EventTypes); err != nil {
+	if err := each(e, scanEventType, func(t *hark.EventType) store.Record { return store.Record{EventType: t} }, sql.EventType.Every); err != nil {
 		return err
 	}
-	if err := each(e, ScanKey, func(k *hark.Key) store.Record { return store.Record{Key: k} }, every.Keys); err != nil {
+	if err := each(e, scanKey, func(k *hark.Key) store.Record { return store.Record{Key: k} }, sql.Key.Every); err != nil {
 		return err
 	}
-	return each(e, ScanTask, func(t *hark.Task) store.Record { return store.Record{Task: t} }, every.Tasks)
+	return each(e, scanTask, func(t *hark.Task) store.Record { return store.Record{Task: t} }, sql.Task.Every)
 }
 
-func (e *Export) guards(every *Everything) error {
-	if err := each(e, ScanMessageKey, func(k *store.MessageKey) store.Record { return store.Record{MessageKey: k} }, every.MessageKeys); err != nil {
+func (e *Export) guards(*Everything) error {
+	sql := &e.kinds.sql
+	if err := each(e, scanMessageKey, func(k *store.MessageKey) store.Record { return store.Record{MessageKey: k} }, sql.MessageKey.Every); err != nil {
 		return err
 	}
-	return each(e, ScanAnswer, func(a *store.Answer) store.Record { return store.Record{Answer: a} }, every.Answers)
+	return each(e, scanAnswer, func(a *store.Answer) store.Record { return store.Record{Answer: a} }, sql.Answer.Every)
 }
 
 // places visits applications, then their endpoints, then what is kept of those' transformations, then
@@ -95,7 +99,7 @@ func (e *Export) places(every *Everything) error {
 	}
 	var transformed []hark.Ref
 	for _, ref := range refs {
-		if err := each(e, e.Seal.ScanEndpoint, func(ep *hark.Endpoint) store.Record {
+		if err := each(e, e.kinds.access.Seal.ScanEndpoint, func(ep *hark.Endpoint) store.Record {
 			if ep.Transformation.Version > 0 {
 				transformed = append(transformed, ep.Ref)
 			}
@@ -109,7 +113,7 @@ func (e *Export) places(every *Everything) error {
 		return err
 	}
 	for _, ref := range refs {
-		if err := each(e, e.Seal.ScanMovedSource, func(src *store.MovedSource) store.Record {
+		if err := each(e, e.kinds.access.Seal.ScanMovedSource, func(src *store.MovedSource) store.Record {
 			e.SourceRefs = append(e.SourceRefs, src.Ref)
 			src.Ref, src.ApplicationRef, src.ApplicationID = e.Sources.Add(src.Ref), e.Applications[src.ApplicationRef], ""
 			return store.Record{Source: src}
@@ -123,7 +127,7 @@ func (e *Export) places(every *Everything) error {
 // pollers visits the pollers of applications, each followed by its items.
 func (e *Export) pollers(every *Everything, applications []hark.Ref) error {
 	for _, app := range applications {
-		all, err := Collect(e.Query, e.Seal.ScanPoller, every.Pollers, app)
+		all, err := Collect(e.Query, e.kinds.access.Seal.ScanPoller, every.Pollers, app)
 		if err != nil {
 			return err
 		}
@@ -159,42 +163,4 @@ func (e *Export) items(query string, poller hark.Ref) error {
 func (e *Export) Request(q *hark.Request) error {
 	q.SourceRef, q.SourceID = e.Sources[q.SourceRef], ""
 	return e.Visit(&store.Record{Request: q})
-}
-
-// Inserts are the statements that add the rows of records that have no refs. Each leaves a row that
-// exists as it is.
-type Inserts struct{ Environment, EventType, Key, Task, MessageKey, Answer string }
-
-// Add adds a record's row; done is false where it has a ref.
-func (s *Inserts) Add(exec Exec, r *store.Record) (done bool, err error) {
-	switch {
-	case r.Environment != nil:
-		err = once(exec(s.Environment, EnvironmentValues(r.Environment)...))
-	case r.EventType != nil:
-		err = once(exec(s.EventType, EventTypeValues(r.EventType)...))
-	case r.Key != nil:
-		err = once(exec(s.Key, KeyValues(r.Key)...))
-	case r.Task != nil:
-		err = once(exec(s.Task, TaskValues(r.Task)...))
-	case r.MessageKey != nil:
-		k := r.MessageKey
-		id, err := hark.ParseID(string(k.MessageID), hark.MessagePrefix)
-		if err != nil {
-			return true, fmt.Errorf("import the key of message %q: %w", k.MessageID, err)
-		}
-		return true, once(exec(s.MessageKey, k.Hash[:], k.Fingerprint[:], id[:], k.ExpiresAt))
-	case r.Answer != nil:
-		err = once(exec(s.Answer, append(AnswerValues(r.Answer), int64(0))...)) // no other has expired
-	default:
-		return false, nil
-	}
-	return true, err
-}
-
-// once says so when a row did not go in because there is one like it.
-func once(inserted int64, err error) error {
-	if err == nil && inserted == 0 {
-		return store.ErrTwice
-	}
-	return err
 }

@@ -18,8 +18,8 @@ func (n Numbers) Add(ref hark.Ref) hark.Ref {
 	return n[ref]
 }
 
-// ScanMessageKey reads hash, fingerprint, message, expires_at.
-func ScanMessageKey(r Row) (store.MessageKey, error) {
+// scanMessageKey reads hash, fingerprint, message, expires_at.
+func scanMessageKey(r Row) (store.MessageKey, error) {
 	k := store.MessageKey{MessageID: hark.MessageID(r.ID(2, hark.MessagePrefix))}
 	copy(k.Hash[:], r.Blob(0))
 	copy(k.Fingerprint[:], r.Blob(1))

@@ -11,16 +11,6 @@ import (
 // Each of these reads the columns that its comment names, in that order; what is called Values is what
 // an INSERT of the same columns is given.
 
-// ScanEnvironment reads id, name, created_at, retention.
-func ScanEnvironment(r Row) (hark.Environment, error) {
-	return hark.Environment{ID: hark.EnvironmentID(r.Text(0)), Name: r.Text(1), CreatedAt: r.Time(2), Retention: time.Duration(r.Int(3))}, nil
-}
-
-// EnvironmentValues are an environment's.
-func EnvironmentValues(env *hark.Environment) []any {
-	return []any{string(env.ID), env.Name, env.CreatedAt, int64(env.Retention)}
-}
-
 // ScanApplication reads ref, environment, id, uid, name, throttle_rate, metadata, created_at,
 // updated_at, tokens_not_before, version.
 func ScanApplication(r Row) (hark.Application, error) {
@@ -69,67 +59,6 @@ func encodeRules(r hark.Rules) any {
 		return nil
 	}
 	return MustJSON(r)
-}
-
-// ScanEventType reads environment, name, description, group_name, archived, deprecated, schemas,
-// feature_flags, created_at, updated_at.
-func ScanEventType(r Row) (hark.EventType, error) {
-	et := hark.EventType{
-		EnvironmentID: hark.EnvironmentID(r.Text(0)), Name: r.Text(1), Description: r.Text(2), GroupName: r.Text(3),
-		Archived: r.Bool(4), Deprecated: r.Bool(5), Schemas: r.Raw(6), CreatedAt: r.Time(8), UpdatedAt: r.Time(9),
-	}
-	return et, r.Decode(7, &et.FeatureFlags)
-}
-
-// EventTypeValues are an event type's.
-func EventTypeValues(et *hark.EventType) []any {
-	return []any{string(et.EnvironmentID), et.Name, et.Description, et.GroupName, et.Archived, et.Deprecated,
-		EncodeRaw(et.Schemas), Encode(et.FeatureFlags), et.CreatedAt, et.UpdatedAt}
-}
-
-// ScanKey reads environment, id, name, scope, application, prefix, hash, created_at, expires_at,
-// revoked_at.
-func ScanKey(r Row) (hark.Key, error) {
-	key := hark.Key{
-		EnvironmentID: hark.EnvironmentID(r.Text(0)), ID: hark.KeyID(r.Text(1)), Name: r.Text(2), Scope: hark.Scope(r.Text(3)),
-		ApplicationID: hark.ApplicationID(r.Text(4)), Prefix: r.Text(5),
-		CreatedAt: r.Time(7), ExpiresAt: r.Time(8), RevokedAt: r.Time(9),
-	}
-	copy(key.Hash[:], r.Blob(6))
-	return key, nil
-}
-
-// KeyValues are a key's.
-func KeyValues(key *hark.Key) []any {
-	return []any{string(key.EnvironmentID), string(key.ID), key.Name, string(key.Scope), string(key.ApplicationID),
-		key.Prefix, key.Hash[:], key.CreatedAt, key.ExpiresAt, key.RevokedAt}
-}
-
-// ScanTask reads environment, id, kind, status, data, created_at, updated_at.
-func ScanTask(r Row) (hark.Task, error) {
-	return hark.Task{
-		EnvironmentID: hark.EnvironmentID(r.Text(0)), ID: hark.TaskID(r.Text(1)), Kind: r.Text(2), Status: r.Text(3),
-		Data: r.Raw(4), CreatedAt: r.Time(5), UpdatedAt: r.Time(6),
-	}, nil
-}
-
-// TaskValues are a task's.
-func TaskValues(task *hark.Task) []any {
-	return []any{string(task.EnvironmentID), string(task.ID), task.Kind, task.Status, EncodeRaw(task.Data), task.CreatedAt, task.UpdatedAt}
-}
-
-// ScanAnswer reads hash, fingerprint, status, header, body, expires_at.
-func ScanAnswer(r Row) (store.Answer, error) {
-	a := store.Answer{Status: int(r.Int(2)), Header: r.Blob(3), Body: r.Blob(4)}
-	copy(a.Key.Hash[:], r.Blob(0))
-	copy(a.Key.Fingerprint[:], r.Blob(1))
-	a.Key.ExpiresAt = r.Time(5)
-	return a, nil
-}
-
-// AnswerValues are an answer's.
-func AnswerValues(a *store.Answer) []any {
-	return []any{a.Key.Hash[:], a.Key.Fingerprint[:], a.Status, a.Header, a.Body, a.Key.ExpiresAt}
 }
 
 // ScanMessage reads ref, application, id, event type, created_at, deliver_at, payload_expires_at,

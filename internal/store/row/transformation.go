@@ -67,9 +67,6 @@ func isNewVersion(was hark.Transformation, now *hark.Transformation) bool {
 	return now.Code != "" && now.Code != was.Code
 }
 
-// Exec runs a statement and answers how many rows it changed.
-type Exec func(query string, args ...any) (int64, error)
-
 // KeepVersion keeps the code of an endpoint's transformation where a change has brought other code, and
 // drops what is behind the newest.
 func KeepVersion(exec Exec, insert, prune string, endpoint hark.Ref, was hark.Transformation, now *hark.Transformation) error {

@@ -14,16 +14,6 @@ var _ store.Mover = (*Store)(nil)
 const (
 	countMessagesSQL = `SELECT count(*) FROM message`
 
-	everyEventTypeSQL = eventTypeColumns + `ORDER BY environment, name`
-
-	everyKeySQL = keyColumns + `ORDER BY environment, id`
-
-	everyTaskSQL = taskColumns + `ORDER BY id`
-
-	everyMessageKeySQL = `SELECT hash, fingerprint, message, expires_at FROM message_key ORDER BY hash`
-
-	everyAnswerSQL = `SELECT hash, fingerprint, status, header, body, expires_at FROM answer ORDER BY hash`
-
 	everyApplicationSQL = `SELECT ref, environment, id, uid, name, throttle_rate, metadata, created_at, updated_at, tokens_not_before, version, deleted_at
 FROM application ORDER BY environment, id`
 
@@ -83,15 +73,14 @@ func (s *Store) Export(ctx context.Context, visit func(*store.Record) error) err
 			_, end := c.exec("COMMIT")
 			err = errors.Join(err, end)
 		}()
-		e := &exporter{c: c, Export: row.Export{Query: c.query, Seal: s.seal, Applications: row.Numbers{}, Endpoints: row.Numbers{}, Sources: row.Numbers{}, Pollers: row.Numbers{}, Visit: func(r *store.Record) error {
+		e := &exporter{c: c, Export: row.NewExport(&s.kinds, c.query, func(r *store.Record) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
 			return visit(r)
-		}}}
+		})}
 		if err := e.Do(row.Everything{
-			Environments: listEnvironmentsSQL, EventTypes: everyEventTypeSQL, Keys: everyKeySQL, Tasks: everyTaskSQL,
-			MessageKeys: everyMessageKeySQL, Answers: everyAnswerSQL, Applications: everyApplicationSQL, Endpoints: everyEndpointSQL, Sources: everySourceSQL,
+			Applications: everyApplicationSQL, Endpoints: everyEndpointSQL, Sources: everySourceSQL,
 			Versions: everyVersionSQL, Executions: everyExecutionSQL,
 			Pollers: everyPollerSQL, PollerItems: everyPollerItemSQL,
 			Feeds: everyFeedSQL, Cursors: everyCursorSQL,

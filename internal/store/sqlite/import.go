@@ -22,8 +22,6 @@ const (
 	importApplicationSQL = `INSERT INTO application (environment, id, uid, name, throttle_rate, metadata, created_at, updated_at, tokens_not_before, version, deleted_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING ref`
 
-	importMessageKeySQL = `INSERT INTO message_key (hash, fingerprint, message, expires_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`
-
 	setDeletedSourceSQL = `UPDATE source SET deleted_at = ? WHERE ref = ?`
 
 	setDeletedEndpointSQL = `UPDATE endpoint SET deleted_at = ? WHERE ref = ?`
@@ -45,7 +43,7 @@ func (s *Store) BeginImport(ctx context.Context) (store.Importer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &importer{store: s}, nil
+	return &importer{store: s, rows: row.NewImport(&s.kinds)}, nil
 }
 
 // refuseUnfinished keeps a store from being opened whose import did not end.
@@ -63,6 +61,7 @@ func refuseUnfinished(c *conn) error {
 // importer is an import under way.
 type importer struct {
 	store  *Store
+	rows   row.Import
 	places row.Places
 }
 
@@ -102,11 +101,7 @@ func (w *writer) forget(to marks, accepted int) {
 }
 
 func (i *importer) add(c *conn, r *store.Record) error {
-	inserts := row.Inserts{
-		Environment: insertEnvironmentSQL, EventType: insertEventTypeSQL, Key: insertKeySQL, Task: insertTaskSQL,
-		MessageKey: importMessageKeySQL, Answer: rememberSQL,
-	}
-	if done, err := inserts.Add(c.exec, r); done {
+	if done, err := i.rows.Add(c.lent(), r); done {
 		return err
 	}
 	switch {

@@ -62,6 +62,7 @@ const (
 
 // Store is a SQLite file that implements store.Store.
 type Store struct {
+	kinds
 	path        string
 	seal        row.Seal
 	log         *slog.Logger
@@ -96,6 +97,7 @@ func Open(ctx context.Context, dir string, options Options) (_ *Store, err error
 		width:  cmp.Or(options.Readers, DefaultReaders),
 		closed: make(chan struct{}),
 	}
+	s.kinds = s.newKinds()
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("open store in %s: %w", dir, err), s.release())

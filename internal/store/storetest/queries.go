@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// Queries are the string constants of the package under test whose names end in SQL, so that a store
-// can try whether they fit its schema.
+// Queries are the string constants of the package under test whose names end in SQL, and the strings in
+// its variables of such names, so that a store can try whether they fit its schema.
 func Queries(t *testing.T) map[string]string {
 	t.Helper()
 	files, err := filepath.Glob("*.go")
@@ -28,7 +28,7 @@ func Queries(t *testing.T) map[string]string {
 			t.Fatal(err)
 		}
 		for _, d := range file.Decls {
-			if g, ok := d.(*ast.GenDecl); ok && g.Tok == token.CONST {
+			if g, ok := d.(*ast.GenDecl); ok && (g.Tok == token.CONST || g.Tok == token.VAR) {
 				for _, spec := range g.Specs {
 					for i, v := range spec.(*ast.ValueSpec).Values {
 						values[spec.(*ast.ValueSpec).Names[i].Name] = v
@@ -51,9 +51,22 @@ func Queries(t *testing.T) map[string]string {
 		return ""
 	}
 	found := make(map[string]string)
+	var add func(name string, e ast.Expr)
+	add = func(name string, e ast.Expr) {
+		statements, ok := e.(*ast.CompositeLit)
+		if !ok {
+			found[name] = eval(e)
+			return
+		}
+		for _, element := range statements.Elts {
+			if field, ok := element.(*ast.KeyValueExpr); ok {
+				add(name+"."+field.Key.(*ast.Ident).Name, field.Value)
+			}
+		}
+	}
 	for name, v := range values {
 		if strings.HasSuffix(name, "SQL") {
-			found[name] = eval(v)
+			add(name, v)
 		}
 	}
 	return found

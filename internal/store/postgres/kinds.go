@@ -1,0 +1,52 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/internal/store/row"
+)
+
+// kinds are the methods that both stores have in common.
+type kinds = row.Kinds
+
+// newKinds gives them this store's statements.
+func (s *Store) newKinds() kinds {
+	return row.NewKinds(row.Access{
+		Seal: s.seal,
+		Read: s.lend,
+		Change: func(ctx context.Context, f func(row.Conn) error) error {
+			return s.change(ctx, func(c *conn) error { return f(c.lent()) })
+		},
+		Configure: func(ctx context.Context, f func(row.Conn) (hark.Ref, error)) error {
+			return s.configure(ctx, func(c *conn) (hark.Ref, error) { return f(c.lent()) })
+		},
+	}, row.Statements{
+		Environment: environmentSQL,
+		EventType:   eventTypeSQL,
+		Key:         keySQL,
+		Task:        taskSQL,
+		Answer:      answerSQL,
+		MessageKey:  messageKeySQL,
+	})
+}
+
+// lent is the connection as row's changes use it.
+func (c *conn) lent() row.Conn {
+	return row.Conn{
+		Query: c.query,
+		Exec: func(query string, args ...any) (int64, error) {
+			n, err := c.exec(query, args...)
+			return n, twice(err)
+		},
+	}
+}
+
+// twice tells a row that is there already from other trouble.
+func twice(err error) error {
+	if isUnique(err) {
+		return store.ErrTwice
+	}
+	return err
+}
