@@ -2,12 +2,17 @@ package scenario
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -37,6 +42,9 @@ func (s *Scenario) read(from io.Reader) error {
 	if len(document) > maxFileBytes {
 		return fmt.Errorf("%w: it is larger than %d bytes", ErrFile, maxFileBytes)
 	}
+	if json.Valid(document) {
+		document = asYAML(document)
+	}
 	decoder := yaml.NewDecoder(bytes.NewReader(document))
 	var root yaml.Node
 	if err := decoder.Decode(&root); err != nil {
@@ -56,6 +64,40 @@ func (s *Scenario) read(from io.Reader) error {
 		}
 	}
 	return s.readTop(top)
+}
+
+// asYAML writes out what JSON escapes and YAML does not: "\/", and characters in two halves, "\ud83e\udd56".
+// All else in JSON is YAML.
+func asYAML(text []byte) []byte {
+	out := make([]byte, 0, len(text))
+	for i := 0; i < len(text); i++ {
+		if text[i] != '\\' {
+			out = append(out, text[i])
+			continue
+		}
+		if r := utf16.DecodeRune(escaped(text, i), escaped(text, i+6)); r != unicode.ReplacementChar {
+			out, i = utf8.AppendRune(out, r), i+11
+			continue
+		}
+		i++ // in JSON something follows a backslash
+		if text[i] != '/' {
+			out = append(out, '\\')
+		}
+		out = append(out, text[i])
+	}
+	return out
+}
+
+// escaped is the half that a \uXXXX at a place says; 0 if there is none.
+func escaped(text []byte, i int) rune {
+	if i+6 > len(text) || text[i] != '\\' || text[i+1] != 'u' {
+		return 0
+	}
+	n, err := strconv.ParseUint(string(text[i+2:i+6]), 16, 16)
+	if err != nil {
+		return 0
+	}
+	return rune(n)
 }
 
 // readTop reads a scenario of Hark's own format.

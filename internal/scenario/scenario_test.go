@@ -68,6 +68,21 @@ func TestRead_SaysWhereAMistakeIs(t *testing.T) {
 	}
 }
 
+func TestRead_TakesJSONAsItIs(t *testing.T) {
+	text := `{
+	"steps": [{
+		"request": {"method": "POST", "path": "\/", "body": ["\ud83e\udd56", "\\ud83e \u00e9\t", 12345678901234567890, 1e3, -0.5, null, true, {}]}}]
+}`
+	s, err := read(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := json.Marshal(*s.Steps[0].Request.Body)
+	if want := `["🥖","\\ud83e é\t",12345678901234567890,1e3,-0.5,null,true,{}]`; err != nil || string(got) != want {
+		t.Errorf("got %s, %v, want %s", got, err, want)
+	}
+}
+
 func TestPieces_AreTakenApart(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                    "",
