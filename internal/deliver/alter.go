@@ -10,6 +10,7 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/alter"
+	"github.com/harkhq/hark/internal/directory"
 	"github.com/harkhq/hark/internal/outbound"
 )
 
@@ -72,7 +73,7 @@ func redress(r *outbound.Request, a *alter.Altered) {
 		r.Target = a.Target
 	}
 	if a.Place != nil {
-		r.Header = append(without(r.Header, pathHeader), outbound.Field{Name: pathHeader, Value: *a.Place})
+		r.Header = append(without(r.Header, directory.PathHeader), outbound.Field{Name: directory.PathHeader, Value: *a.Place})
 	}
 	r.Header = without(r.Header, a.Gone...)
 	for _, f := range a.Set {

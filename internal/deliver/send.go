@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"strconv"
 	"sync"
 	"time"
 
@@ -194,22 +193,14 @@ func (s *sender) post(e *Engine, ctx context.Context, j *job, m *hark.Message, a
 	if transformed {
 		body = j.altered.Body
 	}
-	s.text = ep.AppendSignatures(s.text[:0], m.ID, at, body)
-	signature, timestamp, id := string(s.text), strconv.FormatInt(at.Unix(), 10), string(m.ID)
-
 	r := &s.request
 	r.Into = &s.response
 	r.Method, r.Target, r.Body, r.Timeout, r.SkipTLSVerify = "", ep.Target, body, ep.AttemptTimeout(), ep.SkipTLSVerify
-	r.Header = e.appendContent(r.Header[:0], m, ep)
+	r.Header = ep.AppendContent(r.Header[:0], m, e.opt.HeaderPrefixes)
 	if transformed {
 		redress(r, &j.altered)
 	}
-	for _, prefix := range e.opt.HeaderPrefixes {
-		r.Header = append(r.Header,
-			outbound.Field{Name: prefix + "id", Value: id},
-			outbound.Field{Name: prefix + "timestamp", Value: timestamp},
-			outbound.Field{Name: prefix + "signature", Value: signature})
-	}
+	r.Header, s.text = ep.AppendSigned(r.Header, m.ID, body, e.opt.HeaderPrefixes, at, s.text)
 	if transformed {
 		r.Header = appendOwn(r.Header, ep.Fields, &j.altered)
 	} else {

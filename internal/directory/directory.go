@@ -224,6 +224,13 @@ func compileEndpoint(row hark.Endpoint) *Endpoint {
 	for _, text := range row.Rules.DedupeBy {
 		ep.tell = append(ep.tell, match.ParsePart(text))
 	}
+	for _, s := range row.Secrets {
+		key, err := webhook.ParseKey(s.Key.Reveal())
+		if err != nil {
+			ep.Broken = err
+		}
+		ep.keys = append(ep.keys, key)
+	}
 	if row.ID.IsPulled() {
 		return ep
 	}
@@ -235,13 +242,6 @@ func compileEndpoint(row hark.Endpoint) *Endpoint {
 	}
 	if row.Transformation.Runs() {
 		ep.Script = row.Transformation.Key()
-	}
-	for _, s := range row.Secrets {
-		key, err := webhook.ParseKey(s.Key.Reveal())
-		if err != nil {
-			ep.Broken = err
-		}
-		ep.keys = append(ep.keys, key)
 	}
 	for _, n := range slices.Sorted(maps.Keys(row.Headers)) {
 		ep.Fields = append(ep.Fields, outbound.Field{Name: n, Value: row.Headers[n]})

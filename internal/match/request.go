@@ -24,7 +24,7 @@ func Of(m *hark.Message) *Subject {
 // inbound is what $request looks at: the request that brought the message, as a JSON object would have
 // it. It is absent for messages that were published.
 //
-//	{"method": "POST", "path": "/eu", "query": {"a": "1"}, "headers": {"x-github-event": "push"}, "body": …}
+//	{"source": "src_…", "method": "POST", "path": "/eu", "query": {"a": "1"}, "headers": {"x-github-event": "push"}, "body": …}
 //
 // Names of headers are in lower case. A header or parameter that comes several times is a list. The
 // body is the JSON value, the fields of a form, or text; of anything else it is absent.
@@ -44,7 +44,7 @@ func (s *Subject) inbound() any {
 	for _, f := range head.Header {
 		addValue(headers, strings.ToLower(f.Name), f.Value)
 	}
-	request := map[string]any{"method": head.Method, "path": head.Path, "query": formValues(head.Query), "headers": headers}
+	request := map[string]any{"source": string(head.SourceID), "method": head.Method, "path": head.Path, "query": formValues(head.Query), "headers": headers}
 	if body := s.body(head.Get("Content-Type")); body != absent {
 		request["body"] = body
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 func TestRequest_IsFilteredByWhatCameBesidesTheBody(t *testing.T) {
-	head := hark.Head{Method: "POST", Path: "/eu", Query: "a=1&b=x&b=y"}
+	head := hark.Head{SourceID: "src_1", Method: "POST", Path: "/eu", Query: "a=1&b=x&b=y"}
 	head.SetHeader(http.Header{"X-Github-Event": {"push"}, "X-Many": {"1", "2"}, "Content-Type": {"application/json"}})
 	form := head
 	form.SetHeader(http.Header{"Content-Type": {"application/x-www-form-urlencoded; charset=utf-8"}})
@@ -24,6 +24,8 @@ func TestRequest_IsFilteredByWhatCameBesidesTheBody(t *testing.T) {
 		{`{"n":2,"$request":{"headers":{"x-github-event":"push"}}}`, inbound, false},
 		{`{"$request":{"headers":{"x-github-event":"pull"}}}`, inbound, false},
 		{`{"$request":{"headers":{"x-many":"2"},"query":{"a":1,"b":["x","y"]},"path":{"$startsWith":"/e"},"method":"POST"}}`, inbound, true},
+		{`{"$request":{"source":"src_1"}}`, inbound, true},
+		{`{"$request":{"source":"src_2"}}`, inbound, false},
 		{`{"$request":{"body":{"n":1}}}`, inbound, true},
 		{`{"$request":{"headers":{"x-none":{"$exist":false}}}}`, inbound, true},
 		{`{"$or":[{"$request":{"path":"/us"}},{"$request":{"path":"/eu"}}]}`, inbound, true},

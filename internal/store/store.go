@@ -260,6 +260,9 @@ type Settlement struct {
 	// FedAt, when not zero, appends the message to the feed of its consumer, instead of an attempt: if
 	// the row is still there, so that a settlement which comes twice feeds once.
 	FedAt time.Time
+	// Told says that a consumer's reader has told how its own server answered: the attempt is kept, no
+	// queue row is touched, and no lease is needed, for nobody delivers to a consumer.
+	Told bool
 	// Epoch is that of the lease under which the attempt was made (Leases.Held); zero where the
 	// store is one process's own.
 	Epoch int64
@@ -316,7 +319,8 @@ type AttemptStats struct{ Succeeded, Failed, Sending, Pending, Canceled int64 }
 //
 // The state of a delivery is derived: any success means Succeeded; else, if its queue row is
 // there, Sending (Pending when nothing was attempted); else Failed when the last attempt was the
-// last of its schedule, Canceled when it was canceled, or a next one was planned and its row is gone.
+// last of its schedule, Canceled when it was canceled, or a next one was planned and its row is gone. What is
+// in a feed has succeeded by that, until somebody tells of an attempt.
 type History interface {
 	// Attempt finds one attempt of a message.
 	Attempt(ctx context.Context, app, message hark.Ref, id hark.AttemptID) (hark.Attempt, error)

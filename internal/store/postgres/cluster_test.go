@@ -188,9 +188,16 @@ func TestSettle_IsFencedForALostLease(t *testing.T) {
 	if !batch[0].Fenced || !batch[1].Fenced || len(rows) != 2 || c.attempts(lost.Message.Ref) != 0 {
 		t.Errorf("a lost shard: %v, %v; %d rows, %d attempts", batch[0].Fenced, batch[1].Fenced, len(rows), c.attempts(lost.Message.Ref))
 	}
+	told := success(lost.Deliveries[0], 0)
+	told.Told = true
+	batch = []store.Settlement{told}
+	c.ok(c.nodes[0].Settle(t.Context(), batch))
+	if batch[0].Fenced || c.attempts(lost.Message.Ref) != 1 {
+		t.Error("what a reader told was fenced")
+	}
 	batch = []store.Settlement{success(lost.Deliveries[0], 0)}
 	c.ok(c.nodes[1].Settle(t.Context(), batch))
-	if batch[0].Fenced || c.attempts(lost.Message.Ref) != 1 {
+	if batch[0].Fenced || c.attempts(lost.Message.Ref) != 2 {
 		t.Error("the new owner was fenced")
 	}
 	// Back again, under a new epoch: what was sent under the old one does not count.

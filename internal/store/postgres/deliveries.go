@@ -14,7 +14,8 @@ const deliveryStatesSQL = `SELECT d.message, d.endpoint,
   (SELECT count(*) FROM attempt a WHERE a.message = d.message AND a.endpoint = d.endpoint)
     + (SELECT count(*) FROM feed f WHERE f.message = d.message AND f.consumer = d.endpoint),
   EXISTS (SELECT 1 FROM attempt a WHERE a.message = d.message AND a.endpoint = d.endpoint AND a.status = 0)
-    OR EXISTS (SELECT 1 FROM feed f WHERE f.message = d.message AND f.consumer = d.endpoint),
+    OR EXISTS (SELECT 1 FROM feed f WHERE f.message = d.message AND f.consumer = d.endpoint)
+      AND NOT EXISTS (SELECT 1 FROM attempt a WHERE a.message = d.message AND a.endpoint = d.endpoint),
   (SELECT CASE a.status WHEN 4 THEN 1 ELSE a.next_attempt END FROM attempt a WHERE a.message = d.message AND a.endpoint = d.endpoint ORDER BY a.id DESC LIMIT 1),
   (SELECT min(greatest(q.due, q.retry_at)) FROM queue q WHERE q.message = d.message AND q.endpoint = d.endpoint
      AND EXISTS (SELECT 1 FROM endpoint e WHERE e.ref = d.endpoint AND e.deleted_at = 0))

@@ -179,10 +179,10 @@ func (w *writer) isPlain() bool {
 	return true
 }
 
-// holds says whether the node holds the lease under which a settlement's attempt was made.
+// holds says whether the node holds the lease under which a settlement's attempt was made, if it needs one.
 func (w *writer) holds(s *settlement) bool {
 	epoch, ok := w.held[store.ShardOf(s.Delivery.EndpointRef)]
-	return ok && (s.Epoch == 0 || s.Epoch == epoch)
+	return s.Told || ok && (s.Epoch == 0 || s.Epoch == epoch)
 }
 
 // swiftly writes the group in one round trip. A batch is a transaction: the server commits at its

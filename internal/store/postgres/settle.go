@@ -81,6 +81,7 @@ func (t *tables) settle(s *settlement) {
 	case !s.FedAt.IsZero():
 		t.feedFrom(s)
 		return
+	case s.Told: // there is no row
 	case s.Retry != nil:
 		t.retry(d, s.Retry)
 		if s.Succeeded {

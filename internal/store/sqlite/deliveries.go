@@ -15,7 +15,8 @@ const deliveryStateSQL = `SELECT
   (SELECT count(*) FROM attempt INDEXED BY attempt_delivery WHERE endpoint = ?1 AND message = ?2)
     + (SELECT count(*) FROM feed WHERE message = ?2 AND consumer = ?1),
   EXISTS (SELECT 1 FROM attempt INDEXED BY attempt_delivery WHERE endpoint = ?1 AND message = ?2 AND status = 0)
-    OR EXISTS (SELECT 1 FROM feed WHERE message = ?2 AND consumer = ?1),
+    OR EXISTS (SELECT 1 FROM feed WHERE message = ?2 AND consumer = ?1)
+      AND NOT EXISTS (SELECT 1 FROM attempt INDEXED BY attempt_delivery WHERE endpoint = ?1 AND message = ?2),
   (SELECT CASE status WHEN 4 THEN 1 ELSE next_attempt END FROM attempt INDEXED BY attempt_delivery WHERE endpoint = ?1 AND message = ?2 ORDER BY id DESC LIMIT 1),
   (SELECT min(max(due, retry_at)) FROM queue
    WHERE endpoint = ?1 AND message = ?2 AND due IN ` + queuedDues + `

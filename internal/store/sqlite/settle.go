@@ -96,6 +96,9 @@ func (w *writer) settle(s *settlement) error {
 	if !s.FedAt.IsZero() {
 		return w.feed(s)
 	}
+	if s.Told {
+		return w.record(s, 0)
+	}
 	var due int64
 	var err error
 	if s.Retry == nil {

@@ -142,6 +142,37 @@ func testFeed(t *testing.T, f *fixture) {
 	f.same("check", wrong, []string(nil))
 }
 
+// testToldAttempts: what a reader tells of its own server's answers.
+func testToldAttempts(t *testing.T, f *fixture) {
+	a := f.newConsumer(f.app, "a")
+	m := f.accept("t", a)
+	f.ok(f.Settle(f.ctx, []store.Settlement{f.fed(m.Deliveries[0])}))
+	tell := func(code int) {
+		told := f.attempt(m.Deliveries[0], code, 0)
+		told.Delivery = hark.Delivery{EndpointRef: a.Ref, ApplicationRef: f.app.Ref, MessageRef: m.Message.Ref}
+		told.Succeeded, told.Told = false, true
+		f.ok(f.Settle(f.ctx, []store.Settlement{told}))
+	}
+	tell(500)
+	if st, ok := f.state(m.Message.Ref, a); !ok || st != hark.Failed {
+		t.Errorf("after a 500: %v, %v", st, ok)
+	}
+	tell(200)
+	if st, ok := f.state(m.Message.Ref, a); !ok || st != hark.Succeeded {
+		t.Errorf("after a 200: %v, %v", st, ok)
+	}
+	all, err := f.AttemptsByMessage(f.ctx, m.Message.Ref, store.AttemptFilter{WithResponse: true}, store.Page{Limit: 5})
+	f.ok(err)
+	f.same("attempts", len(all), 2)
+	f.same("its consumer", all[0].EndpointID, a.ID)
+	f.same("the feed", f.feed(a, 0), []hark.MessageID{m.Message.ID})
+	// A row that waits for the same consumer stays.
+	again := hark.Delivery{EndpointRef: a.Ref, ApplicationRef: f.app.Ref, MessageRef: m.Message.Ref, Due: f.tick().UnixMilli()}
+	f.ok(f.Enqueue(f.ctx, []hark.Delivery{again}))
+	tell(200)
+	f.same("queue", len(f.queue(a)), 1)
+}
+
 func testFeedConcurrently(t *testing.T, f *fixture) {
 	a, b := f.newConsumer(f.app, "a"), f.newConsumer(f.app, "b")
 	const writers, each = 8, 40

@@ -64,6 +64,7 @@ func Run(t *testing.T, open Open) {
 		{"States", testStates},
 		{"Consumers", testConsumers},
 		{"Feed", testFeed},
+		{"ToldAttempts", testToldAttempts},
 		{"FeedConcurrently", testFeedConcurrently},
 		{"Cursors", testCursors},
 		{"ReclaimFeeds", testReclaimFeeds},
