@@ -24,6 +24,7 @@ import (
 	"github.com/harkhq/hark/internal/manage"
 	"github.com/harkhq/hark/internal/store"
 	"github.com/harkhq/hark/internal/stream"
+	"github.com/harkhq/hark/internal/tunnel"
 )
 
 // Options are what the API is made of.
@@ -35,6 +36,8 @@ type Options struct {
 	Guards Guards
 	// Streams serve consumers that stay connected.
 	Streams *stream.Hub
+	// Tunnels serve machines that stand in for an endpoint.
+	Tunnels *tunnel.Hub
 	// RateLimit is how many requests each key may make a second; 0 means any number.
 	RateLimit int
 	Log       *slog.Logger

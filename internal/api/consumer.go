@@ -325,6 +325,30 @@ func socketConsumer(c *call) error {
 	return nil
 }
 
+func getConsumerSecret(c *call, _ none) (EndpointSecretOut, error) {
+	key, err := c.api.Manage.ConsumerSecret(c.r.Context(), c.caller, c.path("app_id"), c.path("sink_id"))
+	return EndpointSecretOut{key}, err
+}
+
+func listenToConsumer(c *call) error {
+	if c.r.Header.Get("Upgrade") == "" {
+		c.Header().Set("Upgrade", "websocket")
+		return hark.Errorf(upgradeRequired, "this is a WebSocket: hark listen connects with one")
+	}
+	l, err := c.api.Manage.OpenTunnel(c.r.Context(), c.caller, c.path("app_id"), c.path("sink_id"))
+	if err != nil {
+		return err
+	}
+	authenticate, bearer := c.api.Auth.Authenticate, c.bearer
+	l.Check = func(ctx context.Context) error {
+		_, err := authenticate(ctx, bearer)
+		return err
+	}
+	c.sent = true
+	c.api.Tunnels.Serve(c.ResponseWriter, c.r, l)
+	return nil
+}
+
 func consumerOperations() []operation {
 	const tag, poller = "Consumer", "Message Poller"
 	from := param{"cursor", textType, "Where to begin: a cursor, a time, start or end; by default the group's place, or the start."}
@@ -347,6 +371,10 @@ func consumerOperations() []operation {
 			access: customer, status: is200, query: []param{from, group}, stream: true, handler: raw[none, string](streamConsumer)},
 		{method: "GET", path: path + "/ws", id: "hark.consumer.socket", may: "consumer.read", tag: tag, summary: "Read and acknowledge over a WebSocket", doc: "The client says subscribe, then ack; the server sends message, gap, acked and error.",
 			access: customer, status: []int{http.StatusSwitchingProtocols}, stream: true, handler: raw[none, none](socketConsumer)},
+		{method: "GET", path: path + "/listen", id: "hark.consumer.listen", may: "consumer.listen", tag: tag, summary: "Be the server that messages go to, over a WebSocket",
+			doc:    "What hark listen speaks (hark-listen-v1): the server sends finished, signed requests; the client says what its own server answered, which is kept as an attempt.",
+			access: customer, status: []int{http.StatusSwitchingProtocols}, stream: true, handler: raw[none, none](listenToConsumer)},
+		{method: "GET", path: path + "/secret", id: "hark.consumer.get-secret", may: "consumer.secret.get", tag: tag, summary: "Get the secret that signs what is listened to", access: customer, status: is200, handler: does(getConsumerSecret)},
 		{method: "POST", path: path + "/replay-missing", id: "hark.consumer.replay-missing", may: "consumer.replay-missing", tag: tag, summary: "Feed what a consumer never got", access: customer, status: is202, handler: does(replayMissingToConsumer)},
 		{method: "GET", path: poll, id: "v1.message.poller.poll", may: "consumer.read", tag: poller, summary: "Poll messages", access: customer, status: is200,
 			query: with(narrow, paging[0], paging[1], period[1]), handler: does(pollMessages)},

@@ -186,9 +186,11 @@ func wantOfReader(op *operation) string {
 	switch {
 	case op.id == "v1.message.precheck" || op.may == "consumer.ack" && op.in != typeNone: // how far it has come, a reader may say
 		return "422"
+	case op.id == "hark.consumer.listen": // its answers are attempts
+		return "403"
 	case op.status[0] == http.StatusSwitchingProtocols:
 		return "426"
-	case op.method != http.MethodGet || strings.HasSuffix(op.id, "endpoint.get-secret") || op.tag == "Key" || op.may == "endpoint.transformation.get":
+	case op.method != http.MethodGet || strings.HasSuffix(op.id, ".get-secret") || op.tag == "Key" || op.may == "endpoint.transformation.get":
 		return "403"
 	}
 	return "200"

@@ -22,6 +22,7 @@ import (
 	"github.com/harkhq/hark/internal/store"
 	"github.com/harkhq/hark/internal/store/sqlite"
 	"github.com/harkhq/hark/internal/stream"
+	"github.com/harkhq/hark/internal/tunnel"
 )
 
 // world is the API over a real store and everything between, without a delivery engine.
@@ -66,7 +67,7 @@ func newWorld(t testing.TB) *world {
 	})
 	return &world{
 		t: t, store: st, auth: authenticator,
-		api:   newServer(Options{Manage: operations, Auth: authenticator, Guards: st, Streams: hub, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}, operations),
+		api:   newServer(Options{Manage: operations, Auth: authenticator, Guards: st, Streams: hub, Tunnels: tunnel.New(tunnel.Options{Store: st, Streams: hub}), Log: slog.New(slog.NewTextHandler(t.Output(), nil))}, operations),
 		keys:  map[string]string{"live": first.Keys[0].Text, "test": first.Keys[1].Text},
 		names: map[string]string{},
 	}

@@ -43,6 +43,7 @@ import (
 	"github.com/harkhq/hark/internal/retain"
 	"github.com/harkhq/hark/internal/store"
 	"github.com/harkhq/hark/internal/stream"
+	"github.com/harkhq/hark/internal/tunnel"
 	"github.com/harkhq/hark/internal/vault"
 )
 
@@ -223,8 +224,9 @@ func (a *App) build(ctx context.Context, build observe.Build, keys *vault.Vault)
 		box.OnOutbox(a.taker.Ring)
 	}
 	observe.WatchStore(a.metrics, a.store.Stats)
+	tunnels := tunnel.New(tunnel.Options{Store: a.store, Streams: a.streams, HeaderPrefixes: a.config.HeaderPrefixes(), Log: a.log})
 	return api.New(api.Options{
-		Manage: manager, Auth: authenticator, Guards: a.store, Streams: a.streams, RateLimit: a.config.RateLimit, Log: a.log,
+		Manage: manager, Auth: authenticator, Guards: a.store, Streams: a.streams, Tunnels: tunnels, RateLimit: a.config.RateLimit, Log: a.log,
 		Observe: observe.Requests(a.metrics),
 	}), nil
 }

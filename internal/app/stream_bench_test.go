@@ -49,8 +49,8 @@ func post(b *testing.B, url, key, body string) {
 	}
 }
 
-// listen opens a stream or a socket with as little of its own as can be.
-func listen(b *testing.B, base, key, kind string) net.Conn {
+// follow opens a stream or a socket with as little of its own as can be.
+func follow(b *testing.B, base, key, kind string) net.Conn {
 	host, path, _ := strings.Cut(strings.TrimPrefix(base, "http://"), "/")
 	conn, err := net.Dial("tcp", host)
 	if err != nil {
@@ -77,7 +77,7 @@ func BenchmarkStream_OneConsumer(b *testing.B) {
 
 func benchOneConsumer(b *testing.B, database string) {
 	base, key := benchServer(b, database)
-	conn := listen(b, base, key, "stream")
+	conn := follow(b, base, key, "stream")
 	defer conn.Close()
 	came := make(chan struct{})
 	go func() {
@@ -128,7 +128,7 @@ func benchIdle(b *testing.B, kind string) {
 	runtime.ReadMemStats(&before)
 	one := make([]byte, 4096)
 	for range b.N {
-		conn := listen(b, base, key, kind)
+		conn := follow(b, base, key, kind)
 		b.Cleanup(func() { _ = conn.Close() })
 		if _, err := conn.Read(one); err != nil { // it is open
 			b.Fatal(err)

@@ -51,6 +51,7 @@ type commands struct {
 	Whoami   whoamiCmd   `cmd:"" group:"account" help:"Say which server and key are used, and what the key opens."`
 
 	Send         sendCmd         `cmd:"" group:"api" help:"Send a message to an application's endpoints."`
+	Listen       listenCmd       `cmd:"" group:"api" help:"Bring messages to a program on this machine: nothing is lost, signatures verify."`
 	Trigger      triggerCmd      `cmd:"" group:"api" help:"Send an example event of Stripe, GitHub, Shopify, Slack, …, signed as they sign."`
 	Fixtures     fixturesCmd     `cmd:"" group:"api" help:"Run a file of steps: example events, and calls to an API in between."`
 	Messages     messagesCmd     `cmd:"" group:"api" help:"List, show, trace and expunge messages."`

@@ -122,7 +122,7 @@ func (o Options) withDefaults() Options {
 		o.Lease = defaultLease
 	}
 	if o.HeaderPrefixes == nil {
-		o.HeaderPrefixes = []string{"webhook-", "svix-"}
+		o.HeaderPrefixes = directory.SignaturePrefixes()
 	}
 	return o
 }

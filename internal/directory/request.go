@@ -18,6 +18,10 @@ const (
 	PathHeader    = "Hark-Request-Path" // behind the source's token, with the query
 )
 
+// SignaturePrefixes are the names of the signature headers up to id, timestamp and signature, unless an
+// operator says otherwise: those of Standard Webhooks, and Svix's, so that receivers written for either verify.
+func SignaturePrefixes() []string { return []string{"webhook-", "svix-"} }
+
 // AppendHeader appends what a receiver gets with a message that is sent at a moment: what describes the
 // body, then the signatures, then the endpoint's own headers. scratch is as for AppendSigned.
 func (e *Endpoint) AppendHeader(fields []outbound.Field, m *hark.Message, prefixes []string, at time.Time, scratch []byte) ([]outbound.Field, []byte) {

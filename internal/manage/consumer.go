@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/replay"
@@ -53,7 +55,7 @@ func (m *Manager) CreateConsumer(ctx context.Context, c Caller, app string, in C
 	}
 	now := moment()
 	ep := hark.Endpoint{ApplicationRef: a.Ref, ID: hark.NewConsumerID(now), CreatedAt: now, UpdatedAt: now, Description: in.Description, Paused: in.Paused}
-	known, err := m.knownTypes(ctx, &c, in.EventTypes)
+	known, err := m.consumedTypes(ctx, &c, in.EventTypes)
 	if err != nil {
 		return hark.Endpoint{}, err
 	}
@@ -65,6 +67,7 @@ func (m *Manager) CreateConsumer(ctx context.Context, c Caller, app string, in C
 	ep.EventTypes, ep.Channels = v.eventTypes(in.EventTypes, known), v.channels(in.Channels)
 	ep.Filter, ep.Metadata = v.filter(in.Filter), v.metadata(in.Metadata)
 	v.dedupe(in.Deduplicate, &ep.Rules)
+	ep.Secrets = []hark.Secret{newSecret(now)}
 	if in.Since.Given() && in.Since.Value.After(now) {
 		v.wrong("must not be in the future", "body", "since")
 	}
@@ -87,6 +90,19 @@ func (m *Manager) CreateConsumer(ctx context.Context, c Caller, app string, in C
 		}
 	}
 	return row, nil
+}
+
+// consumedTypes are the event types that a consumer may name. Those of sources are registered nowhere, so an
+// operator may name any; a customer those that it sees.
+func (m *Manager) consumedTypes(ctx context.Context, c *Caller, names []string) (map[string]bool, error) {
+	if c.Portal {
+		return m.knownTypes(ctx, c, names)
+	}
+	all := make(map[string]bool, len(names))
+	for _, name := range names {
+		all[name] = true
+	}
+	return all, nil
 }
 
 // ListConsumers lists an application's consumers, newest first unless asked otherwise.
@@ -122,7 +138,7 @@ func (m *Manager) PatchConsumer(ctx context.Context, c Caller, app, consumer str
 	if err != nil {
 		return row, err
 	}
-	known, err := m.knownTypes(ctx, &c, in.EventTypes.Value)
+	known, err := m.consumedTypes(ctx, &c, in.EventTypes.Value)
 	if err != nil {
 		return row, err
 	}
@@ -337,8 +353,8 @@ func (m *Manager) ack(ctx context.Context, consumer hark.Ref, group string, seq 
 
 // reachable refuses places that the feed has not come to: messages to come would be skipped.
 func (m *Manager) reachable(ctx context.Context, consumer hark.Ref, group string, seq int64) error {
-	if group == "" || len(group) > maxGroup {
-		return hark.InvalidField(fmt.Sprintf("must have 1 to %d characters", maxGroup), "body", "group")
+	if group == "" || len(group) > maxGroup || strings.ContainsFunc(group, unicode.IsControl) {
+		return hark.InvalidField(fmt.Sprintf("must have 1 to %d characters, and no control characters", maxGroup), "body", "group")
 	}
 	_, last, err := m.store.FeedEnds(ctx, consumer)
 	if err == nil && seq > last {

@@ -33,6 +33,10 @@ func (v *check) secret(in Opt[string], loc ...string) hark.SecretKey {
 	return hark.SecretKey(key.Text())
 }
 
+func newSecret(now time.Time) hark.Secret {
+	return hark.Secret{Key: hark.SecretKey(webhook.GenerateKey().Text()), CreatedAt: now}
+}
+
 // EndpointSecret answers what receivers verify with: the current secret, or the public key of an
 // ed25519 pair. It is a reveal, and leaves a line in the audit log.
 func (m *Manager) EndpointSecret(ctx context.Context, c Caller, app, endpoint string) (string, error) {

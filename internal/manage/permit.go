@@ -52,6 +52,8 @@ const (
 	opConsumerRead
 	opConsumerAck
 	opConsumerReplay
+	opConsumerSecret
+	opConsumerListen
 
 	opEventTypeCreate
 	opEventTypeList
@@ -182,6 +184,8 @@ var rules = [operations]rule{
 	opConsumerRead:   {"consumer.read", hark.ScopeRead, see, false},
 	opConsumerAck:    {"consumer.ack", hark.ScopeRead, see, false}, // who reads says how far it has come
 	opConsumerReplay: {"consumer.replay-missing", hark.ScopePublish, makeAttempts, false},
+	opConsumerSecret: {"consumer.secret.get", hark.ScopeAdmin, seeSecrets, false},
+	opConsumerListen: {"consumer.listen", hark.ScopePublish, makeAttempts, false}, // its answers are attempts
 
 	opEventTypeCreate: {"event-type.create", hark.ScopeAdmin, 0, true},
 	opEventTypeList:   {"event-type.list", hark.ScopeRead, see, false},

@@ -97,6 +97,9 @@ func (t *topic) wake() {
 // Stop ends all streams and all waiting; clients come back, to another node or after a restart.
 func (h *Hub) Stop() { h.once.Do(func() { close(h.ended) }) }
 
+// Ended is closed when everything stops.
+func (h *Hub) Ended() <-chan struct{} { return h.ended }
+
 // join counts somebody who will wait for a consumer, until leave is called.
 func (h *Hub) join(consumer hark.Ref) (t *topic, leave func()) {
 	h.mu.Lock()

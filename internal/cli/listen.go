@@ -1,0 +1,213 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/harkhq/hark/internal/listen"
+	"github.com/harkhq/hark/internal/profile"
+)
+
+type listenCmd struct {
+	InApp
+	ForwardTo   string        `short:"f" placeholder:"ADDRESS" help:"Where messages go: 4242, localhost:4242/webhook, /path or a URL. Left out, they are printed."`
+	Events      []string      `short:"e" placeholder:"TYPE,…" help:"Only these event types."`
+	Source      string        `placeholder:"ID" help:"Only what came from this source, by id or uid."`
+	FilterBody  []string      `sep:"none" placeholder:"JSON" help:"Only messages whose payload matches, as an endpoint's filter."`
+	Headers     []string      `short:"H" sep:"none" placeholder:"NAME: VALUE" help:"Sent besides, in place of others of the name."`
+	SkipVerify  bool          `help:"Do not verify the certificate of the local address."`
+	Since       time.Duration `placeholder:"DURATION" xor:"from" help:"Begin with what was accepted since then, such as 10m."`
+	Live        bool          `xor:"from" help:"Begin now, and skip what waits."`
+	FanOut      bool          `help:"Get every message although other listeners of this machine get them, too. Begins now."`
+	Once        bool          `help:"End after the first message: exits 0 if it was answered 2xx."`
+	PrintSecret bool          `help:"Print the signing secret and nothing else."`
+	Format      string        `enum:"text,json" default:"text" help:"text, or json: one record a line, for scripts."`
+}
+
+// Help is shown by hark listen --help.
+func (listenCmd) Help() string {
+	return `Messages of the application come here in order, byte for byte, with every header that a provider has sent,
+so that its own signature verifies; and signed by Hark with a secret that stays the same for this machine and
+application. So does the URL that is printed: what anybody sends there comes here. Without --app and --source
+the application is "local", which is made when it is missing.
+
+Nothing is lost. What arrived while the laptop slept, the server restarted or nothing listened here comes
+when it can, and counts as dealt with when your program has answered, whatever it answered. The answer is
+kept as an attempt: hark attempts list --message ID. It goes on where this machine stopped; the first time, now.
+
+Of several listeners of one machine and application the newest gets the messages, and what it asks for
+(--events, --source, --filter-body) holds; the others stand by. --fan-out gives each of them every message.
+
+Examples:
+
+  hark listen --forward-to 4242
+  hark listen --forward-to localhost:3000/stripe --source stripe
+  hark listen --app shop --events order.paid,order.refunded --forward-to 3000 --since 10m
+  export WEBHOOK_SECRET=$(hark listen --print-secret)
+  hark listen --forward-to 3000 --once --format json`
+}
+
+// Run listens until it is interrupted.
+func (c *listenCmd) Run(ctx context.Context, sh *shell) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	opt, err := c.options(sh, api)
+	if err != nil {
+		return err
+	}
+	if c.PrintSecret {
+		return api.via.listenError(c.printSecret(ctx, sh, opt), api.base)
+	}
+	out := &listenPrinter{sh: sh, bodies: opt.ForwardTo == nil}
+	opt.Emit = out.text
+	if c.JSON || c.Format == "json" {
+		opt.Emit = out.record
+	}
+	l, err := listen.New(opt)
+	if err != nil {
+		return err
+	}
+	tally, err := l.Run(ctx)
+	switch {
+	case ctx.Err() != nil:
+		sh.note("%s", tallied(tally, opt.ForwardTo != nil))
+		return nil
+	case err != nil:
+		return api.via.listenError(err, api.base)
+	case opt.ForwardTo != nil && tally.Succeeded < tally.Messages:
+		return errSilent // the line above says what was answered
+	}
+	return nil
+}
+
+// tallied is one line about a session.
+func tallied(t listen.Tally, forwarded bool) string {
+	text := fmt.Sprintf("%d messages", t.Messages)
+	if t.Messages == 1 {
+		text = "1 message"
+	}
+	if forwarded {
+		text += fmt.Sprintf(", %d answered 2xx", t.Succeeded)
+	}
+	if t.Gone > 0 {
+		text += fmt.Sprintf(", %d expired before they came", t.Gone)
+	}
+	return text
+}
+
+func (c *listenCmd) printSecret(ctx context.Context, sh *shell, opt listen.Options) error {
+	l, err := listen.New(opt)
+	if err != nil {
+		return err
+	}
+	s, err := l.Prepare(ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON || c.Format == "json" {
+		return sh.json(map[string]string{"secret": s.Secret})
+	}
+	sh.say("%s", s.Secret)
+	return nil
+}
+
+// options reads the command line.
+func (c *listenCmd) options(sh *shell, api *client) (opt listen.Options, err error) {
+	dir, err := profile.Find(sh.lookupEnv)
+	if err != nil {
+		return opt, err
+	}
+	machine, err := listen.Machine(string(dir))
+	if err != nil {
+		return opt, err
+	}
+	opt = listen.Options{
+		Server: api.base, Key: api.key, Machine: machine, UserAgent: "hark-listen",
+		Application: c.App, Source: c.Source, EventTypes: c.Events, SkipVerify: c.SkipVerify, FanOut: c.FanOut, Once: c.Once,
+	}
+	if c.Source == "" {
+		opt.Application = cmp.Or(c.App, api.via.app)
+	}
+	switch {
+	case c.Since < 0:
+		return opt, usagef("--since 10m", "--since is a time that has passed, such as 10m")
+	case c.Since > 0:
+		opt.From = time.Now().Add(-c.Since).UTC().Format(time.RFC3339Nano)
+	case c.Live:
+		opt.From = "end"
+	}
+	if c.ForwardTo != "" {
+		if opt.ForwardTo, err = listen.ParseTarget(c.ForwardTo); err != nil {
+			return opt, usagef("hark listen --forward-to 4242", "%w", err)
+		}
+	}
+	if opt.Filter, err = filterOf(c.FilterBody); err != nil {
+		return opt, err
+	}
+	for _, text := range c.Headers {
+		name, value, ok := strings.Cut(text, ":")
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		if !ok || name == "" || strings.ContainsAny(name, " \t\r\n") || strings.ContainsAny(value, "\r\n") {
+			return opt, usagef(`--headers "X-Debug: 1"`, "%q is no header", text)
+		}
+		opt.Headers = append(opt.Headers, listen.Field{Name: name, Value: value})
+	}
+	return opt, nil
+}
+
+// filterOf makes one filter of several, all of which must match.
+func filterOf(filters []string) (json.RawMessage, error) {
+	var all []json.RawMessage
+	for _, f := range filters {
+		if !json.Valid([]byte(f)) {
+			return nil, usagef(`--filter-body '{"amount": {"$gt": 100}}'`, "--filter-body is not JSON")
+		}
+		all = append(all, json.RawMessage(f))
+	}
+	switch len(all) {
+	case 0:
+		return nil, nil
+	case 1:
+		return all[0], nil
+	}
+	return json.Marshal(map[string]any{"$and": all})
+}
+
+// listenError says what to do about what ended a listener.
+func (v via) listenError(err error, base string) error {
+	if e, ok := errors.AsType[*listen.UnreachableError](err); ok {
+		return hintf(exitUnreachable, v.elsewhere(), "%w", e)
+	}
+	e, ok := errors.AsType[*listen.APIError](err)
+	if !ok {
+		return err
+	}
+	switch e.Status {
+	case http.StatusUnauthorized:
+		return v.explain(&apiError{Status: e.Status, Code: e.Code, Detail: e.Detail}, base)
+	case http.StatusForbidden:
+		return hintf(exitForbidden, "a key of scope admin; one for a single application needs --app", "%w", e)
+	case http.StatusNotFound:
+		list, _, _ := strings.Cut(e.What, " ")
+		return hintf(exitNotFound, "hark "+list+"s", "%w", e)
+	}
+	return err
+}
+
+// localURL shortens an address for hints.
+func localURL(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return raw
+	}
+	return u.Host
+}

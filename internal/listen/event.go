@@ -1,0 +1,83 @@
+package listen
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/harkhq/hark"
+)
+
+// Event is something that has happened: one of the types below, by value.
+type Event interface{ event() }
+
+// Ready says that messages come from now on: after the start, and again after each loss of the connection.
+type Ready struct {
+	At        time.Time
+	Session   Session
+	ForwardTo string // "" for nowhere
+	Again     bool
+}
+
+// Field is one header field. Values of one name stand in their order.
+type Field struct{ Name, Value string }
+
+// Message is a message that has come, before it is forwarded.
+type Message struct {
+	At        time.Time // when its turn came here
+	Seq       int64     // its number in the feed
+	ID        hark.MessageID
+	EventType string
+	CreatedAt time.Time // when the server accepted it
+	Path      string    // behind the source's URL, with the query; "" where there is none
+	Header    []Field   // all that is sent, signatures included
+	Body      []byte
+}
+
+// Response is what became of forwarding a message.
+type Response struct {
+	At      time.Time
+	Message *Message
+	URL     string
+	Status  int // 0: there was no answer, and Err says why
+	Header  http.Header
+	Body    []byte // at most MostBody
+	Took    time.Duration
+	Err     string
+	Retry   bool // by hand: the same bytes again
+	Edited  bool // by hand: another body
+}
+
+// OK says that the answer was a 2xx.
+func (r *Response) OK() bool { return r.Err == "" && r.Status >= 200 && r.Status < 300 }
+
+// Waiting says that nothing listens at the local address: the message is held until something does.
+type Waiting struct {
+	At      time.Time
+	Message *Message
+	URL     string
+	Err     error // how that was found out: connection refused
+}
+
+// Reconnecting says that the connection to the server is lost. Ready follows when it is back.
+type Reconnecting struct {
+	At  time.Time
+	Err error
+}
+
+// Gap says that messages expired, or were deleted, before they came here.
+type Gap struct {
+	At       time.Time
+	From, To int64
+}
+
+// Standby says that another listener of this machine and application has taken over. Ready follows when
+// it has ended.
+type Standby struct{ At time.Time }
+
+func (Ready) event()        {}
+func (Message) event()      {}
+func (Response) event()     {}
+func (Waiting) event()      {}
+func (Reconnecting) event() {}
+func (Gap) event()          {}
+func (Standby) event()      {}

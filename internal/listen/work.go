@@ -1,0 +1,177 @@
+package listen
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/harkhq/hark"
+)
+
+// work deals with what waits, from the front, one after the other.
+func (l *Listener) work(ctx context.Context) error {
+	var held worker
+	for {
+		it, found, say, to, changed := l.line.first()
+		switch {
+		case !found:
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-changed:
+			}
+		case say != nil:
+			_ = to.say(ctx, *say) // a connection that is lost is made again, and the item comes again
+			if known, err := l.onlyOne(ctx, &it); err != nil || known {
+				return errors.Join(err, errDone)
+			}
+		case it.message == nil:
+			it.gap.At = time.Now()
+			l.emit(it.gap)
+			l.line.answered(&it, answer{reply: reply{Type: "ack", Seq: it.seq}, gone: it.gap.To - it.gap.From + 1})
+		default:
+			if err := l.deal(ctx, &held, &it); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// onlyOne says, of a listener to one message, whether the server knows what became of it.
+func (l *Listener) onlyOne(ctx context.Context, it *item) (known bool, err error) {
+	if !l.opt.Once || it.message == nil {
+		return false, nil
+	}
+	return l.line.heardOf(ctx, it.seq)
+}
+
+// worker remembers what was told, so that nothing is told twice.
+type worker struct {
+	seq     int64 // of the message that was announced last
+	id      hark.MessageID
+	waiting bool // it was told that nothing listens
+}
+
+// deal forwards a message, and keeps the answer. While nothing listens it holds, as long as the message is
+// still this listener's to deal with.
+func (l *Listener) deal(ctx context.Context, w *worker, it *item) error {
+	m := it.message
+	if m.At = time.Now(); w.seq != it.seq || w.id != m.ID {
+		w.seq, w.id = it.seq, m.ID
+		l.emit(*m)
+	}
+	if l.forward == nil {
+		l.line.answered(it, answer{id: m.ID, reply: reply{Type: "ack", Seq: it.seq}, ok: true})
+		return nil
+	}
+	for wait := firstWait; ; wait = min(2*wait, longestLocalWait) {
+		out := m
+		if now := time.Now(); now.Sub(m.At) > signedFor {
+			l.mu.Lock()
+			key := l.key
+			l.mu.Unlock()
+			out = signed(m, key, m.ID, m.Body, now)
+		}
+		r, err := l.forward.post(ctx, out)
+		if err == nil {
+			w.waiting = false
+			l.keep(ctx, it, r)
+			return nil
+		}
+		if _, ok := errors.AsType[*nobodyError](err); !ok {
+			return err
+		}
+		if !w.waiting {
+			w.waiting = true
+			l.emit(Waiting{At: time.Now(), Message: m, URL: l.forward.url, Err: err})
+		}
+		if wanted, err := l.hold(ctx, it, wait/2+rand.N(wait)); err != nil || !wanted {
+			return err
+		}
+	}
+}
+
+// longestLocalWait is how soon a local server that is back is noticed.
+const longestLocalWait = 2 * time.Second
+
+// hold waits a while, or until the item is not ours any more.
+func (l *Listener) hold(ctx context.Context, it *item, while time.Duration) (wanted bool, err error) {
+	timer := time.NewTimer(while)
+	defer timer.Stop()
+	for {
+		wanted, changed := l.line.wants(it)
+		if !wanted {
+			return false, nil
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-timer.C:
+			return true, nil
+		case <-changed:
+		}
+	}
+}
+
+// keep tells of an answer, and keeps it until the server knows.
+func (l *Listener) keep(ctx context.Context, it *item, r *Response) {
+	say := reply{Type: "response", Seq: it.seq, Status: r.Status, Body: r.Body, DurationMs: float64(r.Took.Microseconds()) / 1000, Error: r.Err}
+	if late := l.line.answered(it, answer{id: it.message.ID, reply: say, ok: r.OK()}); late != nil {
+		_ = late.say(ctx, say) // if it is lost, whoever has the turn has told another answer
+	}
+	l.emit(*r)
+}
+
+// announce says that messages come.
+func (l *Listener) announce(s Session) {
+	r := Ready{At: time.Now(), Session: s}
+	if l.forward != nil {
+		r.ForwardTo = l.forward.url
+	}
+	l.mu.Lock()
+	r.Again, l.announced = l.announced, true
+	l.mu.Unlock()
+	l.emit(r)
+}
+
+// Retry forwards a message again, as it is but for the time of its signature, beside whatever else goes on. It
+// is kept as an attempt by hand.
+func (l *Listener) Retry(ctx context.Context, m *Message) (*Response, error) {
+	r, err := l.again(ctx, m, m.ID, m.Body)
+	if err != nil {
+		return nil, err
+	}
+	r.Message, r.Retry = m, true
+	say := reply{Type: "attempt", ID: m.ID, Status: r.Status, Body: r.Body, DurationMs: float64(r.Took.Microseconds()) / 1000, Error: r.Err}
+	if c := l.line.retried(say); c != nil {
+		_ = c.say(ctx, say) // what became of a retry may be lost with the connection
+	}
+	l.emit(*r)
+	return r, nil
+}
+
+// Resend forwards a message with another body, as one of its own: under another id, and signed anew. A
+// provider's signature does not fit it any more. The server is not told: it has no such message.
+func (l *Listener) Resend(ctx context.Context, m *Message, body []byte) (*Response, error) {
+	r, err := l.again(ctx, m, hark.NewMessageID(time.Now()), body)
+	if err != nil {
+		return nil, err
+	}
+	r.Edited = true
+	l.emit(*r)
+	return r, nil
+}
+
+// ErrNowhere says that there is no address to forward to.
+var ErrNowhere = errors.New("there is no address to forward to")
+
+func (l *Listener) again(ctx context.Context, m *Message, id hark.MessageID, body []byte) (*Response, error) {
+	if l.forward == nil {
+		return nil, ErrNowhere
+	}
+	l.mu.Lock()
+	key := l.key
+	l.mu.Unlock()
+	return l.forward.post(ctx, signed(m, key, id, body, time.Now()))
+}

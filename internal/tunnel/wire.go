@@ -1,0 +1,137 @@
+package tunnel
+
+import (
+	"encoding/base64"
+	"net/url"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/outbound"
+	"github.com/harkhq/hark/internal/stream"
+)
+
+// A tunnel speaks JSON, one object a message:
+//
+//	client                                            server
+//	{"type":"start","group":"g","from":"at_…",        {"type":"ready","cursor":"at_…","window":16}
+//	 "window":16,"url":"http://localhost:3000/"}      {"type":"message","seq":7,"cursor":"at_7","id":"msg_…",
+//	{"type":"response","seq":7,"status":200,           "eventType":"…","timestamp":"…","method":"POST","path":"/x",
+//	 "body":"base64","durationMs":12,"error":""}       "headers":[["Name","value"],…],"body":"base64"}
+//	{"type":"ack","seq":9}                            {"type":"gap","seq":9,"cursor":"at_9","from":8}
+//	{"type":"attempt","id":"msg_…","status":200,…}    {"type":"acked","seq":7,"attempt":"atmpt_…"}
+//	                                                  {"type":"recorded","id":"msg_…","attempt":"atmpt_…"}
+//	                                                  {"type":"standby"}
+//	                                                  {"type":"error","code":"…","detail":"…"}
+//
+// The client says start once, first. A response is kept as an attempt, and an ack as none; both say that
+// everything up to their number is dealt with. attempt tells of another try of an earlier message. After
+// standby nothing comes until the server says ready again, and with it where it goes on: the client forgets
+// what it has not begun. A header's value that is no UTF-8 is base64, which a third element says.
+
+// heard is what a client says.
+type heard struct {
+	Type       string  `json:"type"`
+	Group      string  `json:"group"`
+	From       string  `json:"from"`
+	Window     int     `json:"window"`
+	URL        string  `json:"url"`
+	Seq        int64   `json:"seq"`
+	ID         string  `json:"id"`
+	Status     int     `json:"status"`
+	Body       []byte  `json:"body"`
+	DurationMs float64 `json:"durationMs"`
+	Error      string  `json:"error"`
+}
+
+// frame is what the server says.
+type frame struct {
+	Type      string     `json:"type"`
+	Window    int        `json:"window,omitempty"`
+	Seq       int64      `json:"seq,omitempty"`
+	Cursor    string     `json:"cursor,omitempty"`
+	From      int64      `json:"from,omitempty"`
+	ID        string     `json:"id,omitempty"`
+	EventType string     `json:"eventType,omitempty"`
+	Attempt   string     `json:"attempt,omitempty"`
+	Timestamp *time.Time `json:"timestamp,omitempty"`
+	Method    string     `json:"method,omitempty"`
+	Path      string     `json:"path,omitempty"`
+	Headers   [][]string `json:"headers,omitempty"`
+	Body      []byte     `json:"body,omitempty"`
+	Code      string     `json:"code,omitempty"`
+	Detail    string     `json:"detail,omitempty"`
+}
+
+var errProtocol = hark.Errorf(hark.BadRequest, "say start first, once, and then response or ack with the seq of a message that was sent")
+
+// messageFrame is a message as it goes down the tunnel.
+func messageFrame(item *stream.Item, header []outbound.Field) frame {
+	m := item.Message
+	f := frame{
+		Type: "message", Seq: item.Seq, Cursor: stream.Cursor(item.Seq), ID: string(m.ID), EventType: m.EventType,
+		Timestamp: &m.CreatedAt, Method: "POST", Body: m.Body(), Headers: make([][]string, len(header)),
+	}
+	if head, err := hark.DecodeHead(m.Head); err == nil {
+		f.Path = head.Path
+		if head.Query != "" {
+			f.Path += "?" + head.Query
+		}
+	}
+	for i, h := range header {
+		if utf8.ValidString(h.Value) {
+			f.Headers[i] = []string{h.Name, h.Value}
+		} else {
+			f.Headers[i] = []string{h.Name, base64.StdEncoding.EncodeToString([]byte(h.Value)), "base64"}
+		}
+	}
+	return f
+}
+
+// maxGroup leaves room for what a group's turn is kept under.
+const maxGroup = 100
+
+// check says what is wrong with a start.
+func (in *heard) check() error {
+	if in.Type != "start" {
+		return errProtocol
+	}
+	if in.Group == "" || len(in.Group) > maxGroup || strings.ContainsFunc(in.Group, unicode.IsControl) {
+		return hark.Errorf(hark.BadRequest, "group must have 1 to %d characters, and no control characters", maxGroup)
+	}
+	if in.Window < 0 || in.Window > maxWindow {
+		return hark.Errorf(hark.BadRequest, "window must be 1 to %d", maxWindow)
+	}
+	if in.Window == 0 {
+		in.Window = defaultWindow
+	}
+	if in.URL == "" {
+		return nil
+	}
+	u, err := url.Parse(in.URL)
+	if err != nil || len(in.URL) > maxURL || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return hark.Errorf(hark.BadRequest, "url must be the http or https address that messages are forwarded to")
+	}
+	u.User, u.Fragment = nil, ""
+	in.URL = u.String()
+	return nil
+}
+
+// attempt is what a client tells of one exchange; the server's clock says when it was.
+func (in *heard) attempt(now time.Time, trigger hark.Trigger) (*hark.Attempt, error) {
+	if in.Status != 0 && (in.Status < 100 || in.Status > 999) || in.Status == 0 && in.Error == "" {
+		return nil, hark.Errorf(hark.BadRequest, "status must be an HTTP status, or error say why there is none")
+	}
+	took := time.Duration(min(max(in.DurationMs, 0), float64(time.Hour/time.Millisecond)) * float64(time.Millisecond))
+	a := &hark.Attempt{
+		ID: hark.NewAttemptID(now), Number: 1, Trigger: trigger, Status: hark.Failed, StatusCode: in.Status,
+		Response: in.Body[:min(len(in.Body), maxBody)], Error: strings.ToValidUTF8(in.Error[:min(len(in.Error), maxError)], ""),
+		StartedAt: now.Add(-took), Duration: took,
+	}
+	if in.Status >= 200 && in.Status < 300 && in.Error == "" {
+		a.Status = hark.Succeeded
+	}
+	return a, nil
+}
