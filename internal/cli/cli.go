@@ -50,25 +50,26 @@ type commands struct {
 	Profiles profilesCmd `cmd:"" group:"account" help:"List profiles, and choose one."`
 	Whoami   whoamiCmd   `cmd:"" group:"account" help:"Say which server and key are used, and what the key opens."`
 
-	Send         sendCmd         `cmd:"" group:"api" help:"Send a message to an application's endpoints."`
-	Listen       listenCmd       `cmd:"" group:"api" help:"Bring messages to a program on this machine: nothing is lost, signatures verify."`
-	Trigger      triggerCmd      `cmd:"" group:"api" help:"Send an example event of Stripe, GitHub, Shopify, Slack, …, signed as they sign."`
-	Fixtures     fixturesCmd     `cmd:"" group:"api" help:"Run a file of steps: example events, and calls to an API in between."`
-	Messages     messagesCmd     `cmd:"" group:"api" help:"List, show, trace and expunge messages."`
-	Attempts     attemptsCmd     `cmd:"" group:"api" help:"List and show delivery attempts."`
-	Resend       resendCmd       `cmd:"" group:"api" help:"Send messages again, once."`
-	Replay       replayCmd       `cmd:"" group:"api" help:"Send past messages again, many at once: what failed, what is missing, or all."`
-	Tail         tailCmd         `cmd:"" group:"api" help:"Watch messages, attempts and requests as they happen."`
-	Endpoints    endpointsCmd    `cmd:"" group:"api" help:"Manage where messages go."`
-	Consumers    consumersCmd    `cmd:"" group:"api" help:"Manage where messages wait to be fetched."`
-	Consume      consumeCmd      `cmd:"" group:"api" help:"Fetch a consumer's messages."`
-	Applications applicationsCmd `cmd:"" group:"api" help:"Manage applications."`
-	Sources      sourcesCmd      `cmd:"" group:"api" help:"Receive: manage the URLs that providers send to."`
-	Pollers      pollersCmd      `cmd:"" group:"api" help:"Ask APIs that have no webhooks, and send messages on a schedule."`
-	Requests     requestsCmd     `cmd:"" group:"api" help:"List, show and accept what came in at them."`
-	Inspect      inspectCmd      `cmd:"" group:"api" help:"Make a URL to throw things at, and look at what comes in."`
-	EventTypes   eventTypesCmd   `cmd:"" group:"api" help:"Manage event types."`
-	Keys         keysCmd         `cmd:"" group:"api" help:"List, create, rotate and revoke API keys."`
+	Send            sendCmd            `cmd:"" group:"api" help:"Send a message to an application's endpoints."`
+	Listen          listenCmd          `cmd:"" group:"api" help:"Bring messages to a program on this machine: nothing is lost, signatures verify."`
+	Trigger         triggerCmd         `cmd:"" group:"api" help:"Send an example event of Stripe, GitHub, Shopify, Slack, …, signed as they sign."`
+	Fixtures        fixturesCmd        `cmd:"" group:"api" help:"Run a file of steps: example events, and calls to an API in between."`
+	Messages        messagesCmd        `cmd:"" group:"api" help:"List, show, trace and expunge messages."`
+	Attempts        attemptsCmd        `cmd:"" group:"api" help:"List and show delivery attempts."`
+	Resend          resendCmd          `cmd:"" group:"api" help:"Send messages again, once."`
+	Replay          replayCmd          `cmd:"" group:"api" help:"Send past messages again, many at once: what failed, what is missing, or all."`
+	Tail            tailCmd            `cmd:"" group:"api" help:"Watch messages, attempts and requests as they happen."`
+	Endpoints       endpointsCmd       `cmd:"" group:"api" help:"Manage where messages go."`
+	Transformations transformationsCmd `cmd:"" group:"api" help:"Change messages on their way to an endpoint, with JavaScript."`
+	Consumers       consumersCmd       `cmd:"" group:"api" help:"Manage where messages wait to be fetched."`
+	Consume         consumeCmd         `cmd:"" group:"api" help:"Fetch a consumer's messages."`
+	Applications    applicationsCmd    `cmd:"" group:"api" help:"Manage applications."`
+	Sources         sourcesCmd         `cmd:"" group:"api" help:"Receive: manage the URLs that providers send to."`
+	Pollers         pollersCmd         `cmd:"" group:"api" help:"Ask APIs that have no webhooks, and send messages on a schedule."`
+	Requests        requestsCmd        `cmd:"" group:"api" help:"List, show and accept what came in at them."`
+	Inspect         inspectCmd         `cmd:"" group:"api" help:"Make a URL to throw things at, and look at what comes in."`
+	EventTypes      eventTypesCmd      `cmd:"" group:"api" help:"Manage event types."`
+	Keys            keysCmd            `cmd:"" group:"api" help:"List, create, rotate and revoke API keys."`
 
 	Sign   signCmd   `cmd:"" group:"offline" help:"Sign a payload as Standard Webhooks, or another provider, would. Works offline."`
 	Verify verifyCmd `cmd:"" group:"offline" help:"Check a provider's signature, and say plainly why it does not match. Works offline."`
