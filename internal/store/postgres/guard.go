@@ -126,6 +126,9 @@ func (g *guards) stands(a *acceptance) bool {
 
 // decide asks the database about messages that do not depend on each other.
 func (w *writer) decide(ctx context.Context, known *guards, round []*acceptance) error {
+	if !slices.ContainsFunc(round, func(a *acceptance) bool { return a.Message.EventID != "" }) {
+		return w.decideKeys(ctx, known, round)
+	}
 	if err := w.findKeys(ctx, known, round); err != nil {
 		return err
 	}
@@ -140,6 +143,24 @@ func (w *writer) decide(ctx context.Context, known *guards, round []*acceptance)
 	for _, a := range round {
 		if a.Outcome == store.Accepted && a.Message.EventID != "" {
 			known.events[event{a.Message.ApplicationRef, a.Message.EventID}] = a.Message.ID
+		}
+	}
+	return nil
+}
+
+// decideKeys is decide for messages without event ids. Nearly every key is new, so all are taken without
+// looking first, and only those that stand are looked at.
+func (w *writer) decideKeys(ctx context.Context, known *guards, round []*acceptance) error {
+	taken, err := w.putKeys(ctx, known, round)
+	if err != nil || len(taken) == 0 {
+		return err
+	}
+	if err := w.findKeys(ctx, known, taken); err != nil {
+		return err
+	}
+	for _, a := range taken {
+		if !known.stands(a) {
+			return errAgain // it was there, and is gone already
 		}
 	}
 	return nil
@@ -230,6 +251,15 @@ func (w *writer) claimEvents(ctx context.Context, known *guards, round []*accept
 // claimKeys takes the messages' idempotency keys. One that another transaction took since they were
 // looked for keeps its message out, whose event id is then free again.
 func (w *writer) claimKeys(ctx context.Context, known *guards, round []*acceptance) error {
+	taken, err := w.putKeys(ctx, known, round)
+	if err == nil && len(taken) > 0 {
+		return errAgain // the next look finds it
+	}
+	return err
+}
+
+// putKeys takes the messages' idempotency keys, and answers the messages whose keys stand already.
+func (w *writer) putKeys(ctx context.Context, known *guards, round []*acceptance) (taken []*acceptance, err error) {
 	var with []*acceptance
 	for _, a := range round {
 		if a.Key != nil {
@@ -237,7 +267,7 @@ func (w *writer) claimKeys(ctx context.Context, known *guards, round []*acceptan
 		}
 	}
 	if len(with) == 0 {
-		return nil
+		return nil, nil
 	}
 	slices.SortFunc(with, func(a, b *acceptance) int { return bytes.Compare(a.Key.Hash[:], b.Key.Hash[:]) })
 	hashes, prints, ids, ends := &column{oid: oidByte}, &column{oid: oidByte}, &column{oid: oidByte}, &column{oid: oidInt8}
@@ -251,17 +281,18 @@ func (w *writer) claimKeys(ctx context.Context, known *guards, round []*acceptan
 	}
 	r, err := w.question(ctx, "put keys", hashes.param(), prints.param(), ids.param(), ends.param(), wireParam(now))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	claimed := make(map[[32]byte]bool, len(r.Rows))
 	for _, row := range r.Rows {
 		claimed[[32]byte(row[0])] = true
 	}
 	for _, a := range with {
-		if !claimed[a.Key.Hash] {
-			return errAgain // the next look finds it
+		if claimed[a.Key.Hash] {
+			known.keys[a.Key.Hash] = usedKey{a.Key.Fingerprint, a.Message.ID, row.Millis(a.Key.ExpiresAt)}
+		} else {
+			taken = append(taken, a)
 		}
-		known.keys[a.Key.Hash] = usedKey{a.Key.Fingerprint, a.Message.ID, row.Millis(a.Key.ExpiresAt)}
 	}
-	return nil
+	return taken, nil
 }

@@ -83,8 +83,10 @@ func firstDue(m *hark.Message) int64 {
 const (
 	findMessageKeySQL = `SELECT fingerprint, message FROM message_key WHERE hash = ? AND expires_at > ?`
 
+	// What is left out by the condition is an unexpired key.
 	putMessageKeySQL = `INSERT INTO message_key (hash, fingerprint, message, expires_at) VALUES (?, ?, ?, ?)
-ON CONFLICT (hash) DO UPDATE SET fingerprint = excluded.fingerprint, message = excluded.message, expires_at = excluded.expires_at`
+ON CONFLICT (hash) DO UPDATE SET fingerprint = excluded.fingerprint, message = excluded.message, expires_at = excluded.expires_at
+WHERE expires_at <= ?`
 
 	insertEventIDSQL = `INSERT INTO event_id (application, event_id, message) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
 
@@ -198,33 +200,61 @@ func (w *writer) stale(a *acceptance) (bool, error) {
 // it remembers both.
 func (w *writer) guard(a *acceptance, ref hark.Ref) (guarded bool, err error) {
 	m := &a.Message
-	if k := a.Key; k != nil {
-		found, err := w.c.one(func(r row.Row) error {
-			a.Outcome = store.KeyReused
-			if string(r.Blob(0)) == string(k.Fingerprint[:]) {
-				a.Outcome, a.Existing = store.Repeated, hark.MessageID(r.ID(1, hark.MessagePrefix))
-			}
-			return nil
-		}, findMessageKeySQL, k.Hash[:], m.CreatedAt)
-		if err != nil || found {
-			return found, err
-		}
-	}
 	if m.EventID != "" {
-		inserted, err := w.c.exec(insertEventIDSQL, m.ApplicationRef, m.EventID, ref)
-		if err != nil {
-			return false, err
-		}
-		if inserted == 0 {
-			a.Outcome = store.DuplicateEvent
-			a.Existing, err = w.eventMessage(m.ApplicationRef, m.EventID)
-			return true, err
-		}
+		return w.guardEvent(a, ref)
 	}
-	if k := a.Key; k != nil {
-		_, err = w.c.exec(putMessageKeySQL, k.Hash[:], k.Fingerprint[:], a.id[:], k.ExpiresAt)
+	if a.Key == nil {
+		return false, nil
 	}
+	// Nearly every key is new: it is taken without looking first.
+	if took, err := w.putKey(a); err != nil || took {
+		return false, err
+	}
+	return w.keyStands(a)
+}
+
+// guardEvent is guard for a message with an event id. A message that is refused by it uses up no key.
+func (w *writer) guardEvent(a *acceptance, ref hark.Ref) (guarded bool, err error) {
+	m := &a.Message
+	if stands, err := w.keyStands(a); err != nil || stands {
+		return stands, err
+	}
+	inserted, err := w.c.exec(insertEventIDSQL, m.ApplicationRef, m.EventID, ref)
+	if err != nil {
+		return false, err
+	}
+	if inserted == 0 {
+		a.Outcome = store.DuplicateEvent
+		a.Existing, err = w.eventMessage(m.ApplicationRef, m.EventID)
+		return true, err
+	}
+	_, err = w.putKey(a)
 	return false, err
+}
+
+// putKey takes a message's idempotency key, unless another's stands.
+func (w *writer) putKey(a *acceptance) (took bool, err error) {
+	k := a.Key
+	if k == nil {
+		return false, nil
+	}
+	n, err := w.c.exec(putMessageKeySQL, k.Hash[:], k.Fingerprint[:], a.id[:], k.ExpiresAt, a.Message.CreatedAt)
+	return n > 0, err
+}
+
+// keyStands says whether another's idempotency key stands against a message, and sets its outcome.
+func (w *writer) keyStands(a *acceptance) (bool, error) {
+	k := a.Key
+	if k == nil {
+		return false, nil
+	}
+	return w.c.one(func(r row.Row) error {
+		a.Outcome = store.KeyReused
+		if string(r.Blob(0)) == string(k.Fingerprint[:]) {
+			a.Outcome, a.Existing = store.Repeated, hark.MessageID(r.ID(1, hark.MessagePrefix))
+		}
+		return nil
+	}, findMessageKeySQL, k.Hash[:], a.Message.CreatedAt)
 }
 
 // claimUnique takes the keys of the deliveries that are made only once, and says which endpoints are left.
@@ -233,17 +263,17 @@ func (w *writer) claimUnique(a *acceptance) (matched []byte, err error) {
 	for i := range a.Unique {
 		u := &a.Unique[i]
 		u.Existing = ""
-		found, err := w.c.one(func(r row.Row) error {
-			u.Existing = hark.MessageID(r.ID(1, hark.MessagePrefix))
-			return nil
-		}, findMessageKeySQL, u.Hash[:], a.Message.CreatedAt)
+		n, err := w.c.exec(putMessageKeySQL, u.Hash[:], none[:], a.id[:], u.ExpiresAt, a.Message.CreatedAt)
 		if err != nil {
 			return nil, err
 		}
-		if found {
+		if n > 0 {
 			continue
 		}
-		if _, err := w.c.exec(putMessageKeySQL, u.Hash[:], none[:], a.id[:], u.ExpiresAt); err != nil {
+		if _, err := w.c.one(func(r row.Row) error {
+			u.Existing = hark.MessageID(r.ID(1, hark.MessagePrefix))
+			return nil
+		}, findMessageKeySQL, u.Hash[:], a.Message.CreatedAt); err != nil {
 			return nil, err
 		}
 	}
