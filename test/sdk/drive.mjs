@@ -181,6 +181,28 @@ await step("endpoint.getSecret, rotateSecret", async () => {
   await svix.endpoint.rotateSecret(appUid, endpoint.id, { key: "whsec_" + Buffer.alloc(24, 7).toString("base64") });
   // The key before last still signs: receivers have a day to change over.
 });
+await step("endpoint transformations", async () => {
+  const api = svix.endpoint;
+  const read = (id) => (v2 ? api.transformation.get(appUid, id) : api.transformationGet(appUid, id));
+  const patch = (id, change) => (v2 ? api.transformation.patch(appUid, id, change) : api.patchTransformation(appUid, id, change));
+  const other = await svix.endpoint.create(appUid, { url: sink + "/transformed", channels: ["transformed"] });
+  const none = await read(other.id);
+  assert.ok(!none.code && !none.enabled && !none.updatedAt);
+  const code = "function handler(webhook) { webhook.payload.word = webhook.variables.WORD ?? 'hello'; return webhook; }"; // older clients know no variables
+  await patch(other.id, { code, enabled: true, variables: { WORD: "hello" } });
+  const saved = await read(other.id);
+  assert.equal(saved.code, code);
+  assert.equal(saved.enabled, true);
+  created(saved.updatedAt);
+  await failsWith(422, patch(other.id, { code: "function handler(webhook) {" }));
+  secrets.set("/transformed", (await svix.endpoint.getSecret(appUid, other.id)).key);
+  const sent = await svix.message.create(appUid, { eventType: paid, channels: ["transformed"], payload: { n: 1 } });
+  const arrival = await eventually("a transformed delivery", () => got.find((a) => a.id === sent.id && a.path === "/transformed"));
+  assert.equal(arrival.error, undefined);
+  assert.ok(arrival.verified, "the signature is that of what was sent");
+  assert.deepEqual(JSON.parse(arrival.body), { n: 1, word: "hello" });
+  await svix.endpoint.delete(appUid, other.id);
+});
 
 // Messages.
 let message;

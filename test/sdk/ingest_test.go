@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/svix/svix-webhooks/go/models"
+	"github.com/svix/svix-webhooks/go/utils"
 
 	"github.com/harkhq/hark/test/harness"
 )
@@ -61,6 +62,14 @@ func goIngest(t *testing.T, c *goClient) {
 		}
 	case <-time.After(10 * time.Second):
 		t.Fatal("not delivered")
+	}
+
+	code, enabled := `addHandler("transform", (request) => ({ ...request, body: { kind: request.body.type } }))`, true
+	fine(t, c.Ingest.Endpoint.SetTransformation(ctx, uid, endpoint.Id, models.IngestEndpointTransformationPatch{
+		Code: utils.NewNullable(code), Enabled: &enabled,
+	}))
+	if got := must(c.Ingest.Endpoint.GetTransformation(ctx, uid, endpoint.Id))(t); got.Code == nil || *got.Code != code || got.Enabled == nil || !*got.Enabled {
+		t.Errorf("transformation: %+v", got)
 	}
 
 	rotated := must(c.Ingest.Source.RotateToken(ctx, uid, nil))(t)
