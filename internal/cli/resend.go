@@ -197,7 +197,7 @@ func (c *resendCmd) await(ctx context.Context, sh *shell, api *inApp, all []rese
 		if err != nil {
 			return explainResend(ctx, api, &all[i], err)
 		}
-		if a.StatusText != "success" {
+		if a.StatusText == "fail" {
 			failed++
 		}
 		bar.end()
@@ -216,7 +216,7 @@ func (c *resendCmd) await(ctx context.Context, sh *shell, api *inApp, all []rese
 
 func (sh *shell) drawAnswer(a attemptOut) {
 	colour := green
-	if a.StatusText != "success" {
+	if a.StatusText == "fail" {
 		colour = red
 	}
 	line := fmt.Sprintf("%s  %s  %s  %d ms  %s", a.MessageID, a.EndpointID, sh.paint(colour, httpCode(a.ResponseStatusCode)), a.ResponseDurationMs, a.ID)

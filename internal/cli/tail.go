@@ -102,16 +102,14 @@ func (sh *shell) drawTail(e *tailOut, withApp bool) {
 }
 
 func (sh *shell) tailedAttempt(a *attemptOut) []string {
-	colour, again := green, ""
-	switch a.StatusText {
-	case "success":
-	case "sending":
+	colour, again := red, ""
+	switch {
+	case a.StatusText == "success":
+		colour = green
+	case a.StatusText == "canceled":
 		colour = yellow
-		if a.NextAttempt != nil {
-			again = "again at " + a.NextAttempt.UTC().Format("15:04:05Z")
-		}
-	default:
-		colour = red
+	case a.NextAttempt != nil:
+		colour, again = yellow, "again at "+a.NextAttempt.UTC().Format("15:04:05Z")
 	}
 	why := ""
 	if a.Error != nil {

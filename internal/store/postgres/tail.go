@@ -27,7 +27,7 @@ ORDER BY id DESC LIMIT $5`
 
 	// An attempt may be of an old message: its day's table says nothing of when it was made.
 	tailAttemptsSQL = `SELECT a.id, a.message, a.endpoint FROM attempt a
-WHERE a.endpoint = ANY ($1) AND a.id > $2 AND (NOT $3 OR a.status <> 0)
+WHERE a.endpoint = ANY ($1) AND a.id > $2 AND (NOT $3 OR a.status NOT IN (0, 4))
   AND ($4::text[] IS NULL OR EXISTS (SELECT 1 FROM message m WHERE m.ref = a.message AND m.event_type = ANY ($4)))
 ORDER BY a.id DESC LIMIT $5`
 

@@ -29,7 +29,7 @@ WHERE m.ref > ?1 AND m.ref <= ?2` + tailScope + `ORDER BY m.ref`
 
 	tailAttemptsSQL = `SELECT a.ref FROM attempt a CROSS JOIN endpoint e ON e.ref = a.endpoint CROSS JOIN application p ON p.ref = e.application
 CROSS JOIN message m ON m.ref = a.message
-WHERE a.ref > ?1 AND a.ref <= ?2 AND (?6 = 0 OR a.status <> 0)` + tailScope + `ORDER BY a.ref`
+WHERE a.ref > ?1 AND a.ref <= ?2 AND (?6 = 0 OR a.status NOT IN (0, 4))` + tailScope + `ORDER BY a.ref`
 
 	tailAttemptSQL = attemptColumns + `FROM attempt a` + attemptJoins + `WHERE a.ref = ?`
 

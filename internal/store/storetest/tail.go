@@ -124,7 +124,10 @@ func testTailFilters(t *testing.T, f *fixture) {
 	foreign := f.newApplication(f.newEnvironment(), "foreign")
 	a, b := f.accept("a.a", ep), f.accept("b.b", ep)
 	good, bad := f.attempt(a.Deliveries[0], 200, 0), f.attempt(b.Deliveries[0], 500, 0)
-	f.ok(f.Settle(f.ctx, []store.Settlement{good, bad}))
+	c := f.accept("c.c", ep)
+	unwanted := f.attempt(c.Deliveries[0], 200, 0) // by the endpoint's transformation
+	unwanted.Attempt.Status = hark.Canceled
+	f.ok(f.Settle(f.ctx, []store.Settlement{good, bad, unwanted}))
 	rejected, elsewhere := f.request(src, hark.RequestRejected), f.request(theirs, hark.RequestDuplicate)
 	f.ok(f.InsertRequests(f.ctx, []hark.Request{rejected, elsewhere}))
 	apart := f.message("a.a")
@@ -132,15 +135,15 @@ func testTailFilters(t *testing.T, f *fixture) {
 	f.ok(f.Accept(f.ctx, []*store.Acceptance{apart}))
 
 	m := func(a *store.Acceptance) string { return string(a.Message.ID) }
-	for name, c := range map[string]struct {
+	for name, test := range map[string]struct {
 		narrow func(*store.TailScope)
 		want   []string
 	}{
-		"all":            {func(*store.TailScope) {}, []string{m(a), m(b), string(good.Attempt.ID), string(bad.Attempt.ID), string(rejected.ID), string(elsewhere.ID)}},
-		"messages":       {func(s *store.TailScope) { s.Attempts, s.Requests = false, false }, []string{m(a), m(b)}},
-		"an application": {func(s *store.TailScope) { s.ApplicationRef = other.Ref }, []string{string(elsewhere.ID)}},
-		"a source":       {func(s *store.TailScope) { s.Messages, s.Attempts, s.SourceRef = false, false, src.Ref }, []string{string(rejected.ID)}},
-		"a type":         {func(s *store.TailScope) { s.EventTypes, s.Requests = []string{"b.b", "no"}, false }, []string{m(b), string(bad.Attempt.ID)}},
+		"all of two types": {func(s *store.TailScope) { s.EventTypes = []string{"a.a", "b.b", "a.b"} }, []string{m(a), m(b), string(good.Attempt.ID), string(bad.Attempt.ID), string(rejected.ID), string(elsewhere.ID)}},
+		"messages":         {func(s *store.TailScope) { s.Attempts, s.Requests = false, false }, []string{m(a), m(b), m(c)}},
+		"an application":   {func(s *store.TailScope) { s.ApplicationRef = other.Ref }, []string{string(elsewhere.ID)}},
+		"a source":         {func(s *store.TailScope) { s.Messages, s.Attempts, s.SourceRef = false, false, src.Ref }, []string{string(rejected.ID)}},
+		"a type":           {func(s *store.TailScope) { s.EventTypes, s.Requests = []string{"b.b", "no"}, false }, []string{m(b), string(bad.Attempt.ID)}},
 		"requests of a type": {func(s *store.TailScope) {
 			s.EventTypes, s.Messages, s.Attempts = []string{"a.b"}, false, false
 		}, []string{string(rejected.ID), string(elsewhere.ID)}},
@@ -154,11 +157,11 @@ func testTailFilters(t *testing.T, f *fixture) {
 		}, nil},
 	} {
 		scope := f.everything()
-		c.narrow(&scope)
+		test.narrow(&scope)
 		ids, _ := f.next(f.OpenTail(scope, start), 100)
 		slices.Sort(ids)
-		slices.Sort(c.want)
-		f.same(name, ids, c.want)
+		slices.Sort(test.want)
+		f.same(name, ids, test.want)
 	}
 }
 
