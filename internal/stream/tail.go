@@ -25,7 +25,7 @@ const (
 	tailEvery = 200 * time.Millisecond
 	tailRests = 19
 	// tailEntries is the most that one look shows.
-	tailEntries = 1_000
+	tailEntries = 2_000
 	// maxTails bounds how many there are on a server.
 	maxTails = 32
 	// tailBack is how far back to begin after a broken connection: what was committed late meanwhile

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
@@ -160,6 +161,36 @@ func TestQueries_ReadOneDayOnly(t *testing.T) {
 			if strings.Contains(line, " on ") && strings.Contains(line, "_2024") && !strings.Contains(line, partitionOf("", 20_007)) && !strings.Contains(line, "never executed") {
 				t.Errorf("%s reads %s", what, strings.TrimSpace(line))
 			}
+		}
+	}
+}
+
+// A tail looks at what is behind its floor, of each owner, however much the day already has.
+func TestQueries_ATailReadsByOwner(t *testing.T) {
+	s := openTest(t, newDatabase(t, Options{}), Options{})
+	day := int64(20_007)
+	if err := s.ensureDay(t.Context(), day); err != nil {
+		t.Fatal(err)
+	}
+	first, _ := refsOfDay(day)
+	floor := hark.KSUIDFloor(time.Unix(day*secondsOfDay, 0).Add(time.Hour))
+	for query, want := range map[string]string{
+		tailMessagesSQL: "(application = o.application) AND (id > ",
+		tailAttemptsSQL: "(endpoint = o.endpoint) AND (id > ",
+		tailRequestsSQL: "(source = o.source) AND (id > ",
+	} {
+		args := []any{[]int64{1, 2}, floor[:], first, row.TailRows, []string(nil)}
+		if query == tailRequestsSQL {
+			args = append(args, false)
+		}
+		var plan strings.Builder
+		if err := s.read(t.Context(), func(c *conn) error {
+			return c.query(func(r row.Row) error { plan.WriteString(r.Text(0) + "\n"); return nil }, "EXPLAIN "+query, args...)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(plan.String(), want) {
+			t.Errorf("%s\nis not read by %s:\n%s", query, want, plan.String())
 		}
 	}
 }

@@ -19,24 +19,33 @@ const (
 
 	tailSourcesSQL = `SELECT ref, application FROM source WHERE environment = $1 AND application = ANY ($2) AND ($3::bigint = 0 OR ref = $3) AND deleted_at = 0 LIMIT $4`
 
-	tailMessagesSQL = `SELECT id, ref, 0::bigint FROM message
-WHERE application = ANY ($1) AND id > $2 AND ref >= $3 AND ($4::text[] IS NULL OR event_type = ANY ($4))
-ORDER BY id DESC LIMIT $5`
+	tailMessagesSQL = `SELECT k.id, k.ref, 0::bigint FROM unnest($1::bigint[]) o (application) CROSS JOIN LATERAL (
+  SELECT id, ref FROM message m
+  WHERE m.application = o.application AND m.id > $2 AND m.ref >= $3 AND ($5::text[] IS NULL OR m.event_type = ANY ($5))
+  ORDER BY m.id DESC LIMIT $4) k
+ORDER BY k.id DESC LIMIT $4`
 
 	tailMessagesByRefSQL = messageColumns + `WHERE m.ref = ANY ($1)`
 
-	// An attempt may be of an old message: its day's table says nothing of when it was made.
-	tailAttemptsSQL = `SELECT a.id, a.message, a.endpoint FROM attempt a
-WHERE a.endpoint = ANY ($1) AND a.id > $2 AND (NOT $3 OR a.status NOT IN (0, 4))
-  AND ($4::text[] IS NULL OR EXISTS (SELECT 1 FROM message m WHERE m.ref = a.message AND m.event_type = ANY ($4)))
-ORDER BY a.id DESC LIMIT $5`
+	tailAttemptsFrom = `SELECT k.id, k.message, k.endpoint FROM unnest($1::bigint[]) o (endpoint) CROSS JOIN LATERAL (
+  SELECT id, message, endpoint FROM attempt a
+  WHERE a.endpoint = o.endpoint AND a.id > $2 AND a.message >= $3`
+	tailAttemptsTo = `
+    AND ($5::text[] IS NULL OR EXISTS (SELECT 1 FROM message m WHERE m.ref = a.message AND m.event_type = ANY ($5)))
+  ORDER BY a.id DESC LIMIT $4) k
+ORDER BY k.id DESC LIMIT $4`
+
+	tailAttemptsSQL = tailAttemptsFrom + tailAttemptsTo
+	tailFailuresSQL = tailAttemptsFrom + ` AND a.status <> 0 AND a.status <> 4` + tailAttemptsTo
 
 	tailAttemptsByKeySQL = attemptColumns + `FROM unnest($1::bigint[], $2::bigint[], $3::bytea[]) k (message, endpoint, id)
 JOIN attempt a ON a.message = k.message AND a.endpoint = k.endpoint AND a.id = k.id` + attemptJoins
 
-	tailRequestsSQL = `SELECT id, source, day FROM request
-WHERE source = ANY ($1) AND id > $2 AND day >= $3 AND (NOT $4 OR outcome = 1) AND ($5::text[] IS NULL OR event_type = ANY ($5))
-ORDER BY id DESC LIMIT $6`
+	tailRequestsSQL = `SELECT k.id, k.source, k.day FROM unnest($1::bigint[]) o (source) CROSS JOIN LATERAL (
+  SELECT id, source, day FROM request r
+  WHERE r.source = o.source AND r.id > $2 AND r.day >= $3 AND (NOT $6 OR r.outcome = 1) AND ($5::text[] IS NULL OR r.event_type = ANY ($5))
+  ORDER BY r.id DESC LIMIT $4) k
+ORDER BY k.id DESC LIMIT $4`
 
 	tailRequestsByKeySQL = requestColumns + `JOIN unnest($1::bigint[], $2::bytea[], $3::bigint[]) k (source, id, day)
   ON r.source = k.source AND r.id = k.id AND r.day = k.day`
@@ -128,7 +137,7 @@ func (l *look) fresh(w *row.Window, found []row.TailKey) []row.TailKey {
 func (l *look) lookForMessages(apps []hark.Ref) (err error) {
 	floor := l.messages.Floor(l.now)
 	first, _ := refsOfDay(dayOf(floor))
-	l.foundMessages, err = row.Collect(l.c.query, row.ScanTailKey, tailMessagesSQL, apps, floor[:], first, l.scope.EventTypes, row.TailRows)
+	l.foundMessages, err = row.Collect(l.c.query, row.ScanTailKey, tailMessagesSQL, apps, floor[:], first, row.TailRows, l.scope.EventTypes)
 	fresh := l.fresh(&l.messages, l.foundMessages)
 	if err != nil || len(fresh) == 0 {
 		return err
@@ -148,8 +157,17 @@ func (l *look) lookForAttempts(apps []hark.Ref) (err error) {
 	if err != nil {
 		return err
 	}
-	floor := l.attempts.Floor(l.now)
-	l.foundAttempts, err = row.Collect(l.c.query, row.ScanTailKey, tailAttemptsSQL, endpoints, floor[:], l.scope.Failed, l.scope.EventTypes, row.TailRows)
+	// An attempt may be of an old message, in whose day's table it is then: all days are looked through
+	// when it looks far back only.
+	floor, first := l.attempts.Floor(l.now), hark.Ref(0)
+	if !l.attempts.IsFar(l.now) {
+		first, _ = refsOfDay(dayOf(floor) - 1)
+	}
+	query := tailAttemptsSQL
+	if l.scope.Failed {
+		query = tailFailuresSQL
+	}
+	l.foundAttempts, err = row.Collect(l.c.query, row.ScanTailKey, query, endpoints, floor[:], first, row.TailRows, l.scope.EventTypes)
 	fresh := l.fresh(&l.attempts, l.foundAttempts)
 	if err != nil || len(fresh) == 0 {
 		return err
@@ -171,7 +189,8 @@ func (l *look) lookForRequests(apps []hark.Ref) (err error) {
 		return err
 	}
 	floor := l.requests.Floor(l.now)
-	l.foundRequests, err = row.Collect(l.c.query, row.ScanTailKey, tailRequestsSQL, sources, floor[:], dayOf(floor)<<dayShift, l.scope.Failed, l.scope.EventTypes, row.TailRows)
+	l.foundRequests, err = row.Collect(l.c.query, row.ScanTailKey, tailRequestsSQL, sources, floor[:], dayOf(floor)<<dayShift, row.TailRows,
+		l.scope.EventTypes, l.scope.Failed)
 	fresh := l.fresh(&l.requests, l.foundRequests)
 	if err != nil || len(fresh) == 0 {
 		return err

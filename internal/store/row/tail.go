@@ -34,13 +34,14 @@ func (w *Window) Floor(now time.Time) hark.KSUID {
 	switch far := now.Add(-windowFar); {
 	case w.looked.IsZero() && !w.Since.IsZero() && w.Since.Before(far):
 		return hark.KSUIDFloor(w.Since)
-	case w.isFar(now):
+	case w.IsFar(now):
 		return hark.KSUIDFloor(far)
 	}
 	return hark.KSUIDFloor(now.Add(-windowNear))
 }
 
-func (w *Window) isFar(now time.Time) bool { return now.Sub(w.looked) >= windowEvery }
+// IsFar says whether a look at now goes far back.
+func (w *Window) IsFar(now time.Time) bool { return now.Sub(w.looked) >= windowEvery }
 
 // Fresh are those of the found keys that were not seen before.
 func (w *Window) Fresh(found []TailKey) []TailKey {
@@ -65,7 +66,7 @@ func (w *Window) Keep(now time.Time, found []TailKey) {
 			w.known[k.ID] = true
 		}
 	}
-	if !w.isFar(now) {
+	if !w.IsFar(now) {
 		return
 	}
 	w.looked = now
