@@ -20,8 +20,8 @@ type Tail struct {
 }
 
 const (
-	// tailEvery is how often a tail looks, and tailRests how many times longer than it has looked it
-	// rests at least: so one takes a twentieth of a connection to the store, and no more.
+	// tailEvery is how often a tail looks, and tailRests how many times longer than a look and its answer
+	// have taken it rests at least: so one takes a twentieth of a core and of a connection to the store.
 	tailEvery = 200 * time.Millisecond
 	tailRests = 19
 	// tailEntries is the most that one look shows.
@@ -50,8 +50,8 @@ func (h *Hub) ServeTail(w http.ResponseWriter, req *http.Request, t Tail) error 
 	s.begin()
 	said, checked := time.Now(), time.Now()
 	for {
-		took := time.Since(looked)
 		s.entries(ctx, t, looked, entries, skipped)
+		took := time.Since(looked)
 		if time.Since(checked) >= heartbeat { // also while there is always something
 			checked = time.Now()
 			if t.Check(ctx) != nil {
