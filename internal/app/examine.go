@@ -184,18 +184,23 @@ func openSecrets(ctx context.Context, st store.Store) (tried int, err error) {
 // examineSources looks for sources that can verify nothing of what comes.
 func examineSources(ctx context.Context, st store.Store) Finding {
 	envs, err := st.ListEnvironments(ctx)
+	if err != nil {
+		return errFinding("sources", err, Finding{})
+	}
 	count := 0
-	var failing []string
+	var failing []hark.Source
 	for _, env := range envs {
-		page := store.Page{Limit: 250}
-		for err == nil {
-			var some []hark.Source
-			if some, err = st.ListSources(ctx, env.ID, 0, page); err != nil {
-				break
+		for page := (store.Page{Limit: 250}); ; {
+			some, err := st.ListSources(ctx, env.ID, 0, page)
+			if err != nil {
+				return errFinding("sources", err, Finding{})
 			}
 			for _, s := range some {
-				if count++; !s.FailingSince.IsZero() && !s.Disabled {
-					failing = append(failing, fmt.Sprintf("%s (%s) has verified nothing since %s: %s", s.ID, s.Name, s.FailingSince.Format(time.RFC3339), s.FailingCause))
+				if s.Disabled {
+					continue
+				}
+				if count++; !s.FailingSince.IsZero() {
+					failing = append(failing, s)
 				}
 			}
 			if len(some) < page.Limit {
@@ -204,11 +209,19 @@ func examineSources(ctx context.Context, st store.Store) Finding {
 			page.From = string(some[len(some)-1].ID)
 		}
 	}
-	if err == nil && len(failing) > 0 {
-		return wrong("sources", "most likely the secret was changed at the provider: hark sources rotate; hark sources --status failing lists all",
-			"%s", strings.Join(failing[:min(len(failing), 3)], "; "))
+	return judgeSources(count, failing)
+}
+
+func judgeSources(count int, failing []hark.Source) Finding {
+	if len(failing) == 0 {
+		return fine("sources", "none of %d fails its verification", count)
 	}
-	return errFinding("sources", err, fine("sources", "none of %d fails its verification", count))
+	var some []string
+	for _, s := range failing[:min(len(failing), 3)] {
+		some = append(some, fmt.Sprintf("%s has verified nothing since %s: %s", s.ID, s.FailingSince.Format(time.RFC3339), s.FailingCause))
+	}
+	return wrong("sources", "most likely the secret was changed at the provider: hark sources rotate; hark sources --status failing lists all",
+		"%s", strings.Join(some, "; "))
 }
 
 func examineSpace(dir string) Finding {

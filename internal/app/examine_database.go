@@ -86,5 +86,5 @@ func judgeDatabase(look postgres.Inspection) []Finding {
 	judge(look.Bloat > 0.9 && look.DeadRows > 1_000_000, "queue", "VACUUM hark.queue, and see what keeps autovacuum from it",
 		"%d live and %d dead rows", look.LiveRows, look.DeadRows)
 	judge(look.NodesAlive == 0 && look.Due > 0, "nodes", "start hark serve", "%d are alive, %d shards are nobody's", look.NodesAlive, look.FreeShards)
-	return out
+	return append(out, judgeSources(int(look.Sources), look.Failing))
 }

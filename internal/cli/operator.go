@@ -107,9 +107,10 @@ type doctorCmd struct {
 // Help is shown by hark doctor --help.
 func (doctorCmd) Help() string {
 	return `Checks the folder and its permissions, the master key, whether sources verify what comes, the
-database's integrity, room and speed of the disk, the clock, and the server. With --database it checks the database instead: whether it can
-be reached, its schema, its master key, its clock, how long a commit takes, what holds old rows, and the
-nodes. Changes nothing, and may run beside a server. Exits 1 when something is wrong.
+database's integrity, room and speed of the disk, the clock, and the server. With --database it checks
+the database instead: whether it can be reached, its schema, its master key, its clock, how long a commit
+takes, what holds old rows, the nodes and the sources. Changes nothing, and may run beside a server.
+Exits 1 when something is wrong.
 
 Examples:
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
 	"github.com/harkhq/hark/internal/store/row"
 )
@@ -24,6 +25,9 @@ type Inspection struct {
 
 	NodesAlive, FreeShards int
 	Due                    int64 // rows of the queue that are due, at most one is counted
+
+	Sources int64         // those that are enabled
+	Failing []hark.Source // of them, some that can verify nothing: id, since when, and why
 }
 
 const (
@@ -39,6 +43,11 @@ WHERE datname = current_database() AND backend_xmin IS NOT NULL AND pid <> pg_ba
 ORDER BY age(backend_xmin) DESC LIMIT 1`
 
 	queueRowsSQL = `SELECT n_live_tup, n_dead_tup FROM pg_stat_user_tables WHERE relname = 'queue' AND schemaname = current_schema()`
+
+	countSourcesSQL = `SELECT count(*) FROM source WHERE deleted_at = 0 AND NOT disabled`
+
+	failingSourcesSQL = `SELECT id, failing_since, failing_cause FROM source
+WHERE deleted_at = 0 AND NOT disabled AND failing_since > 0 ORDER BY failing_since LIMIT 3`
 
 	anyDueSQL = `SELECT count(*) FROM (SELECT 1 FROM queue WHERE due <= $1 LIMIT 1) AS q`
 )
@@ -71,6 +80,14 @@ func Inspect(ctx context.Context, url string, now time.Time) (look Inspection, e
 		}
 		look.NodesAlive, look.FreeShards = len(t.alive), len(t.free())
 		if look.Due, err = c.int(anyDueSQL, now); err != nil {
+			return err
+		}
+		if look.Sources, err = c.int(countSourcesSQL); err != nil {
+			return err
+		}
+		if look.Failing, err = row.Collect(c.query, func(r row.Row) (hark.Source, error) {
+			return hark.Source{ID: hark.SourceID(r.Text(0)), FailingSince: r.Time(1), FailingCause: r.Text(2)}, nil
+		}, failingSourcesSQL); err != nil {
 			return err
 		}
 		look.Commit, err = commitTime(c)
