@@ -635,3 +635,65 @@ func TestWatch_WakesReadersOnOtherNodes(t *testing.T) {
 	cancel()
 	c.ok(<-done)
 }
+
+// Nodes overtake each other: whoever watches on another sees all that they commit, once.
+func TestTail_SeesWhatEveryNodeCommits(t *testing.T) {
+	c := newTown(t, 3, 4, Options{})
+	tail := c.nodes[2].OpenTail(store.TailScope{EnvironmentID: c.app.EnvironmentID, Messages: true, Attempts: true}, c.now.Add(-time.Minute))
+	const writers, each = 4, 100
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			node := c.nodes[w%2]
+			for range each {
+				at := time.Now()
+				a := &store.Acceptance{Message: hark.Message{ID: hark.NewMessageID(at), ApplicationRef: c.app.Ref, EventType: "t", Payload: []byte(`{}`), CreatedAt: at},
+					Deliveries: []hark.Delivery{{EndpointRef: c.eps[w].Ref, Due: at.UnixMilli()}}}
+				if err := node.Accept(t.Context(), []*store.Acceptance{a}); err != nil {
+					t.Error(err)
+					return
+				}
+				d := a.Deliveries[0]
+				s := success(d, 0)
+				s.Attempt.MessageRef, s.Attempt.EndpointRef, s.Attempt.ApplicationRef = d.MessageRef, d.EndpointRef, c.app.Ref
+				if err := node.Settle(t.Context(), []store.Settlement{s}); err != nil || s.Fenced {
+					t.Error("settle: ", err, s.Fenced)
+					return
+				}
+			}
+		})
+	}
+	ended := make(chan struct{})
+	go func() { wg.Wait(); close(ended) }()
+	seen := map[string]int{}
+	for last := false; ; {
+		entries, skipped, err := tail.Next(t.Context(), time.Now(), 10_000)
+		c.ok(err)
+		if skipped > 0 {
+			t.Errorf("%d skipped", skipped)
+		}
+		for _, e := range entries {
+			if e.Message != nil {
+				seen[string(e.Message.ID)]++
+			} else {
+				seen[string(e.Attempt.ID)]++
+			}
+		}
+		if last {
+			break
+		}
+		select {
+		case <-ended:
+			last = true
+		case <-time.After(time.Millisecond):
+		}
+	}
+	for id, n := range seen {
+		if n != 1 {
+			t.Errorf("%s came %d times", id, n)
+		}
+	}
+	if len(seen) != 2*writers*each {
+		t.Errorf("saw %d, want %d", len(seen), 2*writers*each)
+	}
+}
