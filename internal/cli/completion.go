@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -44,7 +45,18 @@ type place struct {
 	words []word
 }
 
-type word struct{ text, help string }
+// word is a command or a flag, with what can follow a flag where that is known.
+type word struct {
+	text, help string
+	values     []string
+}
+
+// valuesOf are the values that a flag or an argument can have, where they are known.
+func valuesOf(v *kong.Value) []string {
+	return slices.DeleteFunc(v.EnumSlice(), func(s string) bool { return s == "" })
+}
+
+func flagWord(f *kong.Flag) word { return word{"--" + f.Name, f.Help, valuesOf(f.Value)} }
 
 // collectWords walks the grammar, parents before children.
 func collectWords(node *kong.Node) []place {
@@ -54,26 +66,24 @@ func collectWords(node *kong.Node) []place {
 		flags := inherited
 		for _, f := range n.Flags {
 			if !f.Hidden {
-				flags = append(flags, word{"--" + f.Name, f.Help})
+				flags = append(flags, flagWord(f))
 			}
 		}
 		p := place{path: path}
 		for _, child := range n.Children {
 			if !child.Hidden {
-				p.words = append(p.words, word{child.Name, child.Help})
+				p.words = append(p.words, word{child.Name, child.Help, nil})
 			}
 		}
 		for _, arg := range n.Positional {
-			for _, value := range arg.EnumSlice() {
-				if value != "" {
-					p.words = append(p.words, word{value, ""})
-				}
+			for _, value := range valuesOf(arg) {
+				p.words = append(p.words, word{value, "", nil})
 			}
 		}
 		p.words = append(p.words, flags...)
 		if n.DefaultCmd != nil { // its flags can follow at once: hark messages --limit 5
 			for _, f := range n.DefaultCmd.Flags {
-				p.words = append(p.words, word{"--" + f.Name, f.Help})
+				p.words = append(p.words, flagWord(f))
 			}
 		}
 		places = append(places, p)
@@ -108,6 +118,13 @@ func bashCompletion(places []place) string {
 		fmt.Fprintf(&b, "    %q) words=%q ;;\n", p.path, strings.Join(texts, " "))
 	}
 	b.WriteString("  esac\n  case \"$at ${COMP_WORDS[COMP_CWORD-1]}\" in\n")
+	for _, p := range places {
+		for _, w := range p.words {
+			if len(w.values) > 0 {
+				fmt.Fprintf(&b, "    %q) words=%q ;;\n", p.path+" "+w.text, strings.Join(w.values, " "))
+			}
+		}
+	}
 	fmt.Fprintf(&b, "    *' --profile') words=$(%s) ;;\n", profileNames)
 	fmt.Fprintf(&b, "    'logout logout' | 'profiles use use') words=\"$words $(%s)\" ;;\n", profileNames)
 	b.WriteString("  esac\n  COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n}\n")
@@ -131,6 +148,14 @@ func zshCompletion(places []place) string {
 		}
 		b.WriteString(") ;;\n")
 	}
+	b.WriteString("  esac\n  case \"$at $words[CURRENT-1]\" in\n")
+	for _, p := range places {
+		for _, w := range p.words {
+			if len(w.values) > 0 {
+				fmt.Fprintf(&b, "    %q) compadd %s; return ;;\n", p.path+" "+w.text, strings.Join(w.values, " "))
+			}
+		}
+	}
 	b.WriteString("  esac\n  if [[ $words[CURRENT-1] == --profile || $at == logout || $at == 'profiles use' ]]; then\n")
 	fmt.Fprintf(&b, "    local -a names\n    names=(${(f)\"$(%s)\"})\n    compadd -a names\n  fi\n", profileNames)
 	b.WriteString("  _describe 'hark' entries\n  _files\n}\n_hark \"$@\"")
@@ -152,7 +177,11 @@ func fishCompletion(places []place) string {
 		}
 		for _, w := range p.words {
 			if flag, ok := strings.CutPrefix(w.text, "--"); ok {
-				fmt.Fprintf(&b, "complete -c hark -n %s -l %s -d %s\n", fishQuoted(at), flag, singleQuoted(w.help))
+				values := ""
+				if len(w.values) > 0 {
+					values = " -x -a " + singleQuoted(strings.Join(w.values, " "))
+				}
+				fmt.Fprintf(&b, "complete -c hark -n %s -l %s%s -d %s\n", fishQuoted(at), flag, values, singleQuoted(w.help))
 			} else {
 				fmt.Fprintf(&b, "complete -c hark -n %s -a %s -d %s\n", fishQuoted(at), w.text, singleQuoted(w.help))
 			}
