@@ -26,7 +26,7 @@ func (e *Engine) alter(ctx context.Context, j *job, m *hark.Message, attempt *ha
 	}
 	begun := time.Now()
 	altered, err := e.opt.Alterer.Apply(ctx, job)
-	j.altered = altered
+	j.altered = &altered
 	failure, failed := errors.AsType[*alter.Failure](err)
 	switch {
 	case failed:

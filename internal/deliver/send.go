@@ -25,7 +25,7 @@ type job struct {
 	held     *held // the owner's; nil where the store is this process's own
 	epoch    int64 // of the lease
 
-	altered    alter.Altered   // by the endpoint's transformation
+	altered    *alter.Altered  // by the endpoint's transformation; nil without one
 	execution  *hark.Execution // of it, when it is worth remembering
 	verdict    verdict
 	settlement store.Settlement
@@ -189,20 +189,19 @@ func unsendable(m *hark.Message, ep *directory.Endpoint) string {
 // post signs and sends.
 func (s *sender) post(e *Engine, ctx context.Context, j *job, m *hark.Message, at time.Time) (*outbound.Response, error) {
 	ep, body := j.endpoint, m.Body()
-	transformed := ep.Transformation.Runs()
-	if transformed {
+	if j.altered != nil {
 		body = j.altered.Body
 	}
 	r := &s.request
 	r.Into = &s.response
 	r.Method, r.Target, r.Body, r.Timeout, r.SkipTLSVerify = "", ep.Target, body, ep.AttemptTimeout(), ep.SkipTLSVerify
 	r.Header = ep.AppendContent(r.Header[:0], m, e.opt.HeaderPrefixes)
-	if transformed {
-		redress(r, &j.altered)
+	if j.altered != nil {
+		redress(r, j.altered)
 	}
 	r.Header, s.text = ep.AppendSigned(r.Header, m.ID, body, e.opt.HeaderPrefixes, at, s.text)
-	if transformed {
-		r.Header = appendOwn(r.Header, ep.Fields, &j.altered)
+	if j.altered != nil {
+		r.Header = appendOwn(r.Header, ep.Fields, j.altered)
 	} else {
 		r.Header = append(r.Header, ep.Fields...)
 	}
@@ -238,7 +237,7 @@ func (j *job) settle(a *hark.Attempt, now time.Time) {
 		Delivery: *j.delivery,
 		Epoch:    j.epoch,
 		Attempt:  a,
-		OwnURL:   j.altered.Target != nil,
+		OwnURL:   j.altered != nil && j.altered.Target != nil,
 		// Only a resend can overtake other rows of its message: retries are the one row there is.
 		Succeeded: a.Status == hark.Succeeded && a.Trigger == hark.Manual,
 	}
