@@ -29,7 +29,7 @@ import (
 
 // Options of a Runner. Zero values mean the defaults.
 type Options struct {
-	Parallel int           // scripts that run at the same time: one for each processor, and 4 at least
+	Parallel int           // scripts that run at the same time: two for each processor, and 4 at least
 	Time     time.Duration // of one run: 1 s
 	Memory   int64         // of one run, in bytes: 64 MiB
 	Result   int           // bytes of a payload that comes out: 2 MiB
@@ -42,7 +42,7 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	if o.Parallel <= 0 {
-		o.Parallel = max(4, runtime.GOMAXPROCS(0))
+		o.Parallel = max(4, 2*runtime.GOMAXPROCS(0)) // one application has half of them
 	}
 	if o.Time <= 0 {
 		o.Time = time.Second
