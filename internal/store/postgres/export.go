@@ -15,15 +15,6 @@ var _ store.Mover = (*Store)(nil)
 const (
 	countMessagesSQL = `SELECT count(*) FROM message`
 
-	everyApplicationSQL = `SELECT ref, environment, id, uid, name, throttle_rate, metadata, created_at, updated_at, tokens_not_before, version, deleted_at
-FROM application ORDER BY environment, id`
-
-	everyEndpointSQL = endpointColumns + `WHERE application = $1 ORDER BY id`
-
-	everySourceSQL = `SELECT s.ref, s.environment, s.application, a.id, s.id, s.uid, s.settings, s.sealed, s.disabled, s.failing_since, s.failing_cause,
-  s.created_at, s.updated_at, s.deleted_at
-FROM source s JOIN application a ON a.ref = s.application WHERE s.application = $1 ORDER BY s.id`
-
 	someRequestsSQL = requestColumns + `WHERE r.source = $1 AND r.id > $2 ORDER BY r.id LIMIT $3`
 
 	// With the size of the payload, so that not too much is loaded at once.
@@ -33,10 +24,6 @@ FROM source s JOIN application a ON a.ref = s.application WHERE s.application = 
 FROM message m WHERE m.ref > $1 ORDER BY m.ref LIMIT $2`
 
 	attemptsBetweenSQL = attemptColumns + `FROM attempt a` + attemptJoins + `WHERE a.message >= $1 AND a.message <= $2 ORDER BY a.message, a.id`
-
-	everyFeedSQL = `SELECT consumer, seq FROM feed_end ORDER BY consumer`
-
-	everyCursorSQL = `SELECT name, seq, updated_at FROM cursor WHERE consumer = $1 ORDER BY name`
 
 	fedBetweenSQL = `SELECT message, consumer, seq, at FROM feed WHERE message >= $1 AND message <= $2`
 
@@ -83,12 +70,7 @@ func (s *Store) Export(ctx context.Context, visit func(*store.Record) error) err
 			}
 		}
 		e := &exporter{c: c, Export: row.NewExport(&s.kinds, c.query, visit)}
-		if err := e.Do(row.Everything{
-			Applications: everyApplicationSQL, Endpoints: everyEndpointSQL, Sources: everySourceSQL,
-			Versions: everyVersionSQL, Executions: everyExecutionSQL,
-			Pollers: everyPollerSQL, PollerItems: everyPollerItemSQL,
-			Feeds: everyFeedSQL, Cursors: everyCursorSQL,
-		}); err != nil {
+		if err := e.Do(); err != nil {
 			return err
 		}
 		if err := e.messages(); err != nil {

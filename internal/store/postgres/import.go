@@ -21,13 +21,6 @@ const (
 	importingSQL = `SELECT count(*) FROM counter WHERE name = 'import'`
 
 	endImportSQL = `DELETE FROM counter WHERE name = 'import'`
-
-	importApplicationSQL = `INSERT INTO application (ref, environment, id, uid, name, throttle_rate, metadata, created_at, updated_at, tokens_not_before, version, deleted_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
-
-	setDeletedSourceSQL = `UPDATE source SET deleted_at = $1 WHERE ref = $2`
-
-	setDeletedEndpointSQL = `UPDATE endpoint SET deleted_at = $1 WHERE ref = $2`
 )
 
 // BeginImport prepares an empty store for an import.
@@ -63,9 +56,8 @@ func refuseUnfinished(c *conn) error {
 
 // importer is an import under way.
 type importer struct {
-	store  *Store
-	rows   row.Import
-	places row.Places
+	store *Store
+	rows  row.Import
 
 	// The rows of one Add.
 	tables tables
@@ -78,23 +70,25 @@ func (i *importer) Add(ctx context.Context, records []store.Record) error {
 	if err != nil {
 		return err
 	}
-	places := i.places
+	places := i.rows.Places
 	return i.store.change(ctx, func(c *conn) error {
-		i.places = places
+		i.rows.Places = places
 		i.tables, i.events = newTables(), newTable("insert event ids", oidInt8, oidText, oidInt8)
-		number := first
+		number, lent := first, c.lent()
 		for r := range records {
-			m := records[r].Message
-			if m == nil {
-				if err := i.add(c, &records[r]); err != nil {
-					return err
-				}
-				continue
+			var err error
+			switch record := &records[r]; {
+			case record.Message != nil:
+				err = i.addMessage(record.Message, number)
+				number++
+			case record.Request != nil:
+				err = i.addRequest(*record.Request)
+			default:
+				err = i.rows.Add(lent, record)
 			}
-			if err := i.addMessage(m, number); err != nil {
+			if err != nil {
 				return err
 			}
-			number++
 		}
 		return i.write(ctx, c)
 	})
@@ -154,130 +148,8 @@ func (i *importer) write(ctx context.Context, c *conn) error {
 	return nil
 }
 
-func (i *importer) add(c *conn, r *store.Record) error {
-	if done, err := i.rows.Add(c.lent(), r); done {
-		return err
-	}
-	switch {
-	case r.Application != nil:
-		return i.addApplication(c, r.Application)
-	case r.Endpoint != nil:
-		return i.addEndpoint(c, *r.Endpoint)
-	case r.Version != nil:
-		return i.addVersion(c, r.Version)
-	case r.Execution != nil:
-		return i.addExecution(c, *r.Execution)
-	case r.Source != nil:
-		return i.addSource(c, *r.Source)
-	case r.Poller != nil:
-		return i.addPoller(c, *r.Poller)
-	case r.Items != nil:
-		return i.addItems(c, r.Items)
-	case r.Feed != nil:
-		return i.addFeed(c, r.Feed)
-	case r.Request != nil:
-		return i.addRequest(*r.Request)
-	}
-	return nil
-}
-
-func (i *importer) addApplication(c *conn, app *store.MovedApplication) error {
-	ref, err := next(c, "application")
-	if err != nil {
-		return err
-	}
-	_, err = c.exec(importApplicationSQL, ref, string(app.EnvironmentID), string(app.ID), row.Nullable(app.UID), app.Name, app.ThrottleRate,
-		row.EncodeMap(app.Metadata), app.CreatedAt, app.UpdatedAt, app.TokensNotBefore, app.Version, app.DeletedAt)
-	if isUnique(err) {
-		return store.ErrTwice
-	}
-	i.places.Applications = append(i.places.Applications, ref)
-	return err
-}
-
-func (i *importer) addEndpoint(c *conn, ep hark.Endpoint) error {
-	var err error
-	if ep.ApplicationRef, err = i.places.Application(ep.ApplicationRef); err != nil {
-		return err
-	}
-	ref, err := i.store.insertEndpoint(c, &ep)
-	if isUnique(err) {
-		return store.ErrTwice
-	}
-	if err != nil {
-		return err
-	}
-	i.places.Endpoints = append(i.places.Endpoints, ref)
-	if ep.DeletedAt.IsZero() {
-		return nil
-	}
-	_, err = c.exec(setDeletedEndpointSQL, ep.DeletedAt, ref)
-	return err
-}
-
-func (i *importer) addVersion(c *conn, v *store.MovedVersion) error {
-	endpoint, err := i.places.Endpoint(v.EndpointRef)
-	if err != nil {
-		return err
-	}
-	_, err = c.exec(insertVersionSQL, row.VersionValues(endpoint, &v.TransformationVersion)...)
-	if isUnique(err) {
-		return store.ErrTwice
-	}
-	return err
-}
-
-func (i *importer) addExecution(c *conn, x hark.Execution) (err error) {
-	if x.EndpointRef, err = i.places.Endpoint(x.EndpointRef); err != nil {
-		return err
-	}
-	return row.LogExecutions(c.exec, insertExecutionSQL, pruneExecutionsSQL, []hark.Execution{x})
-}
-
-func (i *importer) addSource(c *conn, src store.MovedSource) (err error) {
-	if src.ApplicationRef, err = i.places.Application(src.ApplicationRef); err != nil {
-		return err
-	}
-	ref, err := i.store.insertSource(c, &src.Source)
-	if isUnique(err) {
-		return store.ErrTwice
-	}
-	if err != nil {
-		return err
-	}
-	i.places.Sources = append(i.places.Sources, ref)
-	if src.DeletedAt.IsZero() {
-		return nil
-	}
-	if _, err := c.exec(deleteTokensSQL, ref); err != nil {
-		return err
-	}
-	_, err = c.exec(setDeletedSourceSQL, src.DeletedAt, ref)
-	return err
-}
-
-func (i *importer) addPoller(c *conn, p hark.Poller) (err error) {
-	if p.ApplicationRef, err = i.places.Application(p.ApplicationRef); err != nil {
-		return err
-	}
-	ref, err := i.store.insertPoller(c, &p)
-	if isUnique(err) {
-		return store.ErrTwice
-	}
-	i.places.Pollers = append(i.places.Pollers, ref)
-	return err
-}
-
-func (i *importer) addItems(c *conn, m *store.MovedItems) error {
-	poller, err := i.places.Poller(m.PollerRef)
-	if err != nil {
-		return err
-	}
-	return putItems(c, poller, m.Items)
-}
-
 func (i *importer) addRequest(q hark.Request) (err error) {
-	if q.SourceRef, err = i.places.Source(q.SourceRef); err != nil {
+	if q.SourceRef, err = i.rows.Places.Source(q.SourceRef); err != nil {
 		return err
 	}
 	p, err := prepareRequest(&q)
@@ -291,7 +163,7 @@ func (i *importer) addRequest(q hark.Request) (err error) {
 
 // addMessage adds the rows of a message with its attempts and what is queued of it.
 func (i *importer) addMessage(m *store.MovedMessage, number int64) error {
-	a, err := i.places.Message(m)
+	a, err := i.rows.Places.Message(m)
 	if err != nil {
 		return err
 	}
@@ -307,37 +179,19 @@ func (i *importer) addMessage(m *store.MovedMessage, number int64) error {
 		i.events.columns[2].int8(p.ref)
 	}
 	for n := range m.Attempts {
-		s, id, err := i.places.Attempt(&m.Attempts[n], p.ref)
+		s, id, err := i.rows.Places.Attempt(&m.Attempts[n], p.ref)
 		if err != nil {
 			return err
 		}
 		i.tables.attempt(&settlement{Settlement: &s, id: id})
 	}
 	for _, f := range m.Fed {
-		consumer, err := i.places.Endpoint(f.EndpointRef)
+		consumer, err := i.rows.Places.Endpoint(f.EndpointRef)
 		if err != nil {
 			return err
 		}
 		for n, v := range [...]int64{consumer, f.Seq, p.ref, row.Millis(f.At)} {
 			i.tables.feed.columns[n].int8(v)
-		}
-	}
-	return nil
-}
-
-const importFeedEndSQL = `INSERT INTO feed_end (consumer, seq) VALUES ($1, $2)`
-
-func (i *importer) addFeed(c *conn, f *store.MovedFeed) error {
-	consumer, err := i.places.Endpoint(f.EndpointRef)
-	if err != nil {
-		return err
-	}
-	if _, err := c.exec(importFeedEndSQL, consumer, f.Last); err != nil {
-		return err
-	}
-	for _, cursor := range f.Cursors {
-		if _, err := c.exec(seekCursorSQL, consumer, cursor.Group, cursor.Seq, cursor.UpdatedAt); err != nil {
-			return err
 		}
 	}
 	return nil

@@ -16,19 +16,32 @@ func (s *Store) newKinds() kinds {
 	return row.NewKinds(row.Access{
 		Seal: s.seal,
 		Read: s.lend,
+		View: func(ctx context.Context, f func(row.Query) error) error {
+			return s.view(ctx, func(c *conn) error { return f(c.query) })
+		},
 		Change: func(ctx context.Context, f func(row.Conn) error) error {
 			return s.change(ctx, func(c *conn) error { return f(c.lent()) })
 		},
 		Configure: func(ctx context.Context, f func(row.Conn) (hark.Ref, error)) error {
 			return s.configure(ctx, func(c *conn) (hark.Ref, error) { return f(c.lent()) })
 		},
+		PutItems: putItems,
+		Sweep:    func() { s.sweeper.Nudge() },
 	}, row.Statements{
 		Environment: environmentSQL,
+		Application: applicationSQL,
+		Endpoint:    endpointSQL,
+		Version:     transformationSQL,
+		Execution:   executionSQL,
+		Source:      sourceSQL,
+		Poller:      pollerSQL,
+		Feed:        feedsSQL,
 		EventType:   eventTypeSQL,
 		Key:         keySQL,
 		Task:        taskSQL,
 		Answer:      answerSQL,
 		MessageKey:  messageKeySQL,
+		Alone:       `UPDATE counter SET next = next + 1 WHERE name = 'change'`,
 	})
 }
 
@@ -39,6 +52,14 @@ func (c *conn) lent() row.Conn {
 		Exec: func(query string, args ...any) (int64, error) {
 			n, err := c.exec(query, args...)
 			return n, twice(err)
+		},
+		Insert: func(kind, query string, args ...any) (hark.Ref, error) {
+			ref, err := next(c, kind)
+			if err != nil {
+				return 0, err
+			}
+			_, err = c.exec(query, append([]any{ref}, args...)...)
+			return ref, twice(err)
 		},
 	}
 }

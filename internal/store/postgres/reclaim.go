@@ -64,7 +64,7 @@ func (s *Store) Reclaim(ctx context.Context, now time.Time, limit int) (more boo
 	if err != nil {
 		return false, err
 	}
-	feeds, err := s.expireFeeds(ctx, now, limit)
+	feeds, err := s.walkFeeds.Go(ctx, &s.kinds, now, limit, reclaimChunk*10)
 	return more || requests || feeds, err
 }
 

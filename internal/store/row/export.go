@@ -20,24 +20,15 @@ type Export struct {
 	SourceRefs              []hark.Ref // in the order in which they came
 }
 
-// Everything are the statements that read all rows of a kind, as the function here that scans it wants
-// them, in an order that is the same in every store. Endpoints and Sources are those of one application.
-type Everything struct {
-	Applications, Endpoints, Sources string
-	Versions, Executions             string // of one endpoint
-	Pollers, PollerItems             string // of one application; of one poller, behind an item, so many
-	Feeds, Cursors                   string // Cursors are those of one consumer
-}
-
 // NewExport begins an export of what a connection sees.
 func NewExport(k *Kinds, q Query, visit func(*store.Record) error) Export {
 	return Export{Query: q, Visit: visit, kinds: k, Applications: Numbers{}, Endpoints: Numbers{}, Sources: Numbers{}, Pollers: Numbers{}}
 }
 
-// Do visits everything.
-func (e *Export) Do(every Everything) error {
-	for _, step := range [...]func(*Everything) error{e.configuration, e.guards, e.places, e.feeds} {
-		if err := step(&every); err != nil {
+// Do visits everything, in an order that is the same in every store.
+func (e *Export) Do() error {
+	for _, step := range [...]func() error{e.configuration, e.guards, e.places, e.feeds} {
+		if err := step(); err != nil {
 			return err
 		}
 	}
@@ -56,7 +47,7 @@ func each[T any](e *Export, scan func(Row) (T, error), record func(*T) store.Rec
 	}, query, args...)
 }
 
-func (e *Export) configuration(*Everything) error {
+func (e *Export) configuration() error {
 	sql := &e.kinds.sql
 	envs, err := Collect(e.Query, scanEnvironment, sql.Environment.Every)
 	if err != nil {
@@ -77,7 +68,7 @@ func (e *Export) configuration(*Everything) error {
 	return each(e, scanTask, func(t *hark.Task) store.Record { return store.Record{Task: t} }, sql.Task.Every)
 }
 
-func (e *Export) guards(*Everything) error {
+func (e *Export) guards() error {
 	sql := &e.kinds.sql
 	if err := each(e, scanMessageKey, func(k *store.MessageKey) store.Record { return store.Record{MessageKey: k} }, sql.MessageKey.Every); err != nil {
 		return err
@@ -87,13 +78,13 @@ func (e *Export) guards(*Everything) error {
 
 // places visits applications, then their endpoints, then what is kept of those' transformations, then
 // their sources, then their pollers.
-func (e *Export) places(every *Everything) error {
+func (e *Export) places() error {
 	var refs []hark.Ref
-	err := each(e, ScanMovedApplication, func(app *store.MovedApplication) store.Record {
+	err := each(e, scanMovedApplication, func(app *store.MovedApplication) store.Record {
 		refs = append(refs, app.Ref)
 		app.Ref = e.Applications.Add(app.Ref)
 		return store.Record{Application: app}
-	}, every.Applications)
+	}, e.kinds.sql.Application.Every)
 	if err != nil {
 		return err
 	}
@@ -105,29 +96,29 @@ func (e *Export) places(every *Everything) error {
 			}
 			ep.Ref, ep.ApplicationRef = e.Endpoints.Add(ep.Ref), e.Applications[ep.ApplicationRef]
 			return store.Record{Endpoint: ep}
-		}, every.Endpoints, ref); err != nil {
+		}, e.kinds.sql.Endpoint.Every, ref); err != nil {
 			return err
 		}
 	}
-	if err := e.transformations(every, transformed); err != nil {
+	if err := e.transformations(transformed); err != nil {
 		return err
 	}
 	for _, ref := range refs {
-		if err := each(e, e.kinds.access.Seal.ScanMovedSource, func(src *store.MovedSource) store.Record {
+		if err := each(e, e.kinds.access.Seal.scanMovedSource, func(src *store.MovedSource) store.Record {
 			e.SourceRefs = append(e.SourceRefs, src.Ref)
 			src.Ref, src.ApplicationRef, src.ApplicationID = e.Sources.Add(src.Ref), e.Applications[src.ApplicationRef], ""
 			return store.Record{Source: src}
-		}, every.Sources, ref); err != nil {
+		}, e.kinds.sql.Source.Every, ref); err != nil {
 			return err
 		}
 	}
-	return e.pollers(every, refs)
+	return e.pollers(refs)
 }
 
 // pollers visits the pollers of applications, each followed by its items.
-func (e *Export) pollers(every *Everything, applications []hark.Ref) error {
+func (e *Export) pollers(applications []hark.Ref) error {
 	for _, app := range applications {
-		all, err := Collect(e.Query, e.kinds.access.Seal.ScanPoller, every.Pollers, app)
+		all, err := Collect(e.Query, e.kinds.access.Seal.scanPoller, e.kinds.sql.Poller.Every, app)
 		if err != nil {
 			return err
 		}
@@ -138,7 +129,7 @@ func (e *Export) pollers(every *Everything, applications []hark.Ref) error {
 			if err := e.Visit(&store.Record{Poller: p}); err != nil {
 				return err
 			}
-			if err := e.items(every.PollerItems, ref); err != nil {
+			if err := e.items(ref); err != nil {
 				return err
 			}
 		}
@@ -146,9 +137,9 @@ func (e *Export) pollers(every *Everything, applications []hark.Ref) error {
 	return nil
 }
 
-func (e *Export) items(query string, poller hark.Ref) error {
+func (e *Export) items(poller hark.Ref) error {
 	for last := []byte{}; ; {
-		items, err := Collect(e.Query, ScanPollerItem, query, poller, last, store.MaxMovedItems)
+		items, err := Collect(e.Query, ScanPollerItem, e.kinds.sql.Poller.EveryItem, poller, last, store.MaxMovedItems)
 		if err != nil || len(items) == 0 {
 			return err
 		}

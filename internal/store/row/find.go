@@ -71,8 +71,8 @@ func Conflict(detail, existing string) error {
 	return &hark.Error{Code: hark.Conflict, Detail: detail, Existing: existing}
 }
 
-// FindEither is Find with a second query for what the first does not find, with the same arguments.
-func FindEither[T any](q Query, scan func(Row) (T, error), first, second string, args ...any) (T, error) {
+// findEither is Find with a second query for what the first does not find, with the same arguments.
+func findEither[T any](q Query, scan func(Row) (T, error), first, second string, args ...any) (T, error) {
 	v, err := Find(q, scan, first, args...)
 	if errors.Is(err, hark.ErrNotFound) {
 		return Find(q, scan, second, args...)

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/store"
 )
 
 // Kinds are the kinds of rows with which both stores do the same: configuration, and what is kept beside
@@ -16,12 +17,17 @@ type Kinds struct {
 // Access is how one store is read and changed.
 type Access struct {
 	Seal Seal
-	Read Lend // what f reads in one query is consistent
+	Read Lend // what f reads in one query is of one moment
+	View Lend // all that f reads is
 	// Change runs f in a transaction. f may run more than once.
 	Change func(ctx context.Context, f func(Conn) error) error
 	// Configure is Change for what nodes keep in memory: such changes are made one after the other. f answers
 	// which application it changed, whose version is raised then; 0 stands for what belongs to none.
 	Configure func(ctx context.Context, f func(Conn) (hark.Ref, error)) error
+	// PutItems writes what a poller knows of items, in place of what it knew.
+	PutItems func(c Conn, poller hark.Ref, items []store.PollerItem) error
+	// Sweep is told that there may be queue rows of deleted endpoints.
+	Sweep func()
 }
 
 // Conn is a connection that is lent to one change.
@@ -29,6 +35,9 @@ type Conn struct {
 	Query Query
 	// Exec runs a statement. A row that cannot go in because one like it is there is store.ErrTwice.
 	Exec Exec
+	// Insert is Exec for adding one row of a kind whose rows have refs, and answers its ref. That is not
+	// among the arguments: either the database or the store counts.
+	Insert func(kind, query string, args ...any) (hark.Ref, error)
 }
 
 // Exec runs a statement and answers how many rows it changed.
@@ -38,11 +47,20 @@ type Exec func(query string, args ...any) (int64, error)
 // columns that the kind's comment names, in that order.
 type Statements struct {
 	Environment EnvironmentSQL
+	Application ApplicationSQL
+	Endpoint    EndpointSQL
+	Version     VersionSQL
+	Execution   ExecutionSQL
+	Source      SourceSQL
+	Poller      PollerSQL
+	Feed        FeedSQL
 	EventType   EventTypeSQL
 	Key         KeySQL
 	Task        TaskSQL
 	Answer      AnswerSQL
 	MessageKey  MessageKeySQL
+	// Alone keeps Configure from others until a transaction ends; "" where there are no others.
+	Alone string
 }
 
 // Listing are the two statements that read a page of a list, from either end.

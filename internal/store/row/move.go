@@ -27,12 +27,6 @@ func scanMessageKey(r Row) (store.MessageKey, error) {
 	return k, nil
 }
 
-// ScanMovedApplication is ScanApplication, and reads deleted_at behind it.
-func ScanMovedApplication(r Row) (store.MovedApplication, error) {
-	app, err := ScanApplication(r)
-	return store.MovedApplication{Application: app, DeletedAt: r.Time(11)}, err
-}
-
 // Renumber makes a message with all that belongs to it a record's: its refs become numbers, what reads
 // have filled in goes, and what has no order gets one.
 func Renumber(m *store.MovedMessage, applications, endpoints Numbers) {
@@ -64,18 +58,18 @@ func Renumber(m *store.MovedMessage, applications, endpoints Numbers) {
 type Places struct{ Applications, Endpoints, Sources, Pollers []hark.Ref }
 
 // Application finds the ref of an application's number.
-func (p *Places) Application(number hark.Ref) (hark.Ref, error) { return at(p.Applications, number) }
+func (p *Places) Application(number hark.Ref) (hark.Ref, error) { return refOf(p.Applications, number) }
 
 // Endpoint finds the ref of an endpoint's number.
-func (p *Places) Endpoint(number hark.Ref) (hark.Ref, error) { return at(p.Endpoints, number) }
+func (p *Places) Endpoint(number hark.Ref) (hark.Ref, error) { return refOf(p.Endpoints, number) }
 
 // Source finds the ref of a source's number.
-func (p *Places) Source(number hark.Ref) (hark.Ref, error) { return at(p.Sources, number) }
+func (p *Places) Source(number hark.Ref) (hark.Ref, error) { return refOf(p.Sources, number) }
 
 // Poller finds the ref of a poller's number.
-func (p *Places) Poller(number hark.Ref) (hark.Ref, error) { return at(p.Pollers, number) }
+func (p *Places) Poller(number hark.Ref) (hark.Ref, error) { return refOf(p.Pollers, number) }
 
-func at(refs []hark.Ref, number hark.Ref) (hark.Ref, error) {
+func refOf(refs []hark.Ref, number hark.Ref) (hark.Ref, error) {
 	if number < 1 || number > hark.Ref(len(refs)) {
 		return 0, store.ErrBadNumber
 	}
@@ -121,10 +115,4 @@ func (p *Places) Attempt(a *hark.Attempt, message hark.Ref) (s store.Settlement,
 		err = fmt.Errorf("import attempt %q: %w", a.ID, err)
 	}
 	return s, id, err
-}
-
-// ScanMovedSource is ScanSource, and reads deleted_at behind it.
-func (s Seal) ScanMovedSource(r Row) (store.MovedSource, error) {
-	src, err := s.ScanSource(r)
-	return store.MovedSource{Source: src, DeletedAt: r.Time(13)}, err
 }

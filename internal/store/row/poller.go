@@ -1,10 +1,12 @@
 package row
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
@@ -16,8 +18,8 @@ type pollerSecrets struct {
 	Secret  string            `json:"secret"`
 }
 
-// ClosePoller answers a poller's three columns of JSON: its settings, what is sealed, and its state.
-func (s Seal) ClosePoller(p *hark.Poller) (settings string, sealed []byte, state string) {
+// closePoller answers a poller's three columns of JSON: its settings, what is sealed, and its state.
+func (s Seal) closePoller(p *hark.Poller) (settings string, sealed []byte, state string) {
 	secret := pollerSecrets{Headers: p.Headers, Secret: p.Secret.Reveal()}
 	return MustJSON(p.PollerSettings), s.close(placeOfPoller(p), MustJSON(secret)), MustJSON(p.State)
 }
@@ -27,9 +29,34 @@ func placeOfPoller(p *hark.Poller) []byte {
 	return fmt.Appendf(about, "\x00%s", p.ID)
 }
 
-// ScanPoller reads ref, environment, id, application, the application's id, uid, settings, sealed, state,
-// revision, due, paused, created_at, updated_at.
-func (s Seal) ScanPoller(r Row) (hark.Poller, error) {
+// PollerSQL are the statements of pollers: ref, environment, id, application, the application's id, uid, settings,
+// sealed, state, revision, due, paused, created_at, updated_at. ByID, ByUID, ByRef and List leave out those of deleted
+// applications. Update and End raise the revision.
+type PollerSQL struct {
+	Insert      string  // ref, application, id, uid; the columns from settings to updated_at
+	Update      string  // uid, settings, sealed, state, due, paused, updated_at; ref
+	Delete      string  // ref
+	Reseal      string  // sealed; ref
+	ByID, ByUID string  // application, id or uid
+	ByRef       string  // ref
+	List        Listing // application, behind and before an id, limit
+	Every       string  // application; by id
+	Sealed      string  // behind a ref, some; by ref
+
+	Due string // now; ref, application and due of those that are, the earliest first
+	// Next is the moment at which the first of the others will be, or 0.
+	Next string // now
+	// At counts the poller if it has still that revision, and keeps it so.
+	At  string // ref, revision
+	End string // state, due; ref
+
+	// Items are item, content, version, seen_at.
+	EveryItem   string // poller, behind an item, so many; by item
+	ForgetItems string // poller, before a moment
+	DeleteItems string // poller
+}
+
+func (s Seal) scanPoller(r Row) (hark.Poller, error) {
 	p := hark.Poller{
 		Ref: r.Int(0), EnvironmentID: hark.EnvironmentID(r.Text(1)), ID: hark.PollerID(r.Text(2)), ApplicationRef: r.Int(3),
 		ApplicationID: hark.ApplicationID(r.Text(4)), UID: r.Text(5), Revision: r.Int(9), Due: r.Time(10), Paused: r.Bool(11),
@@ -50,8 +77,7 @@ func (s Seal) ScanPoller(r Row) (hark.Poller, error) {
 	return p, nil
 }
 
-// ScanDuePoller reads ref, application, due.
-func ScanDuePoller(r Row) (store.DuePoller, error) {
+func scanDuePoller(r Row) (store.DuePoller, error) {
 	return store.DuePoller{Ref: r.Int(0), ApplicationRef: r.Int(1), Due: r.Time(2)}, nil
 }
 
@@ -61,4 +87,131 @@ func ScanPollerItem(r Row) (store.PollerItem, error) {
 	copy(item.Item[:], r.Blob(0))
 	copy(item.Content[:], r.Blob(1))
 	return item, nil
+}
+
+// InsertPoller adds a poller.
+func (k *Kinds) InsertPoller(ctx context.Context, p hark.Poller) (added hark.Poller, err error) {
+	sql := &k.sql.Poller
+	err = k.access.Change(ctx, func(c Conn) error {
+		if err := FreeUID(c.Query, "A poller", sql.ByUID, p.ApplicationRef, p.UID, 0); err != nil {
+			return err
+		}
+		ref, err := k.insertPoller(c, &p)
+		if errors.Is(err, store.ErrTwice) {
+			return Conflict("A poller with this id already exists", string(p.ID))
+		}
+		if err != nil {
+			return err
+		}
+		added, err = Find(c.Query, k.access.Seal.scanPoller, sql.ByRef, ref)
+		return err
+	})
+	return added, err
+}
+
+func (k *Kinds) insertPoller(c Conn, p *hark.Poller) (hark.Ref, error) {
+	settings, sealed, state := k.access.Seal.closePoller(p)
+	return c.Insert("poller", k.sql.Poller.Insert, p.ApplicationRef, string(p.ID), Nullable(p.UID), settings, sealed, state,
+		p.Revision, p.Due, p.Paused, p.CreatedAt, p.UpdatedAt)
+}
+
+// UpdatePoller changes a poller.
+func (k *Kinds) UpdatePoller(ctx context.Context, app hark.Ref, idOrUID string, change func(*hark.Poller) error) (p hark.Poller, err error) {
+	sql := &k.sql.Poller
+	err = k.access.Change(ctx, func(c Conn) (err error) {
+		if p, err = k.findPoller(c.Query, app, idOrUID); err != nil {
+			return err
+		}
+		was := p
+		if err := change(&p); err != nil {
+			return err
+		}
+		p.Ref, p.ID, p.ApplicationRef = was.Ref, was.ID, was.ApplicationRef // they name the row, and what is sealed
+		if err := FreeUID(c.Query, "A poller", sql.ByUID, p.ApplicationRef, p.UID, p.Ref); err != nil {
+			return err
+		}
+		settings, sealed, state := k.access.Seal.closePoller(&p)
+		if _, err := c.Exec(sql.Update, Nullable(p.UID), settings, sealed, state, p.Due, p.Paused, p.UpdatedAt, p.Ref); err != nil {
+			return err
+		}
+		p, err = Find(c.Query, k.access.Seal.scanPoller, sql.ByRef, p.Ref)
+		return err
+	})
+	return p, err
+}
+
+// DeletePoller removes a poller.
+func (k *Kinds) DeletePoller(ctx context.Context, app hark.Ref, idOrUID string) error {
+	return k.access.Change(ctx, func(c Conn) error {
+		p, err := k.findPoller(c.Query, app, idOrUID)
+		if err != nil {
+			return err
+		}
+		if _, err := c.Exec(k.sql.Poller.DeleteItems, p.Ref); err != nil {
+			return err
+		}
+		_, err = c.Exec(k.sql.Poller.Delete, p.Ref)
+		return err
+	})
+}
+
+// Poller finds a poller by id or uid.
+func (k *Kinds) Poller(ctx context.Context, app hark.Ref, idOrUID string) (p hark.Poller, err error) {
+	err = k.access.Read(ctx, func(q Query) (err error) {
+		p, err = k.findPoller(q, app, idOrUID)
+		return err
+	})
+	return p, err
+}
+
+func (k *Kinds) findPoller(q Query, app hark.Ref, idOrUID string) (hark.Poller, error) {
+	return findEither(q, k.access.Seal.scanPoller, k.sql.Poller.ByID, k.sql.Poller.ByUID, app, idOrUID)
+}
+
+// PollerByRef finds a poller.
+func (k *Kinds) PollerByRef(ctx context.Context, ref hark.Ref) (hark.Poller, error) {
+	return Get(ctx, k.access.Read, k.access.Seal.scanPoller, k.sql.Poller.ByRef, ref)
+}
+
+// ListPollers lists the pollers of an application.
+func (k *Kinds) ListPollers(ctx context.Context, app hark.Ref, page store.Page) ([]hark.Poller, error) {
+	return listPage(ctx, k, k.access.Seal.scanPoller, k.sql.Poller.List, PageOfText(page), app)
+}
+
+// DuePollers lists what is due, and says when something will be.
+func (k *Kinds) DuePollers(ctx context.Context, now time.Time) (due []store.DuePoller, next time.Time, err error) {
+	err = k.access.Read(ctx, func(q Query) (err error) {
+		if due, err = Collect(q, scanDuePoller, k.sql.Poller.Due, now); err != nil {
+			return err
+		}
+		ms, err := Find(q, ScanRef, k.sql.Poller.Next, now)
+		next = Moment(ms)
+		return err
+	})
+	return due, next, err
+}
+
+// RecordPoll keeps what a run has come to.
+func (k *Kinds) RecordPoll(ctx context.Context, progress *store.PollProgress) (kept bool, err error) {
+	sql := &k.sql.Poller
+	err = k.access.Change(ctx, func(c Conn) error {
+		n, err := Find(c.Query, ScanRef, sql.At, progress.PollerRef, progress.Revision)
+		if kept = n == 1; err != nil || !kept {
+			return err
+		}
+		if err := k.access.PutItems(c, progress.PollerRef, progress.Items); err != nil {
+			return err
+		}
+		if !progress.ForgetBefore.IsZero() {
+			if _, err := c.Exec(sql.ForgetItems, progress.PollerRef, progress.ForgetBefore); err != nil {
+				return err
+			}
+		}
+		if progress.State == nil {
+			return nil
+		}
+		_, err = c.Exec(sql.End, MustJSON(progress.State), progress.Due, progress.PollerRef)
+		return err
+	})
+	return kept && err == nil, err
 }

@@ -11,56 +11,6 @@ import (
 // Each of these reads the columns that its comment names, in that order; what is called Values is what
 // an INSERT of the same columns is given.
 
-// ScanApplication reads ref, environment, id, uid, name, throttle_rate, metadata, created_at,
-// updated_at, tokens_not_before, version.
-func ScanApplication(r Row) (hark.Application, error) {
-	app := hark.Application{
-		Ref: r.Int(0), EnvironmentID: hark.EnvironmentID(r.Text(1)), ID: hark.ApplicationID(r.Text(2)), UID: r.Text(3),
-		Name: r.Text(4), ThrottleRate: int(r.Int(5)), CreatedAt: r.Time(7), UpdatedAt: r.Time(8), TokensNotBefore: r.Time(9), Version: r.Int(10),
-	}
-	return app, r.Decode(6, &app.Metadata)
-}
-
-// ScanEndpoint reads ref, application, id, uid, url, description, version, metadata, headers, secrets,
-// event_types, channels, filter, disabled, disabled_reason, disabled_at, paused, throttle_rate,
-// concurrency, timeout, retry_schedule, ordering, skip_tls_verify, rules, created_at, updated_at,
-// deleted_at, transformation, variables.
-func (s Seal) ScanEndpoint(r Row) (hark.Endpoint, error) {
-	ep := hark.Endpoint{
-		Ref: r.Int(0), ApplicationRef: r.Int(1), ID: hark.EndpointID(r.Text(2)), UID: r.Text(3), URL: r.Text(4),
-		Description: r.Text(5), Version: int(r.Int(6)), Filter: r.Raw(12), Disabled: r.Bool(13), DisabledReason: r.Text(14),
-		DisabledAt: r.Time(15), Paused: r.Bool(16), ThrottleRate: int(r.Int(17)), Concurrency: int(r.Int(18)),
-		Timeout: time.Duration(r.Int(19)), Ordering: hark.Ordering(r.Text(21)), SkipTLSVerify: r.Bool(22),
-		CreatedAt: r.Time(24), UpdatedAt: r.Time(25), DeletedAt: r.Time(26),
-	}
-	err := errors.Join(
-		r.Decode(7, &ep.Metadata), r.Decode(10, &ep.EventTypes), r.Decode(11, &ep.Channels), r.Decode(20, &ep.RetrySchedule), r.Decode(23, &ep.Rules),
-		s.Open(&ep, r.Blob(8), r.Blob(9)), s.openTransformation(&ep, r.Blob(27), r.Blob(28)),
-	)
-	return ep, err
-}
-
-// EndpointValues are what an endpoint's row holds in uid, url, description, version, metadata, headers,
-// secrets, event_types, channels, filter, disabled, disabled_reason, disabled_at, paused, throttle_rate,
-// concurrency, timeout, retry_schedule, ordering, skip_tls_verify, rules, transformation, variables: what an
-// update may change.
-func (s Seal) EndpointValues(ep *hark.Endpoint) []any {
-	headers, secrets := s.Close(ep)
-	transformation, variables := s.CloseTransformation(ep)
-	return []any{Nullable(ep.UID), ep.URL, ep.Description, ep.Version, EncodeMap(ep.Metadata), headers,
-		secrets, Encode(ep.EventTypes), Encode(ep.Channels), EncodeRaw(ep.Filter), ep.Disabled, ep.DisabledReason, ep.DisabledAt, ep.Paused, ep.ThrottleRate,
-		ep.Concurrency, int64(ep.Timeout), Encode(ep.RetrySchedule), string(ep.Ordering), ep.SkipTLSVerify, encodeRules(ep.Rules),
-		transformation, variables}
-}
-
-// encodeRules stores no rules as NULL.
-func encodeRules(r hark.Rules) any {
-	if r.IsZero() {
-		return nil
-	}
-	return MustJSON(r)
-}
-
 // ScanMessage reads ref, application, id, event type, created_at, deliver_at, payload_expires_at,
 // expunged, event_id, channels, tags, matched.
 func ScanMessage(r Row) (hark.Message, error) {

@@ -1,6 +1,7 @@
 package row
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/store"
 )
 
 // sourceSecrets is what of a source nobody may read at rest, as JSON.
@@ -18,8 +20,8 @@ type sourceSecrets struct {
 	Params  map[string]string `json:"params"`
 }
 
-// CloseSource answers a source's two columns of JSON: its settings, and what is sealed.
-func (s Seal) CloseSource(src *hark.Source) (settings string, sealed []byte) {
+// closeSource answers a source's two columns of JSON: its settings, and what is sealed.
+func (s Seal) closeSource(src *hark.Source) (settings string, sealed []byte) {
 	secret := sourceSecrets{Tokens: revealed(src.Tokens), Secrets: revealed(src.Secrets), Params: src.Params}
 	return MustJSON(src.SourceSettings), s.close(placeOfSource(src), MustJSON(secret))
 }
@@ -29,12 +31,28 @@ func placeOfSource(src *hark.Source) []byte {
 	return fmt.Appendf(about, "\x00%s", src.ID)
 }
 
-// ScanSource reads ref, environment, application, the application's id, id, uid, settings, sealed,
-// disabled, failing_since, failing_cause, created_at, updated_at.
-func (s Seal) ScanSource(r Row) (hark.Source, error) {
+// SourceSQL are the statements of sources: ref, environment, id, application, the application's id, uid, settings,
+// sealed, disabled, failing_since, failing_cause, created_at, updated_at, deleted_at. All but ByRef, Every and
+// Sealed leave out the deleted ones, and those of deleted applications.
+type SourceSQL struct {
+	Insert       string  // ref, environment, application, id, uid; the columns from settings to updated_at
+	Update       string  // uid, settings, sealed, disabled, failing_since, failing_cause, updated_at; ref
+	Delete       string  // now; ref: frees the uid as well
+	Reseal       string  // sealed; ref
+	InsertToken  string  // hash; source
+	DeleteTokens string  // source
+	ByID, ByUID  string  // environment, id or uid
+	ByRef        string  // ref
+	ByToken      string  // hash
+	List         Listing // environment, behind and before an id, application or 0, limit
+	Every        string  // application; by id
+	Sealed       string  // behind a ref, some; by ref
+}
+
+func (s Seal) scanSource(r Row) (hark.Source, error) {
 	src := hark.Source{
-		Ref: r.Int(0), EnvironmentID: hark.EnvironmentID(r.Text(1)), ApplicationRef: r.Int(2), ApplicationID: hark.ApplicationID(r.Text(3)),
-		ID: hark.SourceID(r.Text(4)), UID: r.Text(5), Disabled: r.Bool(8), FailingSince: r.Time(9), FailingCause: r.Text(10),
+		Ref: r.Int(0), EnvironmentID: hark.EnvironmentID(r.Text(1)), ID: hark.SourceID(r.Text(2)), ApplicationRef: r.Int(3),
+		ApplicationID: hark.ApplicationID(r.Text(4)), UID: r.Text(5), Disabled: r.Bool(8), FailingSince: r.Time(9), FailingCause: r.Text(10),
 		CreatedAt: r.Time(11), UpdatedAt: r.Time(12),
 	}
 	if err := r.Decode(6, &src.SourceSettings); err != nil {
@@ -52,60 +70,122 @@ func (s Seal) ScanSource(r Row) (hark.Source, error) {
 	return src, nil
 }
 
-// TokenHash is what a token is looked up by.
-func TokenHash(token hark.SecretKey) []byte {
-	sum := sha256.Sum256([]byte(token.Reveal()))
-	return sum[:]
+func (s Seal) scanMovedSource(r Row) (store.MovedSource, error) {
+	src, err := s.scanSource(r)
+	return store.MovedSource{Source: src, DeletedAt: r.Time(13)}, err
 }
 
-// ScanRequest reads source, the source's id, id, received_at, outcome, cause, detail, secret, event_id,
-// event type, message, status, took, size, method, remote, expunged.
-func ScanRequest(r Row) (hark.Request, error) {
-	q := hark.Request{
-		SourceRef: r.Int(0), SourceID: hark.SourceID(r.Text(1)), ID: hark.RequestID(r.ID(2, hark.RequestPrefix)), ReceivedAt: r.Time(3),
-		Outcome: hark.RequestOutcome(r.Int(4)), Cause: hark.RejectionCause(r.Text(5)), Detail: r.Text(6), Secret: int(r.Int(7)),
-		EventID: r.Text(8), EventType: r.Text(9), Status: int(r.Int(11)), Took: micros(r.Int(12)), Size: int(r.Int(13)),
-		Method: r.Text(14), Remote: r.Text(15), Expunged: r.Bool(16),
-	}
-	if !r.Null(10) {
-		q.MessageID = hark.MessageID(r.ID(10, hark.MessagePrefix))
-	}
-	return q, nil
-}
-
-// Merge puts together lists that are each in a list's order, up to its limit.
-func (r IDRange) Merge(lists [][]hark.Request) []hark.Request {
-	if len(lists) == 1 {
-		return lists[0]
-	}
-	var all []hark.Request
-	for len(all) < r.Limit {
-		first := -1
-		for i, l := range lists {
-			if len(l) > 0 && (first < 0 || (l[0].ID > lists[first][0].ID) == r.Down) {
-				first = i
-			}
+// InsertSource adds a source.
+func (k *Kinds) InsertSource(ctx context.Context, src hark.Source) (added hark.Source, err error) {
+	sql := &k.sql.Source
+	err = k.access.Configure(ctx, func(c Conn) (hark.Ref, error) {
+		if err := FreeUID(c.Query, "A source", sql.ByUID, string(src.EnvironmentID), src.UID, 0); err != nil {
+			return 0, err
 		}
-		if first < 0 {
-			break
+		ref, err := k.insertSource(c, &src)
+		if errors.Is(err, store.ErrTwice) {
+			return 0, Conflict("A source with this id already exists", string(src.ID))
 		}
-		all = append(all, lists[first][0])
-		lists[first] = lists[first][1:]
-	}
-	return all
+		if err != nil {
+			return 0, err
+		}
+		added, err = Find(c.Query, k.access.Seal.scanSource, sql.ByRef, ref)
+		return src.ApplicationRef, err
+	})
+	return added, err
 }
 
-// Micros is how durations are stored.
-func Micros(d time.Duration) int64 { return min(d.Microseconds(), 1<<31-1) }
-
-// MessageKSUID is the binary form of a request's message; nil when it has none.
-func MessageKSUID(id hark.MessageID) ([]byte, error) {
-	if id == "" {
-		return nil, nil
-	}
-	k, err := hark.ParseID(string(id), hark.MessagePrefix)
+func (k *Kinds) insertSource(c Conn, src *hark.Source) (hark.Ref, error) {
+	settings, sealed := k.access.Seal.closeSource(src)
+	ref, err := c.Insert("source", k.sql.Source.Insert, string(src.EnvironmentID), src.ApplicationRef, string(src.ID), Nullable(src.UID), settings, sealed,
+		src.Disabled, src.FailingSince, src.FailingCause, src.CreatedAt, src.UpdatedAt)
 	if err != nil {
-		return nil, fmt.Errorf("message %q of a request: %w", id, err)
+		return 0, err
 	}
-	return k[:], nil
+	return ref, k.sql.Source.putTokens(c, ref, src.Tokens)
+}
+
+// putTokens replaces what a source is looked up by.
+func (sql *SourceSQL) putTokens(c Conn, ref hark.Ref, tokens []hark.Secret) error {
+	if _, err := c.Exec(sql.DeleteTokens, ref); err != nil {
+		return err
+	}
+	for _, t := range tokens {
+		hash := sha256.Sum256([]byte(t.Key.Reveal()))
+		if _, err := c.Exec(sql.InsertToken, hash[:], ref); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// UpdateSource changes a source.
+func (k *Kinds) UpdateSource(ctx context.Context, env hark.EnvironmentID, idOrUID string, change func(*hark.Source) error) (src hark.Source, err error) {
+	sql := &k.sql.Source
+	err = k.access.Configure(ctx, func(c Conn) (_ hark.Ref, err error) {
+		if src, err = k.findSource(c.Query, env, idOrUID); err != nil {
+			return 0, err
+		}
+		was := src
+		if err := change(&src); err != nil {
+			return 0, err
+		}
+		src.Ref, src.ID, src.ApplicationRef = was.Ref, was.ID, was.ApplicationRef // they name the row, and what is sealed
+		if err := FreeUID(c.Query, "A source", sql.ByUID, string(env), src.UID, src.Ref); err != nil {
+			return 0, err
+		}
+		settings, sealed := k.access.Seal.closeSource(&src)
+		if _, err := c.Exec(sql.Update, Nullable(src.UID), settings, sealed, src.Disabled, src.FailingSince, src.FailingCause,
+			src.UpdatedAt, src.Ref); err != nil {
+			return 0, err
+		}
+		if err := sql.putTokens(c, src.Ref, src.Tokens); err != nil {
+			return 0, err
+		}
+		src, err = Find(c.Query, k.access.Seal.scanSource, sql.ByRef, src.Ref)
+		return src.ApplicationRef, err
+	})
+	return src, err
+}
+
+// DeleteSource makes a source disappear.
+func (k *Kinds) DeleteSource(ctx context.Context, env hark.EnvironmentID, idOrUID string, now time.Time) error {
+	return k.access.Configure(ctx, func(c Conn) (hark.Ref, error) {
+		src, err := k.findSource(c.Query, env, idOrUID)
+		if err != nil {
+			return 0, err
+		}
+		return src.ApplicationRef, k.sql.Source.delete(c, src.Ref, now)
+	})
+}
+
+func (sql *SourceSQL) delete(c Conn, ref hark.Ref, now time.Time) error {
+	if _, err := c.Exec(sql.Delete, now, ref); err != nil {
+		return err
+	}
+	_, err := c.Exec(sql.DeleteTokens, ref)
+	return err
+}
+
+// Source finds a source by id or uid.
+func (k *Kinds) Source(ctx context.Context, env hark.EnvironmentID, idOrUID string) (src hark.Source, err error) {
+	err = k.access.Read(ctx, func(q Query) (err error) {
+		src, err = k.findSource(q, env, idOrUID)
+		return err
+	})
+	return src, err
+}
+
+func (k *Kinds) findSource(q Query, env hark.EnvironmentID, idOrUID string) (hark.Source, error) {
+	return findEither(q, k.access.Seal.scanSource, k.sql.Source.ByID, k.sql.Source.ByUID, string(env), idOrUID)
+}
+
+// SourceByToken finds a source by the hash of one of its tokens.
+func (k *Kinds) SourceByToken(ctx context.Context, hash [32]byte) (hark.Source, error) {
+	return Get(ctx, k.access.Read, k.access.Seal.scanSource, k.sql.Source.ByToken, hash[:])
+}
+
+// ListSources lists sources.
+func (k *Kinds) ListSources(ctx context.Context, env hark.EnvironmentID, app hark.Ref, page store.Page) ([]hark.Source, error) {
+	return listPage(ctx, k, k.access.Seal.scanSource, k.sql.Source.List, PageOfText(page), string(env), app)
 }

@@ -81,8 +81,9 @@ func scanAnswer(r Row) (store.Answer, error) {
 	return a, nil
 }
 
-func (sql *AnswerSQL) remember(exec Exec, a *store.Answer, now time.Time) (kept int64, err error) {
-	return exec(sql.Remember, a.Key.Hash[:], a.Key.Fingerprint[:], a.Status, a.Header, a.Body, a.Key.ExpiresAt, now)
+// answerValues are an answer's columns, and the moment.
+func answerValues(a *store.Answer, now time.Time) []any {
+	return []any{a.Key.Hash[:], a.Key.Fingerprint[:], a.Status, a.Header, a.Body, a.Key.ExpiresAt, now}
 }
 
 // MessageKeySQL are the statements of messages' idempotency keys: hash, fingerprint, message, expires_at.
@@ -112,7 +113,7 @@ func (k *Kinds) Release(ctx context.Context, hash [32]byte) error {
 // Remember keeps an answer until its key expires.
 func (k *Kinds) Remember(ctx context.Context, answer store.Answer, now time.Time) error {
 	return k.access.Change(ctx, func(c Conn) error {
-		_, err := k.sql.Answer.remember(c.Exec, &answer, now)
+		_, err := c.Exec(k.sql.Answer.Remember, answerValues(&answer, now)...)
 		return err
 	})
 }

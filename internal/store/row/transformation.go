@@ -1,6 +1,7 @@
 package row
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,9 +21,9 @@ type storedTransformation struct {
 	UpdatedAt time.Time `json:"updated,omitzero"`
 }
 
-// CloseTransformation answers an endpoint's two columns: its transformation, and the variables, sealed. Both
+// closeTransformation answers an endpoint's two columns: its transformation, and the variables, sealed. Both
 // are NULL where there was never any.
-func (s Seal) CloseTransformation(ep *hark.Endpoint) (transformation any, variables []byte) {
+func (s Seal) closeTransformation(ep *hark.Endpoint) (transformation any, variables []byte) {
 	t := &ep.Transformation
 	if t.Code != "" || t.Enabled || t.Version != 0 || !t.UpdatedAt.IsZero() {
 		transformation = MustJSON(storedTransformation{t.Code, t.Enabled, t.Version, Moment(Millis(t.UpdatedAt))})
@@ -54,12 +55,22 @@ func (s Seal) openTransformation(ep *hark.Endpoint, transformation, variables []
 	return nil
 }
 
-// CountVersion numbers an endpoint's transformation after a change: other code is another version.
-func CountVersion(was hark.Transformation, now *hark.Transformation) {
+// countVersion numbers an endpoint's transformation after a change: other code is another version.
+func countVersion(was hark.Transformation, now *hark.Transformation) {
 	now.Version = was.Version
 	if isNewVersion(was, now) {
 		now.Version++
 	}
+}
+
+// VersionSQL are the statements of transformations' versions: version, hash, created_at, code.
+type VersionSQL struct {
+	Insert string // endpoint; version, hash, code, created_at
+	Prune  string // endpoint, version; this and all before it
+	Delete string // endpoint
+	One    string // endpoint, version
+	List   string // endpoint; newest first, without code
+	Every  string // endpoint; oldest first
 }
 
 // isNewVersion says that a change brought code that is to be kept as a version.
@@ -67,27 +78,26 @@ func isNewVersion(was hark.Transformation, now *hark.Transformation) bool {
 	return now.Code != "" && now.Code != was.Code
 }
 
-// KeepVersion keeps the code of an endpoint's transformation where a change has brought other code, and
-// drops what is behind the newest.
-func KeepVersion(exec Exec, insert, prune string, endpoint hark.Ref, was hark.Transformation, now *hark.Transformation) error {
+// keep keeps the code of an endpoint's transformation where a change has brought other code, and drops what is
+// behind the newest.
+func (sql *VersionSQL) keep(c Conn, endpoint hark.Ref, was hark.Transformation, now *hark.Transformation) error {
 	if !isNewVersion(was, now) {
 		return nil
 	}
 	v := hark.TransformationVersion{Number: now.Version, Hash: hark.HashCode(now.Code), Code: now.Code, CreatedAt: now.UpdatedAt}
-	if _, err := exec(insert, VersionValues(endpoint, &v)...); err != nil {
+	if err := sql.insert(c, endpoint, &v); err != nil {
 		return err
 	}
-	_, err := exec(prune, endpoint, v.Number-hark.MaxTransformationVersions)
+	_, err := c.Exec(sql.Prune, endpoint, v.Number-hark.MaxTransformationVersions)
 	return err
 }
 
-// VersionValues are what a version's row holds in endpoint, version, hash, code, created_at.
-func VersionValues(endpoint hark.Ref, v *hark.TransformationVersion) []any {
-	return []any{endpoint, v.Number, v.Hash, v.Code, v.CreatedAt}
+func (sql *VersionSQL) insert(c Conn, endpoint hark.Ref, v *hark.TransformationVersion) error {
+	_, err := c.Exec(sql.Insert, endpoint, v.Number, v.Hash, v.Code, v.CreatedAt)
+	return err
 }
 
-// ScanVersion reads version, hash, created_at, code; code may be left out.
-func ScanVersion(r Row) (hark.TransformationVersion, error) {
+func scanVersion(r Row) (hark.TransformationVersion, error) {
 	v := hark.TransformationVersion{Number: int(r.Int(0)), Hash: r.Text(1), CreatedAt: r.Time(2)}
 	if len(r) > 3 {
 		v.Code = r.Text(3)
@@ -95,30 +105,47 @@ func ScanVersion(r Row) (hark.TransformationVersion, error) {
 	return v, nil
 }
 
-// LogExecutions adds executions, and drops what they push out of their endpoints' logs.
-func LogExecutions(exec Exec, insert, prune string, executions []hark.Execution) error {
+// TransformationVersions lists an endpoint's versions, newest first.
+func (k *Kinds) TransformationVersions(ctx context.Context, endpoint hark.Ref) ([]hark.TransformationVersion, error) {
+	return List(ctx, k.access.Read, scanVersion, k.sql.Version.List, endpoint)
+}
+
+// TransformationVersion finds one version with its code.
+func (k *Kinds) TransformationVersion(ctx context.Context, endpoint hark.Ref, number int) (hark.TransformationVersion, error) {
+	return Get(ctx, k.access.Read, scanVersion, k.sql.Version.One, endpoint, number)
+}
+
+// ExecutionSQL are the statements of executions: endpoint, id, message, version, outcome, started_at, duration,
+// error, log, log_cut.
+type ExecutionSQL struct {
+	Insert string  // all columns; one that exists stays
+	Prune  string  // endpoint, so many; those behind its newest
+	List   Listing // endpoint, behind and before an id, limit
+	Every  string  // endpoint; by id
+}
+
+// log adds executions, and drops what they push out of their endpoints' logs.
+func (sql *ExecutionSQL) log(c Conn, executions []hark.Execution) error {
 	var endpoints []hark.Ref
 	for i := range executions {
 		values, err := executionValues(&executions[i])
 		if err != nil {
 			return err
 		}
-		if _, err := exec(insert, values...); err != nil {
+		if _, err := c.Exec(sql.Insert, values...); err != nil {
 			return err
 		}
 		endpoints = append(endpoints, executions[i].EndpointRef)
 	}
 	slices.Sort(endpoints)
 	for _, endpoint := range slices.Compact(endpoints) {
-		if _, err := exec(prune, endpoint, hark.MaxExecutions); err != nil {
+		if _, err := c.Exec(sql.Prune, endpoint, hark.MaxExecutions); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// executionValues are what an execution's row holds in endpoint, id, message, version, outcome, started_at,
-// duration, error, log, log_cut.
 func executionValues(x *hark.Execution) ([]any, error) {
 	id, err := hark.ParseID(string(x.AttemptID), hark.AttemptPrefix)
 	if err != nil {
@@ -132,8 +159,7 @@ func executionValues(x *hark.Execution) ([]any, error) {
 		strings.ReplaceAll(x.Error, "\x00", "\ufffd"), Encode(x.Log), x.LogCut}, nil
 }
 
-// ScanExecution reads endpoint, id, message, version, outcome, started_at, duration, error, log, log_cut.
-func ScanExecution(r Row) (hark.Execution, error) {
+func scanExecution(r Row) (hark.Execution, error) {
 	x := hark.Execution{
 		EndpointRef: r.Int(0), AttemptID: hark.AttemptID(r.ID(1, hark.AttemptPrefix)), MessageID: hark.MessageID(r.ID(2, hark.MessagePrefix)),
 		Version: int(r.Int(3)), Outcome: hark.ExecutionOutcome(r.Int(4)), StartedAt: r.Time(5), Duration: micros(r.Int(6)),
@@ -142,20 +168,36 @@ func ScanExecution(r Row) (hark.Execution, error) {
 	return x, r.Decode(8, &x.Log)
 }
 
+// LogExecutions keeps executions, and drops what they push out.
+func (k *Kinds) LogExecutions(ctx context.Context, executions []hark.Execution) error {
+	return k.access.Change(ctx, func(c Conn) error { return k.sql.Execution.log(c, executions) })
+}
+
+// ListExecutions lists an endpoint's executions.
+func (k *Kinds) ListExecutions(ctx context.Context, endpoint hark.Ref, page store.Page) ([]hark.Execution, error) {
+	p, err := PageOfIDs(page, hark.AttemptPrefix, time.Time{}, time.Time{}, false)
+	if err != nil {
+		return nil, err
+	}
+	sql := &k.sql.Execution
+	all, err := List(ctx, k.access.Read, scanExecution, Pick(p.Down, sql.List.Up, sql.List.Down), endpoint, p.Low, p.High, p.Limit)
+	return Turned(all, p.Turn), err
+}
+
 // transformations visits what is kept of some endpoints' transformations: all versions of each, then its
 // executions.
-func (e *Export) transformations(every *Everything, endpoints []hark.Ref) error {
+func (e *Export) transformations(endpoints []hark.Ref) error {
 	for _, ref := range endpoints {
 		number := e.Endpoints[ref]
-		if err := each(e, ScanVersion, func(v *hark.TransformationVersion) store.Record {
+		if err := each(e, scanVersion, func(v *hark.TransformationVersion) store.Record {
 			return store.Record{Version: &store.MovedVersion{EndpointRef: number, TransformationVersion: *v}}
-		}, every.Versions, ref); err != nil {
+		}, e.kinds.sql.Version.Every, ref); err != nil {
 			return err
 		}
-		if err := each(e, ScanExecution, func(x *hark.Execution) store.Record {
+		if err := each(e, scanExecution, func(x *hark.Execution) store.Record {
 			x.EndpointRef = number
 			return store.Record{Execution: x}
-		}, every.Executions, ref); err != nil {
+		}, e.kinds.sql.Execution.Every, ref); err != nil {
 			return err
 		}
 	}

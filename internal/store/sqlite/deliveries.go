@@ -205,7 +205,7 @@ func (s *Store) DeliveryStates(ctx context.Context, message hark.Ref, endpoints 
 			if st.IsUntouched() && !slices.Contains(matched, ref) {
 				continue
 			}
-			ep, err := row.Find(c.query, s.seal.ScanEndpoint, endpointByRefSQL, ref)
+			ep, err := row.Find(c.query, s.seal.ScanEndpoint, endpointSQL.ByRef, ref)
 			if errors.Is(err, hark.ErrNotFound) {
 				continue
 			}

@@ -14,15 +14,6 @@ var _ store.Mover = (*Store)(nil)
 const (
 	countMessagesSQL = `SELECT count(*) FROM message`
 
-	everyApplicationSQL = `SELECT ref, environment, id, uid, name, throttle_rate, metadata, created_at, updated_at, tokens_not_before, version, deleted_at
-FROM application ORDER BY environment, id`
-
-	everyEndpointSQL = endpointColumns + `WHERE application = ? ORDER BY id`
-
-	everySourceSQL = `SELECT s.ref, s.environment, s.application, a.id, s.id, s.uid, s.settings, s.sealed, s.disabled, s.failing_since, s.failing_cause,
-  s.created_at, s.updated_at, s.deleted_at
-FROM source s CROSS JOIN application a ON a.ref = s.application WHERE s.application = ? ORDER BY s.id`
-
 	everyRequestSQL = requestColumns + `FROM request r` + requestJoins + `WHERE r.source = ? ORDER BY r.id`
 
 	everyMessageSQL = messageColumns + `ORDER BY m.ref`
@@ -40,10 +31,6 @@ FROM source s CROSS JOIN application a ON a.ref = s.application WHERE s.applicat
 	fillMovingSQL = `INSERT INTO temp.moving (message, endpoint, due, retry_at, attempts, line, manual)
 SELECT q.message, q.endpoint, q.due, q.retry_at, q.attempts, q.line, q.manual
 FROM queue q JOIN endpoint e ON e.ref = q.endpoint WHERE e.deleted_at = 0 ORDER BY q.message`
-
-	everyFeedSQL = `SELECT consumer, seq FROM feed_end ORDER BY consumer`
-
-	everyCursorSQL = `SELECT name, seq, updated_at FROM cursor WHERE consumer = ? ORDER BY name`
 
 	fedOfMessageSQL = `SELECT consumer, seq, at FROM feed WHERE message = ?`
 
@@ -79,12 +66,7 @@ func (s *Store) Export(ctx context.Context, visit func(*store.Record) error) err
 			}
 			return visit(r)
 		})}
-		if err := e.Do(row.Everything{
-			Applications: everyApplicationSQL, Endpoints: everyEndpointSQL, Sources: everySourceSQL,
-			Versions: everyVersionSQL, Executions: everyExecutionSQL,
-			Pollers: everyPollerSQL, PollerItems: everyPollerItemSQL,
-			Feeds: everyFeedSQL, Cursors: everyCursorSQL,
-		}); err != nil {
+		if err := e.Do(); err != nil {
 			return err
 		}
 		if err := e.messages(); err != nil {

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"time"
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
@@ -103,18 +102,6 @@ const (
   m.event_id, m.channels, m.tags, m.matched
 FROM feed f LEFT JOIN message m ON m.ref = f.message LEFT JOIN term t ON t.ref = m.event_type
 WHERE f.consumer = ? AND f.seq > ? ORDER BY f.seq LIMIT ?`
-
-	feedEndsSQL = `SELECT coalesce((SELECT min(seq) FROM feed WHERE consumer = ?1), 0), coalesce((SELECT seq FROM feed_end WHERE consumer = ?1), 0)`
-
-	fedAtSQL = `SELECT at FROM feed WHERE consumer = ? AND seq >= ? ORDER BY seq LIMIT 1`
-
-	cursorSQL = `SELECT seq FROM cursor WHERE consumer = ? AND name = ?`
-
-	moveCursorSQL = `INSERT INTO cursor (consumer, name, seq, updated_at) VALUES (?1, ?2, ?3, ?4)
-ON CONFLICT (consumer, name) DO UPDATE SET seq = ?3, updated_at = ?4 WHERE seq < ?3`
-
-	seekCursorSQL = `INSERT INTO cursor (consumer, name, seq, updated_at) VALUES (?1, ?2, ?3, ?4)
-ON CONFLICT (consumer, name) DO UPDATE SET seq = ?3, updated_at = ?4`
 )
 
 // ReadFeed reads a consumer's entries behind a number.
@@ -142,20 +129,6 @@ func (s *Store) ReadFeed(ctx context.Context, consumer hark.Ref, after int64, li
 	return entries, err
 }
 
-// FeedEnds answers the oldest kept number and the last.
-func (s *Store) FeedEnds(ctx context.Context, consumer hark.Ref) (first, last int64, err error) {
-	err = s.read(ctx, func(c *conn) error {
-		first, last, err = feedEndsOf(c, consumer)
-		return err
-	})
-	return first, last, err
-}
-
-func feedEndsOf(c *conn, consumer hark.Ref) (first, last int64, err error) {
-	err = c.query(func(r row.Row) error { first, last = row.FeedEnds(r.Int(0), r.Int(1)); return nil }, feedEndsSQL, consumer)
-	return first, last, err
-}
-
 // FeedLasts answers the last numbers given out of several feeds.
 func (s *Store) FeedLasts(ctx context.Context, consumers []hark.Ref) (lasts map[hark.Ref]int64, err error) {
 	err = s.read(ctx, func(c *conn) error {
@@ -170,79 +143,23 @@ func (s *Store) FeedLasts(ctx context.Context, consumers []hark.Ref) (lasts map[
 	return lasts, err
 }
 
-// FeedAt answers the number before the first entry that was fed at or after a moment.
-func (s *Store) FeedAt(ctx context.Context, consumer hark.Ref, at time.Time) (seq int64, err error) {
-	err = s.view(ctx, func(c *conn) error {
-		first, last, err := feedEndsOf(c, consumer)
-		if err != nil {
-			return err
-		}
-		seq, err = row.SearchFeed(first, last, at, func(seq int64) (int64, error) { return c.int(fedAtSQL, consumer, seq) })
-		return err
-	})
-	return seq, err
-}
-
-// Cursor answers the place that a group has kept.
-func (s *Store) Cursor(ctx context.Context, consumer hark.Ref, group string) (seq int64, err error) {
-	err = s.read(ctx, func(c *conn) error {
-		seq, err = row.Find(c.query, row.ScanRef, cursorSQL, consumer, group)
-		return err
-	})
-	return seq, err
-}
-
-// MoveCursor moves a group's place forwards.
-func (s *Store) MoveCursor(ctx context.Context, consumer hark.Ref, group string, seq int64, now time.Time) error {
-	return s.setCursor(ctx, moveCursorSQL, consumer, group, seq, now)
-}
-
-// SeekCursor puts a group's place anywhere.
-func (s *Store) SeekCursor(ctx context.Context, consumer hark.Ref, group string, seq int64, now time.Time) error {
-	return s.setCursor(ctx, seekCursorSQL, consumer, group, seq, now)
-}
-
-func (s *Store) setCursor(ctx context.Context, query string, consumer hark.Ref, group string, seq int64, now time.Time) error {
-	return s.change(ctx, func(c *conn) error {
-		_, err := c.exec(query, consumer, group, seq, now)
-		return err
-	})
-}
-
-const (
-	feedRetentionsSQL = `SELECT f.consumer, v.retention, p.deleted_at + a.deleted_at
+var feedSQL = row.FeedSQL{
+	Ends:        `SELECT coalesce((SELECT min(seq) FROM feed WHERE consumer = ?1), 0), coalesce((SELECT seq FROM feed_end WHERE consumer = ?1), 0)`,
+	At:          `SELECT at FROM feed WHERE consumer = ? AND seq >= ? ORDER BY seq LIMIT 1`,
+	SetEnd:      setFeedEndSQL,
+	Every:       `SELECT consumer, seq FROM feed_end ORDER BY consumer`,
+	EveryCursor: `SELECT name, seq, updated_at FROM cursor WHERE consumer = ? ORDER BY name`,
+	Cursor:      `SELECT seq FROM cursor WHERE consumer = ? AND name = ?`,
+	MoveCursor: `INSERT INTO cursor (consumer, name, seq, updated_at) VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT (consumer, name) DO UPDATE SET seq = ?3, updated_at = ?4 WHERE seq < ?3`,
+	SeekCursor: `INSERT INTO cursor (consumer, name, seq, updated_at) VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT (consumer, name) DO UPDATE SET seq = ?3, updated_at = ?4`,
+	Retentions: `SELECT f.consumer, v.retention, p.deleted_at + a.deleted_at
 FROM feed_end f LEFT JOIN endpoint p ON p.ref = f.consumer LEFT JOIN application a ON a.ref = p.application
 LEFT JOIN environment v ON v.id = a.environment
-WHERE f.consumer > ? ORDER BY f.consumer LIMIT ?`
-
-	expireFeedSQL = `DELETE FROM feed WHERE consumer = ?1 AND at < ?2
-AND seq IN (SELECT seq FROM feed WHERE consumer = ?1 ORDER BY seq LIMIT ?3)`
-
-	deleteCursorsSQL = `DELETE FROM cursor WHERE consumer = ?`
-
-	deleteFeedEndSQL = `DELETE FROM feed_end WHERE consumer = ?`
-)
-
-// expireFeeds goes on with the walk over the consumers.
-func (s *Store) expireFeeds(ctx context.Context, now time.Time, limit int) (more bool, err error) {
-	return s.walkFeeds.Go(limit, reclaimChunk*10, func(after hark.Ref, limit int) (all []row.FeedRetention, err error) {
-		err = s.read(ctx, func(c *conn) error {
-			all, err = row.Collect(c.query, row.ScanFeedRetention(now), feedRetentionsSQL, after, limit)
-			return err
-		})
-		return all, err
-	}, func(f row.FeedRetention, limit int) (n int, err error) {
-		err = s.change(ctx, func(c *conn) error {
-			gone, err := c.exec(expireFeedSQL, f.Ref, f.Before, limit)
-			if n = int(gone); err != nil || !f.Gone || n == limit {
-				return err
-			}
-			if _, err := c.exec(deleteCursorsSQL, f.Ref); err != nil {
-				return err
-			}
-			_, err = c.exec(deleteFeedEndSQL, f.Ref)
-			return err
-		})
-		return n, err
-	})
+WHERE f.consumer > ? ORDER BY f.consumer LIMIT ?`,
+	Expire: `DELETE FROM feed WHERE consumer = ?1 AND at < ?2
+AND seq IN (SELECT seq FROM feed WHERE consumer = ?1 ORDER BY seq LIMIT ?3)`,
+	DeleteCursors: `DELETE FROM cursor WHERE consumer = ?`,
+	DeleteEnd:     `DELETE FROM feed_end WHERE consumer = ?`,
 }

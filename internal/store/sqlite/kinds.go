@@ -16,14 +16,26 @@ func (s *Store) newKinds() kinds {
 	return row.NewKinds(row.Access{
 		Seal: s.seal,
 		Read: s.lend,
+		View: func(ctx context.Context, f func(row.Query) error) error {
+			return s.view(ctx, func(c *conn) error { return f(c.query) })
+		},
 		Change: func(ctx context.Context, f func(row.Conn) error) error {
 			return s.change(ctx, func(c *conn) error { return f(c.lent()) })
 		},
 		Configure: func(ctx context.Context, f func(row.Conn) (hark.Ref, error)) error {
 			return s.configure(ctx, func(c *conn) (hark.Ref, error) { return f(c.lent()) })
 		},
+		PutItems: putItems,
+		Sweep:    func() { s.sweeper.Nudge() },
 	}, row.Statements{
 		Environment: environmentSQL,
+		Application: applicationSQL,
+		Endpoint:    endpointSQL,
+		Version:     transformationSQL,
+		Execution:   executionSQL,
+		Source:      sourceSQL,
+		Poller:      pollerSQL,
+		Feed:        feedSQL,
 		EventType:   eventTypeSQL,
 		Key:         keySQL,
 		Task:        taskSQL,
@@ -40,6 +52,10 @@ func (c *conn) lent() row.Conn {
 			n, err := c.exec(query, args...)
 			return n, twice(err)
 		},
+		Insert: func(_, query string, args ...any) (hark.Ref, error) {
+			ref, err := c.int(query, args...)
+			return ref, twice(err)
+		},
 	}
 }
 
@@ -50,6 +66,8 @@ func twice(err error) error {
 	}
 	return err
 }
+
+const bumpApplicationSQL = `UPDATE application SET version = version + 1 WHERE ref = ?`
 
 // configure is change for what is kept in memory: it raises the version of the application that f has
 // changed, if it was one's.

@@ -1,77 +1,34 @@
 package sqlite
 
-import (
-	"context"
-	"time"
+import "github.com/harkhq/hark/internal/store/row"
 
-	"github.com/harkhq/hark"
-	"github.com/harkhq/hark/internal/store"
-	"github.com/harkhq/hark/internal/store/row"
-)
-
-const (
-	insertVersionSQL = `INSERT INTO transformation_version (endpoint, version, hash, code, created_at) VALUES (?, ?, ?, ?, ?)`
-
-	pruneVersionsSQL = `DELETE FROM transformation_version WHERE endpoint = ? AND version <= ?`
-
-	deleteVersionsSQL = `DELETE FROM transformation_version WHERE endpoint = ?`
-
-	deleteApplicationVersionsSQL = `DELETE FROM transformation_version WHERE endpoint IN (SELECT ref FROM endpoint WHERE application = ?)`
-
-	listVersionsSQL = `SELECT version, hash, created_at FROM transformation_version WHERE endpoint = ? ORDER BY version DESC`
-
-	oneVersionSQL = `SELECT version, hash, created_at, code FROM transformation_version WHERE endpoint = ? AND version = ?`
-
-	everyVersionSQL = `SELECT version, hash, created_at, code FROM transformation_version WHERE endpoint = ? ORDER BY version`
-)
-
-// keepVersion keeps the code of an endpoint's transformation where a change has brought other code.
-func keepVersion(c *conn, endpoint hark.Ref, was hark.Transformation, now *hark.Transformation) error {
-	return row.KeepVersion(c.exec, insertVersionSQL, pruneVersionsSQL, endpoint, was, now)
-}
-
-// TransformationVersions lists an endpoint's versions, newest first.
-func (s *Store) TransformationVersions(ctx context.Context, endpoint hark.Ref) ([]hark.TransformationVersion, error) {
-	return row.List(ctx, s.lend, row.ScanVersion, listVersionsSQL, endpoint)
-}
-
-// TransformationVersion finds one version with its code.
-func (s *Store) TransformationVersion(ctx context.Context, endpoint hark.Ref, number int) (hark.TransformationVersion, error) {
-	return row.Get(ctx, s.lend, row.ScanVersion, oneVersionSQL, endpoint, number)
+var transformationSQL = row.VersionSQL{
+	Insert: `INSERT INTO transformation_version (endpoint, version, hash, code, created_at) VALUES (?, ?, ?, ?, ?)`,
+	Prune:  `DELETE FROM transformation_version WHERE endpoint = ? AND version <= ?`,
+	Delete: `DELETE FROM transformation_version WHERE endpoint = ?`,
+	One:    `SELECT version, hash, created_at, code FROM transformation_version WHERE endpoint = ? AND version = ?`,
+	List:   `SELECT version, hash, created_at FROM transformation_version WHERE endpoint = ? ORDER BY version DESC`,
+	Every:  `SELECT version, hash, created_at, code FROM transformation_version WHERE endpoint = ? ORDER BY version`,
 }
 
 const (
-	insertExecutionSQL = `INSERT INTO execution (endpoint, id, message, version, outcome, started_at, duration, error, log, log_cut)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+	executionColumns = `SELECT endpoint, id, message, version, outcome, started_at, duration, error, log, log_cut FROM execution
+`
 
-	pruneExecutionsSQL = `DELETE FROM execution WHERE endpoint = ?1
-AND id <= (SELECT id FROM execution WHERE endpoint = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)`
+	listExecutions = executionColumns + `WHERE endpoint = ? AND id > ? AND id < ? `
 
 	expireExecutionsSQL = `DELETE FROM execution WHERE (endpoint, id) IN
 (SELECT endpoint, id FROM execution WHERE started_at <= ?1 ORDER BY started_at LIMIT ?2)`
-
-	executionColumns = `SELECT endpoint, id, message, version, outcome, started_at, duration, error, log, log_cut FROM execution
-`
-	listExecutions        = executionColumns + `WHERE endpoint = ? AND id > ? AND id < ? `
-	listExecutionsUpSQL   = listExecutions + `ORDER BY id ASC LIMIT ?`
-	listExecutionsDownSQL = listExecutions + `ORDER BY id DESC LIMIT ?`
-
-	everyExecutionSQL = executionColumns + `WHERE endpoint = ? ORDER BY id`
 )
 
-// LogExecutions keeps executions, and drops what they push out.
-func (s *Store) LogExecutions(ctx context.Context, executions []hark.Execution) error {
-	return s.change(ctx, func(c *conn) error {
-		return row.LogExecutions(c.exec, insertExecutionSQL, pruneExecutionsSQL, executions)
-	})
-}
-
-// ListExecutions lists an endpoint's executions.
-func (s *Store) ListExecutions(ctx context.Context, endpoint hark.Ref, page store.Page) ([]hark.Execution, error) {
-	p, err := row.PageOfIDs(page, hark.AttemptPrefix, time.Time{}, time.Time{}, false)
-	if err != nil {
-		return nil, err
-	}
-	all, err := row.List(ctx, s.lend, row.ScanExecution, row.Pick(p.Down, listExecutionsUpSQL, listExecutionsDownSQL), endpoint, p.Low, p.High, p.Limit)
-	return row.Turned(all, p.Turn), err
+var executionSQL = row.ExecutionSQL{
+	Insert: `INSERT INTO execution (endpoint, id, message, version, outcome, started_at, duration, error, log, log_cut)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+	Prune: `DELETE FROM execution WHERE endpoint = ?1
+AND id <= (SELECT id FROM execution WHERE endpoint = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)`,
+	List: row.Listing{
+		Up:   listExecutions + `ORDER BY id ASC LIMIT ?`,
+		Down: listExecutions + `ORDER BY id DESC LIMIT ?`,
+	},
+	Every: executionColumns + `WHERE endpoint = ? ORDER BY id`,
 }

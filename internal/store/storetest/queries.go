@@ -58,9 +58,11 @@ func Queries(t *testing.T) map[string]string {
 			found[name] = eval(e)
 			return
 		}
-		for _, element := range statements.Elts {
+		for i, element := range statements.Elts {
 			if field, ok := element.(*ast.KeyValueExpr); ok {
 				add(name+"."+field.Key.(*ast.Ident).Name, field.Value)
+			} else {
+				add(name+"."+strconv.Itoa(i), element)
 			}
 		}
 	}
