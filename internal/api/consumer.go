@@ -23,12 +23,13 @@ type ConsumerIn struct {
 	Disabled    bool                        `json:"disabled" doc:"Gets nothing while it is true."`
 	Metadata    map[string]string           `json:"metadata" doc:"Yours to keep; at most 4096 bytes."`
 	Since       manage.Opt[time.Time]       `json:"since" doc:"Also what was accepted from then on, as far as it is kept."`
+	Secret      manage.Opt[string]          `json:"secret" doc:"What is listened to is signed with it, as an endpoint's: whsec_ and 24 to 75 bytes of base64, or whsk_ for ed25519; one is made when it is left out."`
 }
 
 func (in *ConsumerIn) domain() manage.ConsumerIn {
 	return manage.ConsumerIn{
 		UID: in.UID, Description: in.Description, EventTypes: in.EventTypes, Channels: in.Channels, Filter: in.Filter,
-		Deduplicate: dedupe(in.Deduplicate), Paused: in.Paused, Disabled: in.Disabled, Metadata: in.Metadata, Since: in.Since,
+		Deduplicate: dedupe(in.Deduplicate), Paused: in.Paused, Disabled: in.Disabled, Metadata: in.Metadata, Since: in.Since, Secret: in.Secret,
 	}
 }
 

@@ -42,7 +42,7 @@ type commands struct {
 	Config string `type:"path" env:"HARK_CONFIG" placeholder:"FILE" help:"YAML file with settings: flag names with _ for -, one per line."`
 
 	Demo  demoCmd  `cmd:"" group:"server" help:"Watch the worked example: a payment becomes a signed webhook, and an order is fulfilled once."`
-	Dev   devCmd   `cmd:"" group:"server" help:"Run a server for development, which other commands find by themselves."`
+	Dev   devCmd   `cmd:"" group:"server" help:"Run a server for development, and bring what it gets to a program on this machine."`
 	Serve serveCmd `cmd:"" group:"server" help:"Run the server."`
 
 	Login    loginCmd    `cmd:"" group:"account" help:"Keep a server and an API key as a profile that every command uses."`

@@ -13,95 +13,103 @@ import (
 
 	"github.com/harkhq/hark/internal/config"
 	"github.com/harkhq/hark/internal/fixture"
+	"github.com/harkhq/hark/internal/listen"
 	"github.com/harkhq/hark/internal/profile"
 	"github.com/harkhq/hark/webhook"
 )
 
 type devCmd struct {
+	Forwarding
 	Port    int    `placeholder:"PORT" help:"The server's port on 127.0.0.1. Default: 8071, or a free one where that is taken."`
 	Data    string `type:"path" placeholder:"DIR" help:"Keep everything in this folder, and go on with what is in it. Default: a folder that is removed at the end."`
 	Profile string `default:"dev" placeholder:"NAME" help:"The name under which other commands find it. Default: dev, which they use by themselves."`
+	JSON    bool   `help:"The same as --format json."`
 }
 
 // Help is shown by hark dev --help.
 func (devCmd) Help() string {
-	return `A server for a laptop: nothing to set up, no keys to copy, and it delivers to localhost. While it runs,
-the other commands use it, as the profile dev, and hark trigger sends to it: the events of Stripe, GitHub,
-Shopify and Slack arrive with the provider's own headers and signature. They are signed with one secret,
-which stays the same on this machine.
+	return `A server and hark listen in one process: nothing to set up, and no keys to copy. While it runs, the other
+commands use it, as the profile dev, and hark trigger sends to it.
+
+One secret signs everything, and stays the same on this machine: what Hark sends, and the events that hark
+trigger makes of Stripe, GitHub, Shopify and Slack, which arrive as they send them, headers and all. So a
+handler verifies with that secret, whichever library it uses. For webhooks of the providers themselves, make
+sources with their secrets, and lead a public address to the port (a folder keeps the sources' URLs).
 
 Examples:
 
-  hark dev
-  hark dev --data ./dev                                    (URLs and messages stay)
-  hark endpoints create http://localhost:4242/webhook      (in another terminal)
-  hark trigger payment_intent.succeeded`
+  hark dev --forward-to localhost:4242/webhook
+  hark trigger payment_intent.succeeded                        (in another terminal)
+  hark dev --forward-to 4242 --data ./dev                      (URLs and messages stay)
+  hark sources create stripe --secret whsec_… --app local      (then, for what Stripe sends)`
 }
 
 // dev is a server with what a person needs to try a handler.
 type dev struct {
-	sh     *shell
-	local  *local
-	secret config.Secret // signs everything
-	inbox  string        // a URL that takes anything
+	sh       *shell
+	folder   profile.Folder // "" where there is no home
+	local    *local
+	listener *listen.Listener
+	session  listen.Session
 
 	profile profile.Profile
 	cleanup []func() error
 }
 
-// devApp is the uid of the application that everything belongs to.
-const devApp = "dev"
-
 // Run runs the server, and listens.
 func (c *devCmd) Run(ctx context.Context, sh *shell) (err error) {
-	d := &dev{sh: sh}
-	defer func() { err = errors.Join(err, d.close()) }()
-	if err := d.open(ctx, c); err != nil {
+	opt, err := c.Forwarding.options()
+	if err != nil {
 		return err
 	}
-	d.invite(c)
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-d.local.ended: // close says why
-		return nil
+	d := &dev{sh: sh}
+	defer func() { err = errors.Join(err, d.close()) }()
+	if err := d.open(ctx, c, opt); err != nil {
+		return err
 	}
+	if !c.records() {
+		d.invite(c)
+	}
+	listening, hangUp := context.WithCancel(ctx)
+	defer hangUp()
+	go func() { // it ends with the server, which close ends
+		<-d.local.ended
+		hangUp()
+	}()
+	return follow(listening, sh, d.listener, opt, d.local.api)
 }
 
-// open starts the server, fills it and tells other commands of it.
-func (d *dev) open(ctx context.Context, c *devCmd) error {
-	folder, err := profile.Find(d.sh.lookupEnv)
-	homeless := errors.Is(err, profile.ErrNoHome)
-	if !homeless {
-		if err := freeProfile(folder, c.Profile); err != nil {
+// records says whether records are asked for, and not lines.
+func (c *devCmd) records() bool { return c.JSON || c.Format == "json" }
+
+// open starts the server, makes what it needs, and tells other commands of it.
+func (d *dev) open(ctx context.Context, c *devCmd, opt listen.Options) (err error) {
+	machine, secret := "nowhere", config.Secret(webhook.GenerateKey().Text())
+	d.folder, err = profile.Find(d.sh.lookupEnv)
+	if err == nil {
+		if err := freeProfile(d.folder, c.Profile); err != nil {
 			return err
 		}
+		if machine, err = listen.Machine(string(d.folder)); err != nil {
+			return explainProfiles(d.folder, err)
+		}
+		if secret, err = d.folder.Secret(secret.Reveal); err != nil {
+			return explainProfiles(d.folder, err)
+		}
+	} else if !errors.Is(err, profile.ErrNoHome) {
+		return err
 	}
 	if err := d.start(ctx, c); err != nil {
 		return err
 	}
-	d.secret = config.Secret(webhook.GenerateKey().Text())
-	if !homeless {
-		if d.secret, err = folder.Secret(func() string { return webhook.GenerateKey().Text() }); err != nil {
-			return explainProfiles(folder, err)
-		}
+	opt.Server, opt.Key, opt.Machine, opt.Secret = d.local.api.base, d.local.key, machine, secret.Reveal()
+	if d.listener, err = listener(d.sh, opt, c.records()); err != nil {
+		return err
 	}
 	if err := d.furnish(ctx); err != nil {
 		return fmt.Errorf("set up the server: %w", err)
 	}
-	if homeless {
-		d.sh.note("There is no home to keep a profile in, so other commands need:")
-		d.sh.note("  export HARK_URL=%s HARK_API_KEY=%s HARK_APP=%s", d.profile.URL, d.local.key, devApp)
-		return nil
-	}
-	held, err := folder.Hold(c.Profile, d.profile)
-	if errors.Is(err, profile.ErrHeld) {
-		return freeProfile(folder, c.Profile) // somebody was quicker
-	} else if err != nil {
-		return explainProfiles(folder, err)
-	}
-	d.cleanup = append(d.cleanup, held.Release)
-	return nil
+	return d.publish(c.Profile)
 }
 
 // freeProfile says what is in the way of a profile's name.
@@ -126,6 +134,9 @@ func freeProfile(folder profile.Folder, name string) error {
 	}
 	return nil
 }
+
+// devPort is hark serve's.
+const devPort = 8071
 
 // start starts the server.
 func (d *dev) start(ctx context.Context, c *devCmd) error {
@@ -159,22 +170,15 @@ func (d *dev) start(ctx context.Context, c *devCmd) error {
 	return nil
 }
 
-// devPort is hark serve's.
-const devPort = 8071
-
-// furnish makes the application and its sources, and the profile that finds them.
-func (d *dev) furnish(ctx context.Context) error {
-	app := map[string]any{"name": "Development", "uid": devApp}
-	if err := d.local.api.do(ctx, http.MethodPut, "/api/v1/app/"+devApp, nil, app, nil); err != nil {
+// furnish makes what is listened to, and for every provider whose events hark trigger knows a source, so
+// that they arrive as the provider sends them.
+func (d *dev) furnish(ctx context.Context) (err error) {
+	if d.session, err = d.listener.Prepare(ctx); err != nil {
 		return err
 	}
-	d.profile = profile.Profile{URL: d.local.server.URL(), Key: config.Secret(d.local.key), Environment: d.local.server.Environments().Live.Name,
-		EnvironmentID: string(d.local.server.Environments().Live.ID), Scope: "admin", Application: devApp}
-	inbox, err := d.source(ctx, "inbox", map[string]any{"name": "Anything", "unverified": true})
-	if err != nil {
-		return err
-	}
-	d.inbox = text(inbox.URL)
+	live := d.local.server.Environments().Live
+	d.profile = profile.Profile{URL: d.local.api.base, Key: config.Secret(d.local.key), Environment: live.Name,
+		EnvironmentID: string(live.ID), Scope: "admin", Application: listen.LocalApplication}
 	names, err := fixture.List()
 	if err != nil {
 		return err
@@ -187,60 +191,66 @@ func (d *dev) furnish(ctx context.Context) error {
 		}
 	}
 	for _, provider := range providers {
-		s, err := d.source(ctx, provider, map[string]any{"provider": provider, "secret": d.secret.Reveal()})
+		id, err := d.source(ctx, provider)
 		if err != nil {
 			return err
 		}
-		d.profile.Sources = append(d.profile.Sources, profile.Source{ID: s.ID, Provider: provider, Secret: d.secret})
+		d.profile.Sources = append(d.profile.Sources, profile.Source{ID: id, Provider: provider, Secret: config.Secret(d.session.Secret)})
 	}
 	return nil
 }
 
-// source makes a source. One that is there from another time gets the secret of this one.
-func (d *dev) source(ctx context.Context, name string, in map[string]any) (s sourceOut, err error) {
-	uid := "dev-" + name
-	in["uid"], in["applicationId"] = uid, devApp
-	err = d.local.api.do(ctx, http.MethodPost, sourcesAPI, nil, in, &s)
-	if e, ok := errors.AsType[*apiError](err); !ok || e.Status != http.StatusConflict {
-		return s, err
+// source makes a provider's source. One that is there from another time gets the secret of this one.
+func (d *dev) source(ctx context.Context, provider string) (id string, err error) {
+	var s sourceOut
+	uid := "dev-" + provider
+	err = d.local.api.do(ctx, http.MethodPost, sourcesAPI, nil, map[string]any{
+		"uid": uid, "provider": provider, "secret": d.session.Secret, "applicationId": d.session.ApplicationID,
+	}, &s)
+	if e, ok := errors.AsType[*apiError](err); ok && e.Status == http.StatusConflict {
+		err = d.local.api.do(ctx, http.MethodPost, sourcesAPI+"/"+url.PathEscape(uid)+"/secret/rotate", nil,
+			map[string]any{"key": d.session.Secret, "gracePeriodSeconds": 0}, &s)
 	}
-	path := sourcesAPI + "/" + url.PathEscape(uid)
-	if secret, ok := in["secret"]; ok {
-		err = d.local.api.do(ctx, http.MethodPost, path+"/secret/rotate", nil, map[string]any{"key": secret, "gracePeriodSeconds": 0}, &s)
-	} else {
-		err = d.local.api.do(ctx, http.MethodGet, path, nil, nil, &s)
-	}
-	return s, err
+	return s.ID, err
 }
 
-// invite says what there is.
-func (d *dev) invite(c *devCmd) {
-	out := d.sh.say
-	if c.Data == "" {
-		out("Hark runs at %s until ^C, and then forgets everything (--data DIR keeps it).", d.profile.URL)
-	} else {
-		out("Hark runs at %s until ^C, and keeps everything in %s.", d.profile.URL, c.Data)
+// publish lets other commands find the server.
+func (d *dev) publish(name string) error {
+	if d.folder == "" {
+		d.sh.note("There is no home to keep a profile in, so other commands need:")
+		d.sh.note("  export HARK_URL=%s HARK_API_KEY=%s HARK_APP=%s", d.profile.URL, d.local.key, d.profile.Application)
+		return nil
 	}
-	for _, key := range d.local.server.FirstKeys() {
-		if c.Data != "" {
-			out("The admin key of its environment %s, shown this once: %s", environmentName(d.local.server, key), key.Text)
-		}
+	held, err := d.folder.Hold(name, d.profile)
+	if errors.Is(err, profile.ErrHeld) {
+		return freeProfile(d.folder, name) // somebody was quicker
+	} else if err != nil {
+		return explainProfiles(d.folder, err)
 	}
-	out("")
-	out("  signing secret: %s", d.secret.Reveal())
-	out("  %s takes any webhook", d.inbox)
-	named := ""
-	if c.Profile != devProfile {
-		named = " --profile " + c.Profile
-	}
-	out("  hark trigger payment_intent.succeeded%s", named)
-	out("  hark messages%s", named)
-	out("")
+	d.cleanup = append(d.cleanup, held.Release)
 	for _, name := range []string{"HARK_URL", "HARK_API_KEY", "HARK_PROFILE"} {
 		if d.sh.env(name) != "" {
 			d.sh.note("%s is set, and comes before hark dev (try: unset %s)", name, name)
 		}
 	}
+	return nil
+}
+
+// invite says what there is.
+func (d *dev) invite(c *devCmd) {
+	if c.Data == "" {
+		d.sh.say("Hark runs at %s until ^C, and then forgets everything (--data DIR keeps it).", d.profile.URL)
+	} else {
+		d.sh.say("Hark runs at %s until ^C, and keeps everything in %s.", d.profile.URL, c.Data)
+		for _, key := range d.local.server.FirstKeys() {
+			d.sh.say("The admin key of its environment %s, shown this once: %s", environmentName(d.local.server, key), key.Text)
+		}
+	}
+	named := ""
+	if c.Profile != devProfile {
+		named = " --profile " + c.Profile
+	}
+	d.sh.say("In another terminal, without a key: hark trigger payment_intent.succeeded%s", named)
 }
 
 // close takes everything down, the last first.

@@ -15,20 +15,25 @@ import (
 	"github.com/harkhq/hark/internal/profile"
 )
 
+// Forwarding says which messages go where; hark dev is told the same.
+type Forwarding struct {
+	ForwardTo  string   `short:"f" placeholder:"ADDRESS" help:"Where messages go: 4242, localhost:4242/webhook, /path or a URL. Left out, they are printed."`
+	Events     []string `short:"e" placeholder:"TYPE,…" help:"Only these event types."`
+	FilterBody []string `sep:"none" placeholder:"JSON" help:"Only messages whose payload matches, as an endpoint's filter."`
+	Headers    []string `short:"H" sep:"none" placeholder:"NAME: VALUE" help:"Sent besides, in place of others of the name."`
+	SkipVerify bool     `help:"Do not verify the certificate of the local address."`
+	Format     string   `enum:"text,json" default:"text" help:"text, or json: one record a line, for scripts."`
+}
+
 type listenCmd struct {
 	InApp
-	ForwardTo   string        `short:"f" placeholder:"ADDRESS" help:"Where messages go: 4242, localhost:4242/webhook, /path or a URL. Left out, they are printed."`
-	Events      []string      `short:"e" placeholder:"TYPE,…" help:"Only these event types."`
+	Forwarding
 	Source      string        `placeholder:"ID" help:"Only what came from this source, by id or uid."`
-	FilterBody  []string      `sep:"none" placeholder:"JSON" help:"Only messages whose payload matches, as an endpoint's filter."`
-	Headers     []string      `short:"H" sep:"none" placeholder:"NAME: VALUE" help:"Sent besides, in place of others of the name."`
-	SkipVerify  bool          `help:"Do not verify the certificate of the local address."`
 	Since       time.Duration `placeholder:"DURATION" xor:"from" help:"Begin with what was accepted since then, such as 10m."`
 	Live        bool          `xor:"from" help:"Begin now, and skip what waits."`
 	FanOut      bool          `help:"Get every message although other listeners of this machine get them, too. Begins now."`
 	Once        bool          `help:"End after the first message: exits 0 if it was answered 2xx."`
 	PrintSecret bool          `help:"Print the signing secret and nothing else."`
-	Format      string        `enum:"text,json" default:"text" help:"text, or json: one record a line, for scripts."`
 }
 
 // Help is shown by hark listen --help.
@@ -67,15 +72,25 @@ func (c *listenCmd) Run(ctx context.Context, sh *shell) error {
 	if c.PrintSecret {
 		return api.via.listenError(c.printSecret(ctx, sh, opt), api.base)
 	}
-	out := &listenPrinter{sh: sh, bodies: opt.ForwardTo == nil}
-	opt.Emit = out.text
-	if c.JSON || c.Format == "json" {
-		opt.Emit = out.record
-	}
-	l, err := listen.New(opt)
+	l, err := listener(sh, opt, c.JSON || c.Format == "json")
 	if err != nil {
 		return err
 	}
+	return follow(ctx, sh, l, opt, api)
+}
+
+// listener makes a listener that tells what happens: in lines, or in records.
+func listener(sh *shell, opt listen.Options, records bool) (*listen.Listener, error) {
+	out := &listenPrinter{sh: sh, bodies: opt.ForwardTo == nil}
+	opt.Emit = out.text
+	if records {
+		opt.Emit = out.record
+	}
+	return listen.New(opt)
+}
+
+// follow runs a listener to its end.
+func follow(ctx context.Context, sh *shell, l *listen.Listener, opt listen.Options, api *client) error {
 	tally, err := l.Run(ctx)
 	switch {
 	case ctx.Err() != nil:
@@ -130,10 +145,12 @@ func (c *listenCmd) options(sh *shell, api *client) (opt listen.Options, err err
 	if err != nil {
 		return opt, err
 	}
-	opt = listen.Options{
-		Server: api.base, Key: api.key, Machine: machine, UserAgent: "hark-listen",
-		Application: c.App, Source: c.Source, EventTypes: c.Events, SkipVerify: c.SkipVerify, FanOut: c.FanOut, Once: c.Once,
+	opt, err = c.Forwarding.options()
+	if err != nil {
+		return opt, err
 	}
+	opt.Server, opt.Key, opt.Machine = api.base, api.key, machine
+	opt.Application, opt.Source, opt.FanOut, opt.Once = c.App, c.Source, c.FanOut, c.Once
 	if c.Source == "" {
 		opt.Application = cmp.Or(c.App, api.via.app)
 	}
@@ -145,15 +162,21 @@ func (c *listenCmd) options(sh *shell, api *client) (opt listen.Options, err err
 	case c.Live:
 		opt.From = "end"
 	}
-	if c.ForwardTo != "" {
-		if opt.ForwardTo, err = listen.ParseTarget(c.ForwardTo); err != nil {
+	return opt, nil
+}
+
+// options are what the flags say.
+func (f *Forwarding) options() (opt listen.Options, err error) {
+	opt = listen.Options{UserAgent: "hark-listen", EventTypes: f.Events, SkipVerify: f.SkipVerify}
+	if f.ForwardTo != "" {
+		if opt.ForwardTo, err = listen.ParseTarget(f.ForwardTo); err != nil {
 			return opt, usagef("hark listen --forward-to 4242", "%w", err)
 		}
 	}
-	if opt.Filter, err = filterOf(c.FilterBody); err != nil {
+	if opt.Filter, err = filterOf(f.FilterBody); err != nil {
 		return opt, err
 	}
-	for _, text := range c.Headers {
+	for _, text := range f.Headers {
 		name, value, ok := strings.Cut(text, ":")
 		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
 		if !ok || name == "" || strings.ContainsAny(name, " \t\r\n") || strings.ContainsAny(value, "\r\n") {

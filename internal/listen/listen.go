@@ -50,6 +50,8 @@ type Options struct {
 	// From is where to begin: a time, start or end. Left out it is where this machine stopped; the first
 	// time, now.
 	From string
+	// Secret is what messages are signed with, if the consumer must be made; left out, the server makes one.
+	Secret string
 	// FanOut makes this listener one of its own: it begins now, and gets every message, as the others do.
 	// Otherwise the listeners of one machine and application are one, and the newest of them is it.
 	FanOut bool

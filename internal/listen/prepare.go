@@ -130,6 +130,9 @@ func (l *Listener) consumer(ctx context.Context, app hark.ApplicationID, source 
 	err = l.api.do(ctx, http.MethodGet, own, nil, &found)
 	if isStatus(err, http.StatusNotFound) {
 		in := map[string]any{"uid": l.uid(), "description": "hark listen on " + l.opt.Machine, "eventTypes": types, "filter": filter}
+		if l.opt.Secret != "" {
+			in["secret"] = l.opt.Secret
+		}
 		if since, err := time.Parse(time.RFC3339Nano, l.opt.From); err == nil {
 			in["since"] = since
 		}

@@ -31,7 +31,8 @@ type ConsumerIn struct {
 	Disabled    bool
 	Metadata    map[string]string
 	// Since also feeds it what was accepted from that moment on, as far as it is kept.
-	Since Opt[time.Time]
+	Since  Opt[time.Time]
+	Secret Opt[string]
 }
 
 // ConsumerPatch changes the fields that are set.
@@ -67,7 +68,7 @@ func (m *Manager) CreateConsumer(ctx context.Context, c Caller, app string, in C
 	ep.EventTypes, ep.Channels = v.eventTypes(in.EventTypes, known), v.channels(in.Channels)
 	ep.Filter, ep.Metadata = v.filter(in.Filter), v.metadata(in.Metadata)
 	v.dedupe(in.Deduplicate, &ep.Rules)
-	ep.Secrets = []hark.Secret{newSecret(now)}
+	ep.Secrets = []hark.Secret{{Key: v.secret(in.Secret, "body", "secret"), CreatedAt: now}}
 	if in.Since.Given() && in.Since.Value.After(now) {
 		v.wrong("must not be in the future", "body", "since")
 	}
