@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -317,4 +319,218 @@ func TestListen_LosesNothingWhenTheServerRestartsAndWhileTheLocalOneIsDown(t *te
 		t.Errorf("%d times it was said that nothing listens", n)
 	}
 	s.end()
+}
+
+// thread is a proxy to a server that breaks: each connection carries some bytes, and is then cut.
+type thread struct {
+	net.Listener
+	mu   sync.Mutex
+	to   string
+	left func() int
+	cuts int
+}
+
+func newThread(t *testing.T, to string, left func() int) *thread {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &thread{Listener: l, to: to, left: left}
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() { p.carry(conn) })
+		}
+	})
+	t.Cleanup(func() { _ = l.Close() })
+	return p
+}
+
+func (p *thread) carry(conn net.Conn) {
+	defer conn.Close()
+	p.mu.Lock()
+	to, left := p.to, p.left()
+	p.mu.Unlock()
+	up, err := net.Dial("tcp", to)
+	if err != nil {
+		return
+	}
+	defer up.Close()
+	go func() {
+		_, _ = io.Copy(up, conn)
+		_ = up.Close()
+	}()
+	if _, err := io.CopyN(conn, up, int64(left)); err == nil {
+		p.mu.Lock()
+		p.cuts++
+		p.mu.Unlock()
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0) // as a network breaks, not as a program ends
+		}
+	}
+}
+
+func TestListen_LosesNothingWhenTheConnectionIsCutInTheMiddle(t *testing.T) {
+	s, c := listenTo(t)
+	defer s.end()
+	l := newLaptop(t)
+	random := rand.New(rand.NewPCG(1, 2))
+	p := newThread(t, s.Addr().String(), func() int { return 3_000 + random.IntN(12_000) })
+	_, stop := l.listen(l.options("http://"+p.Addr().String(), c))
+	l.isReady()
+	const n = 100
+	for i := range n {
+		s.publish(i + 1)
+	}
+	until(t, "all came", func() bool { return slices.Contains(l.ns(), n) })
+	l.inOrder(n, 0)
+	until(t, "every answer is kept", func() bool {
+		stats := s.call("GET", "/app/a/consumer", nil)["data"].([]any)[0].(map[string]any)
+		return len(s.attempts(stats["id"].(string))) >= n
+	})
+	if tally := stop(); tally.Messages < n-16 || tally.Succeeded != tally.Messages { // the last may be unknown yet
+		t.Errorf("%+v", tally)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cuts < 5 {
+		t.Errorf("cut %d times only", p.cuts)
+	}
+}
+
+// attempts are those that are kept of a consumer, told by its messages.
+func (s *server) attempts(consumer string) (all []any) {
+	for _, m := range s.call("GET", "/app/a/msg?limit=250&with_content=false", nil)["data"].([]any) {
+		all = append(all, s.call("GET", "/app/a/attempt/msg/"+m.(map[string]any)["id"].(string)+"?endpoint_id=", nil)["data"].([]any)...)
+	}
+	return all
+}
+
+func TestListen_SeveralShareOrEachGetsAll(t *testing.T) {
+	s, c := listenTo(t)
+	defer s.end()
+	first, second, third := newLaptop(t), newLaptop(t), newLaptop(t)
+	_, stopFirst := first.listen(first.options(s.URL(), c))
+	first.isReady()
+	s.publish(1)
+	until(t, "the first gets it", func() bool { return len(first.got()) == 1 })
+	_, stopSecond := second.listen(second.options(s.URL(), c))
+	second.isReady()
+	alone := third.options(s.URL(), c)
+	alone.FanOut = true
+	_, stopThird := third.listen(alone)
+	third.isReady()
+	s.publish(2)
+	until(t, "the second gets it", func() bool { return len(second.got()) == 1 })
+	until(t, "the first stands by", func() bool { return count[listen.Standby](first) == 1 })
+	stopSecond()
+	until(t, "the first goes on", func() bool { return count[listen.Ready](first) == 2 })
+	s.publish(3)
+	until(t, "the first gets it", func() bool { return len(first.got()) == 2 })
+	until(t, "one of its own gets all", func() bool { return len(third.got()) == 2 })
+	if got := [][]int{first.ns(), second.ns(), third.ns()}; !slices.Equal(got[0], []int{1, 3}) || !slices.Equal(got[1], []int{2}) || !slices.Equal(got[2], []int{2, 3}) {
+		t.Errorf("%v", got)
+	}
+	stopFirst()
+	stopThird()
+	// Where it stopped; then now, and from a time on.
+	s.publish(4)
+	fourth := newLaptop(t)
+	_, stop := fourth.listen(fourth.options(s.URL(), c))
+	until(t, "what waited", func() bool { return slices.Equal(fourth.ns(), []int{4}) })
+	stop()
+	s.publish(5)
+	live := fourth.options(s.URL(), c)
+	live.From = "end"
+	until(t, "it is fed", func() bool { // so that it is before the end
+		return len(s.call("GET", "/app/a/consumer/listen-laptop-1/messages", nil)["data"].([]any)) == 5
+	})
+	before := count[listen.Ready](fourth)
+	_, stop = fourth.listen(live)
+	until(t, "it listens", func() bool { return count[listen.Ready](fourth) > before })
+	s.publish(6)
+	until(t, "what is new", func() bool { return slices.Equal(fourth.ns(), []int{4, 6}) })
+	stop()
+	again := fourth.options(s.URL(), c)
+	again.From = "start"
+	_, stop = fourth.listen(again)
+	until(t, "all of it again", func() bool { return slices.Equal(fourth.ns(), []int{4, 6, 1, 2, 3, 4, 5, 6}) })
+	stop()
+}
+
+func TestListen_GoesOnWithAConsumerThatWasDeletedAndEndsWithAKeyThatWas(t *testing.T) {
+	s, c := listenTo(t)
+	defer s.end()
+	l := newLaptop(t)
+	key := s.call("POST", "/key", map[string]any{"name": "mine", "scope": "admin"})
+	opt := l.options(s.URL(), c)
+	opt.Key = key["key"].(string)
+	one, err := listen.New(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() { _, err := one.Run(ctx); ended <- err }()
+	l.isReady()
+	s.call("DELETE", "/app/a/consumer/listen-laptop-1", nil)
+	s.publish(1) // nobody's: it makes the server look
+	until(t, "it has another", func() bool {
+		s.publish(2)
+		return len(l.got()) > 0
+	})
+	s.call("DELETE", "/key/"+key["id"].(string), nil)
+	select {
+	case err := <-ended:
+		if e, ok := errors.AsType[*listen.APIError](err); !ok || e.Status != http.StatusUnauthorized {
+			t.Errorf("it ended with %v", err)
+		}
+	case <-time.After(25 * time.Second):
+		t.Error("it goes on without a key")
+	}
+}
+
+func TestCluster_ListenWorksAtAnyNodeAndFollowsToAnother(t *testing.T) {
+	c := database(t)
+	a, b := start(t, c), start(t, c)
+	shared(t, a, b)
+	a.call("POST", "/app", map[string]any{"name": "a", "uid": "a"})
+	l, other := newLaptop(t), newLaptop(t)
+	p := newThread(t, a.Addr().String(), func() int { return 1 << 30 })
+	_, stop := l.listen(l.options("http://"+p.Addr().String(), c))
+	l.isReady()
+	for n := range 30 {
+		[]*server{a, b}[n%2].publish(n + 1)
+	}
+	until(t, "all came", func() bool { return len(l.got()) == 30 })
+	p.mu.Lock()
+	p.to = b.Addr().String()
+	p.mu.Unlock()
+	for n := range 30 {
+		b.publish(31 + n)
+	}
+	a.end()
+	until(t, "the others came, from the other node", func() bool { return len(l.got()) >= 60 })
+	got := l.ns()
+	slices.Sort(got)
+	if len(slices.Compact(got)) != 60 {
+		t.Errorf("%v", got)
+	}
+	a = start(t, c)
+	_, stopOther := other.listen(other.options(a.URL(), c)) // at another node
+	other.isReady()
+	a.publish(61)
+	until(t, "the newest gets it", func() bool { return len(other.got()) == 1 })
+	until(t, "the old one stands by", func() bool { return count[listen.Standby](l) == 1 })
+	stopOther()
+	a.publish(62)
+	until(t, "the old one goes on", func() bool { return slices.Contains(l.ns(), 62) })
+	stop()
+	a.end()
+	b.end()
 }

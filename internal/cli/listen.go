@@ -106,10 +106,7 @@ func follow(ctx context.Context, sh *shell, l *listen.Listener, opt listen.Optio
 
 // tallied is one line about a session.
 func tallied(t listen.Tally, forwarded bool) string {
-	text := fmt.Sprintf("%d messages", t.Messages)
-	if t.Messages == 1 {
-		text = "1 message"
-	}
+	text := messages(int64(t.Messages))
 	if forwarded {
 		text += fmt.Sprintf(", %d answered 2xx", t.Succeeded)
 	}
@@ -117,6 +114,13 @@ func tallied(t listen.Tally, forwarded bool) string {
 		text += fmt.Sprintf(", %d expired before they came", t.Gone)
 	}
 	return text
+}
+
+func messages(n int64) string {
+	if n == 1 {
+		return "1 message"
+	}
+	return fmt.Sprintf("%d messages", n)
 }
 
 func (c *listenCmd) printSecret(ctx context.Context, sh *shell, opt listen.Options) error {

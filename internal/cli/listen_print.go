@@ -34,6 +34,9 @@ func (p *listenPrinter) text(e listen.Event) {
 		if e.ForwardTo != "" {
 			sh.say("They go to %s", e.ForwardTo)
 		}
+		if e.Behind > 0 {
+			sh.note("%s waited (--live skips what waits)", messages(e.Behind))
+		}
 	case listen.Message:
 		sh.say("%s   --> %s [%s]", sh.paint(dim, e.At.Format(lineTime)), sh.paint(bold, printable(e.EventType)), e.ID)
 		if p.bodies {
@@ -78,6 +81,7 @@ type listenRecord struct {
 	Secret      string     `json:"secret,omitempty"`
 	URL         string     `json:"url,omitempty"` // ready: to send to; response, waiting: the local one
 	ForwardTo   string     `json:"forwardTo,omitempty"`
+	Behind      int64      `json:"behind,omitempty"` // how many messages wait
 	Again       bool       `json:"again,omitempty"`
 	Seq         int64      `json:"seq,omitempty"`
 	ID          string     `json:"id,omitempty"`
@@ -112,7 +116,7 @@ func recordOf(e listen.Event) (r listenRecord) {
 	switch e := e.(type) {
 	case listen.Ready:
 		s := e.Session
-		r = listenRecord{Type: "ready", Time: e.At, Application: string(s.ApplicationID), Consumer: string(s.ConsumerID), Secret: s.Secret, URL: s.URL, ForwardTo: e.ForwardTo, Again: e.Again}
+		r = listenRecord{Type: "ready", Time: e.At, Application: string(s.ApplicationID), Consumer: string(s.ConsumerID), Secret: s.Secret, URL: s.URL, ForwardTo: e.ForwardTo, Behind: e.Behind, Again: e.Again}
 	case listen.Message:
 		headers := make([][2]string, len(e.Header))
 		for i, h := range e.Header {

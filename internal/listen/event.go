@@ -15,6 +15,7 @@ type Ready struct {
 	At        time.Time
 	Session   Session
 	ForwardTo string // "" for nowhere
+	Behind    int64  // how many messages wait already
 	Again     bool
 }
 

@@ -58,11 +58,7 @@ func (q *line) change(f func()) {
 func (q *line) ready(c *connection, after int64) (manual []reply) {
 	q.change(func() {
 		q.conn, q.standby, q.waiting = c, false, nil
-		for seq := range q.answers {
-			if seq <= after {
-				delete(q.answers, seq)
-			}
-		}
+		q.settle(after)
 		manual, q.manual = q.manual, nil
 	})
 	return manual
@@ -82,24 +78,25 @@ func (q *line) lost(c *connection) {
 
 func (q *line) add(it item) { q.change(func() { q.waiting = append(q.waiting, it) }) }
 
-// acked counts and forgets the answers up to a number: the server knows them.
-func (q *line) acked(seq int64) {
-	q.change(func() {
-		for n, a := range q.answers {
-			if n > seq {
-				continue
-			}
-			delete(q.answers, n)
-			if a.id == "" {
-				q.tally.Gone += a.gone
-				continue
-			}
-			q.tally.Messages++
-			if a.ok {
-				q.tally.Succeeded++
-			}
+// acked says that the server knows the answers up to a number.
+func (q *line) acked(seq int64) { q.change(func() { q.settle(seq) }) }
+
+// settle counts and forgets the answers up to a number.
+func (q *line) settle(seq int64) {
+	for n, a := range q.answers {
+		if n > seq {
+			continue
 		}
-	})
+		delete(q.answers, n)
+		if a.id == "" {
+			q.tally.Gone += a.gone
+			continue
+		}
+		q.tally.Messages++
+		if a.ok {
+			q.tally.Succeeded++
+		}
+	}
 }
 
 // sofar is what it has come to.

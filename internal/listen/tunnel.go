@@ -51,6 +51,7 @@ type frame struct {
 	Seq       int64          `json:"seq"`
 	Cursor    string         `json:"cursor"`
 	From      int64          `json:"from"`
+	Behind    int64          `json:"behind"`
 	ID        hark.MessageID `json:"id"`
 	EventType string         `json:"eventType"`
 	Timestamp time.Time      `json:"timestamp"`
@@ -162,7 +163,7 @@ func (l *Listener) heard(ctx context.Context, c *connection, f *frame, s Session
 		}
 		manual := l.line.ready(c, after)
 		*wasReady = true
-		l.announce(s)
+		l.announce(s, f.Behind)
 		for _, r := range manual {
 			if err := c.say(ctx, r); err != nil {
 				return err

@@ -124,8 +124,8 @@ func (l *Listener) keep(ctx context.Context, it *item, r *Response) {
 }
 
 // announce says that messages come.
-func (l *Listener) announce(s Session) {
-	r := Ready{At: time.Now(), Session: s}
+func (l *Listener) announce(s Session, behind int64) {
+	r := Ready{At: time.Now(), Session: s, Behind: behind}
 	if l.forward != nil {
 		r.ForwardTo = l.forward.url
 	}

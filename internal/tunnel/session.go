@@ -111,10 +111,14 @@ func (s *session) ready(ctx context.Context) error {
 	if err != nil && !errors.Is(err, hark.ErrNotFound) {
 		return err
 	}
+	_, last, err := s.hub.opt.Store.FeedEnds(ctx, s.listener.ConsumerRef)
+	if err != nil {
+		return err
+	}
 	s.mu.Lock()
 	s.after = seq
 	s.mu.Unlock()
-	return s.say(ctx, frame{Type: "ready", Cursor: stream.Cursor(seq), Window: s.window})
+	return s.say(ctx, frame{Type: "ready", Cursor: stream.Cursor(seq), Window: s.window, Behind: max(last-seq, 0)})
 }
 
 // run sends what the window has room for, while it is our turn, and stands by while it is not.
@@ -277,11 +281,14 @@ func (s *session) answer(ctx context.Context, in *heard) error {
 			return err
 		}
 	}
+	if err := s.say(ctx, said); err != nil {
+		return err
+	}
 	select {
 	case s.moved <- struct{}{}:
 	default:
 	}
-	return s.say(ctx, said)
+	return nil
 }
 
 // landed takes what was sent with a number, and all before it, out of what waits for an answer.
@@ -335,21 +342,17 @@ func (s *session) record(ctx context.Context, message hark.Ref, in *heard, trigg
 func (s *session) beat(ctx context.Context) error {
 	every := time.NewTicker(pingEvery)
 	defer every.Stop()
-	checked := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case now := <-every.C:
-			if now.Sub(checked) >= checkEvery {
-				checked = now
-				if err := s.listener.Check(ctx); err != nil {
-					return err
-				}
-				if _, err := s.listener.Endpoint(ctx); err != nil {
-					return err
-				}
-			}
+		case <-every.C:
+		}
+		if err := s.listener.Check(ctx); err != nil {
+			return err
+		}
+		if _, err := s.listener.Endpoint(ctx); err != nil {
+			return err
 		}
 		if s.isWriting() { // which has its own limit, and would hold up the ping
 			continue
@@ -394,7 +397,8 @@ func (s *session) say(ctx context.Context, f frame) error {
 		s.writing--
 		s.mu.Unlock()
 	}()
-	ctx, cancel := context.WithTimeout(ctx, writeLimit)
+	// A write that is cut off ends the connection, and nobody would hear why.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeLimit)
 	defer cancel()
 	if err := s.conn.Write(ctx, websocket.MessageText, text); err != nil {
 		return errors.Join(errGone, err)

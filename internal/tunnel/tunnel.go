@@ -38,6 +38,7 @@ type Store interface {
 	Cursor(ctx context.Context, consumer hark.Ref, group string) (int64, error)
 	MoveCursor(ctx context.Context, consumer hark.Ref, group string, seq int64, now time.Time) error
 	SeekCursor(ctx context.Context, consumer hark.Ref, group string, seq int64, now time.Time) error
+	FeedEnds(ctx context.Context, consumer hark.Ref) (first, last int64, err error)
 }
 
 // Options of a Hub.
@@ -85,7 +86,6 @@ const (
 	startIn       = 10 * time.Second
 	pingEvery     = 4 * time.Second
 	pongIn        = 10 * time.Second
-	checkEvery    = 15 * time.Second
 	writeLimit    = time.Minute // for one message: a large one takes its time on a thin line
 	defaultWindow = 16
 	maxWindow     = 100

@@ -16,7 +16,7 @@ import (
 // A tunnel speaks JSON, one object a message:
 //
 //	client                                            server
-//	{"type":"start","group":"g","from":"at_…",        {"type":"ready","cursor":"at_…","window":16}
+//	{"type":"start","group":"g","from":"at_…",        {"type":"ready","cursor":"at_…","window":16,"behind":3}
 //	 "window":16,"url":"http://localhost:3000/"}      {"type":"message","seq":7,"cursor":"at_7","id":"msg_…",
 //	{"type":"response","seq":7,"status":200,           "eventType":"…","timestamp":"…","method":"POST","path":"/x",
 //	 "body":"base64","durationMs":12,"error":""}       "headers":[["Name","value"],…],"body":"base64"}
@@ -29,7 +29,7 @@ import (
 // The client says start once, first. A response is kept as an attempt, and an ack as none; both say that
 // everything up to their number is dealt with. attempt tells of another try of an earlier message. After
 // standby nothing comes until the server says ready again, and with it where it goes on: the client forgets
-// what it has not begun. A header's value that is no UTF-8 is base64, which a third element says.
+// what it has not begun. behind is how many wait. A header's value that is no UTF-8 is base64, which a third element says.
 
 // heard is what a client says.
 type heard struct {
@@ -50,6 +50,7 @@ type heard struct {
 type frame struct {
 	Type      string     `json:"type"`
 	Window    int        `json:"window,omitempty"`
+	Behind    int64      `json:"behind,omitempty"`
 	Seq       int64      `json:"seq,omitempty"`
 	Cursor    string     `json:"cursor,omitempty"`
 	From      int64      `json:"from,omitempty"`
