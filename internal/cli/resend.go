@@ -15,14 +15,15 @@ import (
 type resendCmd struct {
 	InApp
 	Messages []string `arg:"" name:"message" help:"Messages, by id or event id; - reads them from stdin, one a line."`
-	Endpoint []string `short:"e" placeholder:"ID" help:"To this endpoint, whatever became of the message there (repeatable). Default: to every endpoint where its delivery has not succeeded."`
+	Endpoint []string `short:"e" placeholder:"ID" help:"To this endpoint or consumer, whatever became of the message there (repeatable). Default: to every endpoint where its delivery has not succeeded."`
 	Wait     bool     `short:"w" help:"Wait for the answers and print them; exit 1 if one was not 2xx."`
 }
 
 // Help is shown by hark resend --help.
 func (resendCmd) Help() string {
 	return `Each goes out once, at once, also to an endpoint that is disabled or paused: filters are not asked, and a
-failure is not tried again beyond what was planned before.
+failure is not tried again beyond what was planned before. A consumer that is named (hark listen has one) gets it
+into its feed once more.
 
 Examples:
 
@@ -70,6 +71,9 @@ func (c *resendCmd) Run(ctx context.Context, sh *shell) error {
 	}
 	return err
 }
+
+// consumerPrefix is that of the ids of consumers, which are fed and not sent to.
+const consumerPrefix = "sink_"
 
 // isAboutOne says whether an error is about one message, and not about the server or the key.
 func isAboutOne(err error) bool {
@@ -167,7 +171,7 @@ func unsucceeded(ctx context.Context, api *inApp, id string) ([]string, error) {
 	}
 	var all []string
 	for _, e := range trace.Endpoints {
-		if e.Delivery == nil || strings.HasPrefix(e.EndpointID, "sink_") {
+		if e.Delivery == nil || strings.HasPrefix(e.EndpointID, consumerPrefix) {
 			continue
 		}
 		switch e.Delivery.StatusText {
@@ -234,7 +238,7 @@ func answerTo(ctx context.Context, api *inApp, r *resent) (attemptOut, error) {
 			return attemptOut{}, err
 		}
 		for _, a := range attempts {
-			if a.ID > r.last && (a.TriggerType == 1 || a.StatusText == "success") {
+			if a.ID > r.last && (a.TriggerType == 1 || a.StatusText == "success" || strings.HasPrefix(a.EndpointID, consumerPrefix)) {
 				return a, nil
 			}
 		}

@@ -61,7 +61,7 @@ func (m *Manager) AttemptsByMessage(ctx context.Context, c Caller, app, message 
 		return p, err
 	}
 	if in.EndpointID != "" {
-		_, ep, err := m.endpointOf(ctx, a, in.EndpointID, false)
+		ep, err := m.anyEndpointOf(ctx, a, in.EndpointID)
 		if err != nil {
 			return p, err
 		}
@@ -163,22 +163,27 @@ func (m *Manager) ExpungeAttempt(ctx context.Context, c Caller, app, message, at
 
 // Resend sends a message to an endpoint once more, by hand: at once, a single time, whatever the
 // endpoint's filters say and also when it is disabled or paused. (Svix answers 202 for a disabled
-// endpoint and sends nothing; what is promised here is done.) Archived event types are no hindrance.
+// endpoint and sends nothing; what is promised here is done.) Archived event types are no hindrance. Into the feed
+// of a consumer it comes once more, under another number, when the consumer is not paused.
 func (m *Manager) Resend(ctx context.Context, c Caller, app, message, endpoint string) error {
 	a, msg, err := m.appMessage(ctx, &c, opResend, app, message)
 	if err != nil {
 		return err
 	}
-	_, ep, err := m.endpointOf(ctx, a, endpoint, false)
+	ep, err := m.anyEndpointOf(ctx, a, endpoint)
 	if err != nil {
 		return err
 	}
 	if msg.Expunged {
 		return hark.Errorf(hark.MissingPayload, "Unable to resend message. Payload expired.")
 	}
+	trigger := hark.Manual
+	if ep.ID.IsPulled() { // nothing is attempted: it is fed again
+		trigger = hark.Scheduled
+	}
 	err = m.store.Enqueue(ctx, []hark.Delivery{{
 		EndpointRef: ep.Ref, ApplicationRef: a.Ref, MessageRef: msg.Ref,
-		Due: time.Now().UnixMilli(), Trigger: hark.Manual,
+		Due: time.Now().UnixMilli(), Trigger: trigger,
 	}})
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ package manage
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -203,6 +204,18 @@ func (m *Manager) endpointOf(ctx context.Context, app *directory.Application, id
 	}
 	ep, err := findEndpoint(app, idOrUID, pulled)
 	return app, ep, err
+}
+
+// anyEndpointOf is endpointOf for either kind: a uid is one's only.
+func (m *Manager) anyEndpointOf(ctx context.Context, app *directory.Application, idOrUID string) (*directory.Endpoint, error) {
+	if ep, err := findEndpoint(app, idOrUID, true); err == nil {
+		return ep, nil
+	}
+	app, ep, err := m.endpointOf(ctx, app, idOrUID, false)
+	if errors.Is(err, hark.ErrNotFound) && app != nil {
+		ep, err = findEndpoint(app, idOrUID, true) // it has been read again
+	}
+	return ep, err
 }
 
 // appMessage finds an application and one of its messages, without the payload.
