@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -71,11 +72,16 @@ func (c *devCmd) Run(ctx context.Context, sh *shell) (err error) {
 		d.invite(c)
 	}
 	listening, hangUp := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
 	defer hangUp()
-	go func() { // it ends with the server, which close ends
-		<-d.local.ended
-		hangUp()
-	}()
+	watching.Go(func() {
+		select {
+		case <-d.local.ended: // by itself; close says why
+			hangUp()
+		case <-listening.Done():
+		}
+	})
 	return follow(listening, sh, d.listener, opt, d.local.api)
 }
 
