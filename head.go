@@ -68,11 +68,11 @@ const headVersion = 1
 
 // Encode writes the head: a version, then texts with their length before them.
 func (h *Head) Encode() []byte {
-	size := 64
+	size := 32 + len(h.SourceID) + len(h.RequestID) + len(h.Method) + len(h.Path) + len(h.Query) + len(h.Remote)
 	for _, f := range h.Header {
 		size += len(f.Name) + len(f.Value) + 4
 	}
-	out := make([]byte, 0, size+len(h.Path)+len(h.Query))
+	out := make([]byte, 0, size)
 	flags := byte(0)
 	if h.Credentials {
 		flags = 1
