@@ -19,6 +19,8 @@ const (
 
 	nextSQL = `UPDATE counter SET next = next + 1 WHERE name = $1 RETURNING next - 1`
 
+	aloneSQL = `UPDATE counter SET next = next + 1 WHERE name = 'change'` // as configure begins
+
 	insertChangeSQL = `INSERT INTO change (seq, application, at) VALUES ($1, $2, $3)`
 
 	bumpApplicationSQL = `UPDATE application SET version = version + 1 WHERE ref = $1`

@@ -41,7 +41,7 @@ func (s *Store) newKinds() kinds {
 		Task:        taskSQL,
 		Answer:      answerSQL,
 		MessageKey:  messageKeySQL,
-		Alone:       `UPDATE counter SET next = next + 1 WHERE name = 'change'`,
+		Alone:       aloneSQL,
 	})
 }
 

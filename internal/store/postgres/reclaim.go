@@ -165,13 +165,7 @@ WHERE application = $1 AND id > $2 AND id < $3 AND ref >= $4 AND ref < $5 ORDER 
 
 // expireMessages goes on with the walk over the applications.
 func (s *Store) expireMessages(ctx context.Context, now time.Time, limit int) (more bool, err error) {
-	return s.walk.Go(limit, reclaimChunk, func(after hark.Ref, limit int) (apps []row.Retention, err error) {
-		err = s.read(ctx, func(c *conn) (err error) {
-			apps, err = row.Collect(c.query, row.ScanRetention(now), retentionsSQL, after, limit)
-			return err
-		})
-		return apps, err
-	}, func(app row.Retention, after []byte, limit int) ([]row.Old, error) {
+	return s.walk.Go(limit, reclaimChunk, row.Retentions(ctx, s.lend, now, retentionsSQL), func(app row.Retention, after []byte, limit int) ([]row.Old, error) {
 		return s.expireSome(ctx, app, after, limit)
 	})
 }

@@ -2,7 +2,6 @@ package row
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/harkhq/hark"
@@ -56,15 +55,12 @@ func (k *Kinds) InsertApplication(ctx context.Context, app hark.Application) (ad
 	sql := &k.sql.Application
 	app.Version = 0 // it is raised at once
 	err = k.access.Configure(ctx, func(c Conn) (hark.Ref, error) {
-		if err := FreeUID(c.Query, "An application", sql.ByUID, string(app.EnvironmentID), app.UID, 0); err != nil {
+		if err := freeUID(c.Query, "An application", sql.ByUID, string(app.EnvironmentID), app.UID, 0); err != nil {
 			return 0, err
 		}
 		ref, err := sql.insert(c, &store.MovedApplication{Application: app})
-		if errors.Is(err, store.ErrTwice) {
-			return 0, Conflict("An application with this id already exists", string(app.ID))
-		}
 		if err != nil {
-			return 0, err
+			return 0, taken(err, "An application", string(app.ID))
 		}
 		added, err = sql.findRaised(c.Query, ref)
 		return ref, err
@@ -83,7 +79,7 @@ func (k *Kinds) UpdateApplication(ctx context.Context, env hark.EnvironmentID, i
 		if err := change(&app); err != nil {
 			return 0, err
 		}
-		if err := FreeUID(c.Query, "An application", sql.ByUID, string(env), app.UID, ref); err != nil {
+		if err := freeUID(c.Query, "An application", sql.ByUID, string(env), app.UID, ref); err != nil {
 			return 0, err
 		}
 		if _, err := c.Exec(sql.Update, Nullable(app.UID), app.Name, app.ThrottleRate, EncodeMap(app.Metadata), app.UpdatedAt, app.TokensNotBefore, ref); err != nil {
@@ -122,12 +118,10 @@ func (k *Kinds) DeleteApplication(ctx context.Context, env hark.EnvironmentID, i
 }
 
 // Application finds an application by id or uid.
-func (k *Kinds) Application(ctx context.Context, env hark.EnvironmentID, idOrUID string) (app hark.Application, err error) {
-	err = k.access.Read(ctx, func(q Query) (err error) {
-		app, err = k.sql.Application.find(q, env, idOrUID)
-		return err
+func (k *Kinds) Application(ctx context.Context, env hark.EnvironmentID, idOrUID string) (hark.Application, error) {
+	return answer(ctx, k.access.Read, func(q Query) (hark.Application, error) {
+		return k.sql.Application.find(q, env, idOrUID)
 	})
-	return app, err
 }
 
 // ApplicationByRef finds an application.

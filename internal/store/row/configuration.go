@@ -32,15 +32,13 @@ func (k *Kinds) InsertEnvironment(ctx context.Context, env hark.Environment) err
 }
 
 // UpdateEnvironment changes an environment.
-func (k *Kinds) UpdateEnvironment(ctx context.Context, id hark.EnvironmentID, change func(*hark.Environment) error) (env hark.Environment, err error) {
+func (k *Kinds) UpdateEnvironment(ctx context.Context, id hark.EnvironmentID, change func(*hark.Environment) error) (hark.Environment, error) {
 	sql := &k.sql.Environment
-	err = k.configure(ctx, func(c Conn) (err error) {
-		env, err = update(c, scanEnvironment, sql.One, sql.Update, change, func(env *hark.Environment) []any {
+	return answer(ctx, k.configure, func(c Conn) (hark.Environment, error) {
+		return update(c, scanEnvironment, sql.One, sql.Update, change, func(env *hark.Environment) []any {
 			return []any{env.Name, int64(env.Retention)}
 		}, string(id))
-		return err
 	})
-	return env, err
 }
 
 // Environment finds an environment.
@@ -86,15 +84,13 @@ func (k *Kinds) InsertEventType(ctx context.Context, et hark.EventType) error {
 }
 
 // UpdateEventType changes an event type.
-func (k *Kinds) UpdateEventType(ctx context.Context, env hark.EnvironmentID, name string, change func(*hark.EventType) error) (et hark.EventType, err error) {
+func (k *Kinds) UpdateEventType(ctx context.Context, env hark.EnvironmentID, name string, change func(*hark.EventType) error) (hark.EventType, error) {
 	sql := &k.sql.EventType
-	err = k.configure(ctx, func(c Conn) (err error) {
-		et, err = update(c, scanEventType, sql.One, sql.Update, change, func(et *hark.EventType) []any {
+	return answer(ctx, k.configure, func(c Conn) (hark.EventType, error) {
+		return update(c, scanEventType, sql.One, sql.Update, change, func(et *hark.EventType) []any {
 			return []any{et.Description, et.GroupName, et.Archived, et.Deprecated, EncodeRaw(et.Schemas), Encode(et.FeatureFlags), et.UpdatedAt}
 		}, string(env), name)
-		return err
 	})
-	return et, err
 }
 
 // DeleteEventType removes an event type for good.
@@ -148,15 +144,13 @@ func (k *Kinds) InsertKey(ctx context.Context, key hark.Key) error {
 }
 
 // UpdateKey changes a key.
-func (k *Kinds) UpdateKey(ctx context.Context, env hark.EnvironmentID, id hark.KeyID, change func(*hark.Key) error) (key hark.Key, err error) {
+func (k *Kinds) UpdateKey(ctx context.Context, env hark.EnvironmentID, id hark.KeyID, change func(*hark.Key) error) (hark.Key, error) {
 	sql := &k.sql.Key
-	err = k.configure(ctx, func(c Conn) (err error) {
-		key, err = update(c, scanKey, sql.One, sql.Update, change, func(key *hark.Key) []any {
+	return answer(ctx, k.configure, func(c Conn) (hark.Key, error) {
+		return update(c, scanKey, sql.One, sql.Update, change, func(key *hark.Key) []any {
 			return []any{key.Name, string(key.Scope), string(key.ApplicationID), key.ExpiresAt, key.RevokedAt}
 		}, string(env), string(id))
-		return err
 	})
-	return key, err
 }
 
 // KeyByHash finds a key by the hash of its text.

@@ -67,17 +67,14 @@ func encodeRules(r hark.Rules) any {
 func (k *Kinds) InsertEndpoint(ctx context.Context, ep hark.Endpoint) (added hark.Endpoint, err error) {
 	sql := &k.sql.Endpoint
 	err = k.access.Configure(ctx, func(c Conn) (hark.Ref, error) {
-		if err := FreeUID(c.Query, "An endpoint", sql.ByUID, ep.ApplicationRef, ep.UID, 0); err != nil {
+		if err := freeUID(c.Query, "An endpoint", sql.ByUID, ep.ApplicationRef, ep.UID, 0); err != nil {
 			return 0, err
 		}
 		nothing := hark.Transformation{}
 		countVersion(nothing, &ep.Transformation)
 		ref, err := k.insertEndpoint(c, &ep)
-		if errors.Is(err, store.ErrTwice) {
-			return 0, Conflict("An endpoint with this id already exists", string(ep.ID))
-		}
 		if err != nil {
-			return 0, err
+			return 0, taken(err, "An endpoint", string(ep.ID))
 		}
 		if err := k.sql.Version.keep(c, ref, nothing, &ep.Transformation); err != nil {
 			return 0, err
@@ -106,7 +103,7 @@ func (k *Kinds) UpdateEndpoint(ctx context.Context, app hark.Ref, idOrUID string
 		}
 		ep.Ref, ep.ID, ep.ApplicationRef = ref, id, app // they name the row, and what is sealed
 		countVersion(was, &ep.Transformation)
-		if err := FreeUID(c.Query, "An endpoint", sql.ByUID, app, ep.UID, ref); err != nil {
+		if err := freeUID(c.Query, "An endpoint", sql.ByUID, app, ep.UID, ref); err != nil {
 			return 0, err
 		}
 		if _, err := c.Exec(sql.Update, append(k.access.Seal.endpointValues(&ep), ep.UpdatedAt, ref)...); err != nil {
@@ -141,12 +138,10 @@ func (k *Kinds) DeleteEndpoint(ctx context.Context, app hark.Ref, idOrUID string
 }
 
 // Endpoint finds a live endpoint by id or uid.
-func (k *Kinds) Endpoint(ctx context.Context, app hark.Ref, idOrUID string) (ep hark.Endpoint, err error) {
-	err = k.access.Read(ctx, func(q Query) (err error) {
-		ep, err = k.findEndpoint(q, app, idOrUID)
-		return err
+func (k *Kinds) Endpoint(ctx context.Context, app hark.Ref, idOrUID string) (hark.Endpoint, error) {
+	return answer(ctx, k.access.Read, func(q Query) (hark.Endpoint, error) {
+		return k.findEndpoint(q, app, idOrUID)
 	})
-	return ep, err
 }
 
 func (k *Kinds) findEndpoint(q Query, app hark.Ref, idOrUID string) (hark.Endpoint, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/harkhq/hark"
+	"github.com/harkhq/hark/internal/store"
 )
 
 // Query runs a statement and calls scan for each row; the row is valid until scan returns.
@@ -34,21 +35,22 @@ func Collect[T any](q Query, scan func(Row) (T, error), query string, args ...an
 type Lend func(ctx context.Context, f func(Query) error) error
 
 // Get is Find on a connection that is lent for it.
-func Get[T any](ctx context.Context, lend Lend, scan func(Row) (T, error), query string, args ...any) (v T, err error) {
-	err = lend(ctx, func(q Query) (err error) {
-		v, err = Find(q, scan, query, args...)
-		return err
-	})
-	return v, err
+func Get[T any](ctx context.Context, lend Lend, scan func(Row) (T, error), query string, args ...any) (T, error) {
+	return answer(ctx, lend, func(q Query) (T, error) { return Find(q, scan, query, args...) })
 }
 
 // List is Collect on a connection that is lent for it.
-func List[T any](ctx context.Context, lend Lend, scan func(Row) (T, error), query string, args ...any) (all []T, err error) {
-	err = lend(ctx, func(q Query) (err error) {
-		all, err = Collect(q, scan, query, args...)
+func List[T any](ctx context.Context, lend Lend, scan func(Row) (T, error), query string, args ...any) ([]T, error) {
+	return answer(ctx, lend, func(q Query) ([]T, error) { return Collect(q, scan, query, args...) })
+}
+
+// answer answers what f does, for which run lends it a connection or makes a transaction.
+func answer[C, T any](ctx context.Context, run func(context.Context, func(C) error) error, f func(C) (T, error)) (v T, err error) {
+	err = run(ctx, func(c C) (err error) {
+		v, err = f(c)
 		return err
 	})
-	return all, err
+	return v, err
 }
 
 // InOrder puts rows into the order in which they were asked for; a row asked for twice comes twice.
@@ -80,9 +82,9 @@ func findEither[T any](q Query, scan func(Row) (T, error), first, second string,
 	return v, err
 }
 
-// FreeUID says Conflict when another row than self has a uid. The query finds the one that has it, by
+// freeUID says Conflict when another row than self has a uid. The query finds the one that has it, by
 // its owner and the uid; its first column is its ref, its third its id.
-func FreeUID(q Query, what, query string, owner any, uid string, self hark.Ref) error {
+func freeUID(q Query, what, query string, owner any, uid string, self hark.Ref) error {
 	if uid == "" {
 		return nil
 	}
@@ -92,4 +94,12 @@ func FreeUID(q Query, what, query string, owner any, uid string, self hark.Ref) 
 		}
 		return Conflict(what+" with this uid already exists", r.Text(2))
 	}, query, owner, uid)
+}
+
+// taken says Conflict where a row could not go in because another has its id.
+func taken(err error, what, id string) error {
+	if errors.Is(err, store.ErrTwice) {
+		return Conflict(what+" with this id already exists", id)
+	}
+	return err
 }

@@ -77,7 +77,7 @@ func PageOfIDs(p store.Page, prefix string, after, before time.Time, oldestFirst
 	}
 	from, err := hark.ParseID(p.From, prefix)
 	if err != nil {
-		return r, BadIterator()
+		return r, badIterator()
 	}
 	if r.Down && bytes.Compare(from[:], r.High) < 0 {
 		r.High = from[:]
@@ -105,8 +105,8 @@ func idsBetween(after, before time.Time) (low, high []byte) {
 // LastID is behind every id.
 func LastID() []byte { return bytes.Repeat([]byte{0xff}, len(hark.KSUID{})+1) }
 
-// BadIterator refuses a page that starts behind what is no id.
-func BadIterator() error {
+// badIterator refuses a page that starts behind what is no id.
+func badIterator() error {
 	return hark.InvalidField("Invalid iterator", "query", "iterator")
 }
 

@@ -90,23 +90,18 @@ func ScanPollerItem(r Row) (store.PollerItem, error) {
 }
 
 // InsertPoller adds a poller.
-func (k *Kinds) InsertPoller(ctx context.Context, p hark.Poller) (added hark.Poller, err error) {
+func (k *Kinds) InsertPoller(ctx context.Context, p hark.Poller) (hark.Poller, error) {
 	sql := &k.sql.Poller
-	err = k.access.Change(ctx, func(c Conn) error {
-		if err := FreeUID(c.Query, "A poller", sql.ByUID, p.ApplicationRef, p.UID, 0); err != nil {
-			return err
+	return answer(ctx, k.access.Change, func(c Conn) (hark.Poller, error) {
+		if err := freeUID(c.Query, "A poller", sql.ByUID, p.ApplicationRef, p.UID, 0); err != nil {
+			return hark.Poller{}, err
 		}
 		ref, err := k.insertPoller(c, &p)
-		if errors.Is(err, store.ErrTwice) {
-			return Conflict("A poller with this id already exists", string(p.ID))
-		}
 		if err != nil {
-			return err
+			return hark.Poller{}, taken(err, "A poller", string(p.ID))
 		}
-		added, err = Find(c.Query, k.access.Seal.scanPoller, sql.ByRef, ref)
-		return err
+		return Find(c.Query, k.access.Seal.scanPoller, sql.ByRef, ref)
 	})
-	return added, err
 }
 
 func (k *Kinds) insertPoller(c Conn, p *hark.Poller) (hark.Ref, error) {
@@ -127,7 +122,7 @@ func (k *Kinds) UpdatePoller(ctx context.Context, app hark.Ref, idOrUID string, 
 			return err
 		}
 		p.Ref, p.ID, p.ApplicationRef = was.Ref, was.ID, was.ApplicationRef // they name the row, and what is sealed
-		if err := FreeUID(c.Query, "A poller", sql.ByUID, p.ApplicationRef, p.UID, p.Ref); err != nil {
+		if err := freeUID(c.Query, "A poller", sql.ByUID, p.ApplicationRef, p.UID, p.Ref); err != nil {
 			return err
 		}
 		settings, sealed, state := k.access.Seal.closePoller(&p)
@@ -156,12 +151,10 @@ func (k *Kinds) DeletePoller(ctx context.Context, app hark.Ref, idOrUID string) 
 }
 
 // Poller finds a poller by id or uid.
-func (k *Kinds) Poller(ctx context.Context, app hark.Ref, idOrUID string) (p hark.Poller, err error) {
-	err = k.access.Read(ctx, func(q Query) (err error) {
-		p, err = k.findPoller(q, app, idOrUID)
-		return err
+func (k *Kinds) Poller(ctx context.Context, app hark.Ref, idOrUID string) (hark.Poller, error) {
+	return answer(ctx, k.access.Read, func(q Query) (hark.Poller, error) {
+		return k.findPoller(q, app, idOrUID)
 	})
-	return p, err
 }
 
 func (k *Kinds) findPoller(q Query, app hark.Ref, idOrUID string) (hark.Poller, error) {

@@ -2,6 +2,7 @@ package row
 
 import (
 	"cmp"
+	"context"
 	"time"
 
 	"github.com/harkhq/hark"
@@ -11,6 +12,13 @@ import (
 type Retention struct {
 	Ref hark.Ref
 	End []byte
+}
+
+// Retentions are the applications, or the sources, behind a ref, as Walk.Go asks for them.
+func Retentions(ctx context.Context, lend Lend, now time.Time, query string) func(after hark.Ref, limit int) ([]Retention, error) {
+	return func(after hark.Ref, limit int) ([]Retention, error) {
+		return List(ctx, lend, ScanRetention(now), query, after, limit)
+	}
 }
 
 // ScanRetention reads the ref of an application or source, the retention of its environment, and deleted_at.

@@ -1,11 +1,13 @@
 // Package row is what the stores do alike with their rows: how Hark's words are written into columns
 // and read from them, what is sealed and how, which part of a list a page is, what the rows of a
 // delivery say of its state, where retention goes on, what waits to be written, how everything is
-// exported, and whether a schema is one that this version may touch.
+// exported and imported, and whether a schema is one that this version may touch. The kinds of rows with
+// which both do the same, configuration above all, are kept by Kinds, whose methods are the stores' own.
 //
 // It promises that what it reads is what it wrote, whichever database was in between. It refuses to
-// know a driver, a dialect or a statement: those stay in each store, a query above the method that
-// runs it, with its columns in the order in which the function here reads them.
+// know a driver, a dialect or a statement: those stay in each store. It is given them as Statements, or
+// they stand above the method of the store that runs them; their columns are in the order in which the
+// functions here read them.
 package row
 
 import (

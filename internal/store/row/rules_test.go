@@ -49,23 +49,6 @@ func TestScanState_IsDerivedFromAttemptsAndTheQueue(t *testing.T) {
 	}
 }
 
-func TestFreeUID_IsFreeForItsOwner(t *testing.T) {
-	taken := answering(row.Row{int64(7), int64(1), "ep_7", "uid"})
-	if err := row.FreeUID(taken, "An endpoint", "", 1, "uid", 7); err != nil {
-		t.Errorf("its own: %v", err)
-	}
-	if err := row.FreeUID(taken, "An endpoint", "", 1, "", 8); err != nil {
-		t.Errorf("none: %v", err)
-	}
-	if err := row.FreeUID(answering(), "An endpoint", "", 1, "uid", 8); err != nil {
-		t.Errorf("a free one: %v", err)
-	}
-	err := row.FreeUID(taken, "An endpoint", "", 1, "uid", 8)
-	if e, ok := errors.AsType[*hark.Error](err); !ok || e.Code != hark.Conflict || e.Existing != "ep_7" {
-		t.Errorf("somebody else's: %v", err)
-	}
-}
-
 func TestFind_SaysThatThereIsNone(t *testing.T) {
 	if _, err := row.Find(answering(), row.ScanRef, ""); !errors.Is(err, hark.ErrNotFound) {
 		t.Errorf("got %v", err)

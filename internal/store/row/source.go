@@ -79,15 +79,12 @@ func (s Seal) scanMovedSource(r Row) (store.MovedSource, error) {
 func (k *Kinds) InsertSource(ctx context.Context, src hark.Source) (added hark.Source, err error) {
 	sql := &k.sql.Source
 	err = k.access.Configure(ctx, func(c Conn) (hark.Ref, error) {
-		if err := FreeUID(c.Query, "A source", sql.ByUID, string(src.EnvironmentID), src.UID, 0); err != nil {
+		if err := freeUID(c.Query, "A source", sql.ByUID, string(src.EnvironmentID), src.UID, 0); err != nil {
 			return 0, err
 		}
 		ref, err := k.insertSource(c, &src)
-		if errors.Is(err, store.ErrTwice) {
-			return 0, Conflict("A source with this id already exists", string(src.ID))
-		}
 		if err != nil {
-			return 0, err
+			return 0, taken(err, "A source", string(src.ID))
 		}
 		added, err = Find(c.Query, k.access.Seal.scanSource, sql.ByRef, ref)
 		return src.ApplicationRef, err
@@ -131,7 +128,7 @@ func (k *Kinds) UpdateSource(ctx context.Context, env hark.EnvironmentID, idOrUI
 			return 0, err
 		}
 		src.Ref, src.ID, src.ApplicationRef = was.Ref, was.ID, was.ApplicationRef // they name the row, and what is sealed
-		if err := FreeUID(c.Query, "A source", sql.ByUID, string(env), src.UID, src.Ref); err != nil {
+		if err := freeUID(c.Query, "A source", sql.ByUID, string(env), src.UID, src.Ref); err != nil {
 			return 0, err
 		}
 		settings, sealed := k.access.Seal.closeSource(&src)
@@ -168,12 +165,10 @@ func (sql *SourceSQL) delete(c Conn, ref hark.Ref, now time.Time) error {
 }
 
 // Source finds a source by id or uid.
-func (k *Kinds) Source(ctx context.Context, env hark.EnvironmentID, idOrUID string) (src hark.Source, err error) {
-	err = k.access.Read(ctx, func(q Query) (err error) {
-		src, err = k.findSource(q, env, idOrUID)
-		return err
+func (k *Kinds) Source(ctx context.Context, env hark.EnvironmentID, idOrUID string) (hark.Source, error) {
+	return answer(ctx, k.access.Read, func(q Query) (hark.Source, error) {
+		return k.findSource(q, env, idOrUID)
 	})
-	return src, err
 }
 
 func (k *Kinds) findSource(q Query, env hark.EnvironmentID, idOrUID string) (hark.Source, error) {

@@ -95,7 +95,7 @@ func PageOfAttempted(filter *store.AttemptFilter, page store.Page) (Attempted, e
 	if page.From != "" {
 		id, err := hark.ParseID(page.From, hark.MessagePrefix)
 		if err != nil {
-			return a, BadIterator()
+			return a, badIterator()
 		}
 		a.GoOn(id[:])
 	}

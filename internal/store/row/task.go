@@ -38,15 +38,13 @@ func (k *Kinds) InsertTask(ctx context.Context, task hark.Task) error {
 }
 
 // UpdateTask changes a task.
-func (k *Kinds) UpdateTask(ctx context.Context, id hark.TaskID, change func(*hark.Task) error) (task hark.Task, err error) {
+func (k *Kinds) UpdateTask(ctx context.Context, id hark.TaskID, change func(*hark.Task) error) (hark.Task, error) {
 	sql := &k.sql.Task
-	err = k.access.Change(ctx, func(c Conn) (err error) {
-		task, err = update(c, scanTask, sql.Lock, sql.Update, change, func(task *hark.Task) []any {
+	return answer(ctx, k.access.Change, func(c Conn) (hark.Task, error) {
+		return update(c, scanTask, sql.Lock, sql.Update, change, func(task *hark.Task) []any {
 			return []any{task.Status, EncodeRaw(task.Data), task.UpdatedAt}
 		}, string(id))
-		return err
 	})
-	return task, err
 }
 
 // Task finds a task.

@@ -225,13 +225,7 @@ WHERE s.ref > ? ORDER BY s.ref LIMIT ?`
 
 // expireRequests goes on with the walk over the sources.
 func (s *Store) expireRequests(ctx context.Context, now time.Time, limit int) (more bool, err error) {
-	return s.walkSources.Go(limit, reclaimChunk, func(after hark.Ref, limit int) (sources []row.Retention, err error) {
-		err = s.read(ctx, func(c *conn) (err error) {
-			sources, err = row.Collect(c.query, row.ScanRetention(now), retentionsOfSourcesSQL, after, limit)
-			return err
-		})
-		return sources, err
-	}, func(source row.Retention, after []byte, limit int) ([]row.Old, error) {
+	return s.walkSources.Go(limit, reclaimChunk, row.Retentions(ctx, s.lend, now, retentionsOfSourcesSQL), func(source row.Retention, after []byte, limit int) ([]row.Old, error) {
 		return s.expireSomeRequests(ctx, source, after, limit)
 	})
 }

@@ -230,6 +230,17 @@ func TestReseal_SealsEverythingWithTheNewKey(t *testing.T) {
 	}
 	insert("ep_1")
 	insert("ep_2")
+	app, err := s.InsertApplication(t.Context(), hark.Application{ID: "app_1", EnvironmentID: "org_1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	src := hark.Source{ID: "src_1", EnvironmentID: "org_1", ApplicationRef: app.Ref, Secrets: []hark.Secret{{Key: "whsec_s"}}}
+	if _, err := s.InsertSource(t.Context(), src); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.InsertPoller(t.Context(), hark.Poller{ID: "poll_1", ApplicationRef: app.Ref, Secret: "whsec_p"}); err != nil {
+		t.Fatal(err)
+	}
 	column := func(query string) (text string) {
 		if err := s.read(t.Context(), func(c *conn) error {
 			return c.query(func(r row.Row) error { text = string(r.Blob(0)); return nil }, query)
@@ -245,11 +256,13 @@ func TestReseal_SealsEverythingWithTheNewKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = openTest(t, dir, Options{Sealer: reverser{"two:"}})
-	if n, err := s.Reseal(t.Context()); n != 2 || err != nil {
+	if n, err := s.Reseal(t.Context()); n != 4 || err != nil {
 		t.Errorf("reseal: %d, %v", n, err)
 	}
-	if got := column("SELECT headers FROM endpoint WHERE id = 'ep_2'"); !strings.HasPrefix(got, "\x01two:") {
-		t.Errorf("not sealed again: %q", got)
+	for _, query := range []string{"SELECT headers FROM endpoint WHERE id = 'ep_2'", "SELECT sealed FROM source", "SELECT sealed FROM poller"} {
+		if got := column(query); !strings.HasPrefix(got, "\x01two:") {
+			t.Errorf("not sealed again: %q is %q", query, got)
+		}
 	}
 	ep, err := s.Endpoint(t.Context(), 1, "ep_2")
 	if err != nil || ep.Secrets[0].Key.Reveal() != "whsec_x" || ep.Headers["a"] != "b" {
