@@ -219,7 +219,7 @@ func (r *Runner) Apply(ctx context.Context, job Job) (a Altered, err error) {
 	}
 	in := r.input(&job)
 	out, took, err := r.run(ctx, &job, in)
-	turn.done(took)
+	turn.done(out.CPU)
 	a.Took, a.LogCut = took, out.LogCut
 	for _, line := range out.Log {
 		a.Log = append(a.Log, hark.LogLine(line))

@@ -12,7 +12,7 @@ import (
 // Bounds of what is kept compiled. Bytecode is a few times as long as its source.
 const (
 	mostScripts     = 1024
-	mostScriptBytes = 32 << 20 // of source
+	mostScriptBytes = 8 << 20 // of source
 )
 
 // scripts are those that were compiled, by the key of their transformation.

@@ -9,7 +9,8 @@ import (
 	"github.com/harkhq/hark"
 )
 
-// A run that took slowAfter makes its endpoint slow, for slowFor.
+// A run that took slowAfter of a processor's time makes its endpoint slow, for slowFor. It is not the clock's: on
+// a busy machine every script takes long by that.
 const (
 	slowAfter = 100 * time.Millisecond
 	slowFor   = time.Minute
@@ -193,7 +194,7 @@ func (t *turns) isSlow(own *turn, now time.Time) bool {
 	return !known || key != own.key
 }
 
-// done gives the place back. took is how long the script ran; 0 says that it did not.
+// done gives the place back. took is the processor's time that the script took; 0 says that it did not run.
 func (own *turn) done(took time.Duration) {
 	t := own.all
 	now := time.Now()

@@ -22,6 +22,9 @@ func TestJudge_FollowsStandardWebhooks(t *testing.T) {
 		give exchange
 		want verdict
 	}{
+		{"what a transformation cancels is over", exchange{Canceled: true}, verdict{Status: hark.Canceled, Class: health.Unasked}},
+		{"what it fails at is retried, and says nothing of the endpoint", exchange{Altering: true, RetryOn: serverErrors}, verdict{Status: hark.Failed, Retry: true, Wait: 10 * time.Second, Class: health.Unasked}},
+		{"one that wants too much is throttled", exchange{Altering: true, Exhausted: true}, verdict{Status: hark.Failed, Retry: true, Wait: 10 * time.Second, Class: health.Overload}},
 		{"200 succeeds", exchange{Status: 200}, verdict{Status: hark.Succeeded, Class: health.Good}},
 		{"299 succeeds", exchange{Status: 299}, verdict{Status: hark.Succeeded, Class: health.Good}},
 		{"a redirect is a failure and is not followed", exchange{Status: 302}, verdict{Status: hark.Failed, Retry: true, Wait: 10 * time.Second, Class: health.Refused}},

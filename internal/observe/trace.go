@@ -102,7 +102,7 @@ func (t *Tracing) Attempts() func(hark.Attempt) {
 				attribute.Int("hark.attempt.number", a.Number),
 				attribute.Int("http.response.status_code", a.StatusCode),
 			))
-		if a.Status != hark.Succeeded {
+		if a.Status == hark.Failed {
 			span.SetStatus(codes.Error, a.Status.String())
 		}
 		span.End(trace.WithTimestamp(a.StartedAt.Add(a.Duration)))

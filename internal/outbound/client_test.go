@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	stdcmp "cmp"
 	"context"
 	"errors"
 	"io"
@@ -47,6 +48,31 @@ func TestPost_WritesFieldsInOrder(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestPost_SendsOtherMethods(t *testing.T) {
+	got := make(chan string, 1)
+	s := startSinkFunc(t, func(nc net.Conn) {
+		buf := make([]byte, 4096)
+		n, _ := nc.Read(buf)
+		line, _, _ := strings.Cut(string(buf[:n]), "\r\n")
+		got <- line
+		_, _ = io.WriteString(nc, okAnswer)
+	})
+	client := newClient(t, local())
+	for _, method := range []string{"", "POST", "PUT", "PATCH", "DELETE"} {
+		if _, err := client.Post(t.Context(), &Request{Method: method, Target: mustTarget(t, "http://"+s.addr+"/POST?a=b")}); err != nil {
+			t.Fatal(err)
+		}
+		if line := <-got; line != stdcmp.Or(method, "POST")+" /POST?a=b HTTP/1.1" {
+			t.Errorf("%q: %q", method, line)
+		}
+	}
+	for _, method := range []string{"get", "GET /", "PUT\r\nX: y", "PÜT", " "} {
+		if _, err := client.Post(t.Context(), &Request{Method: method, Target: mustTarget(t, "http://"+s.addr+"/")}); kindOf(err) != Invalid {
+			t.Errorf("%q: got %v, want Invalid", method, err)
+		}
 	}
 }
 

@@ -82,6 +82,7 @@ const grace = 200 * time.Millisecond
 // do has the worker do one call. Afterwards the worker is good for another one, or broken.
 func (w *child) do(ctx context.Context, c *call, r request) error {
 	w.calls++
+	start := time.Now()
 	limited, cancel := context.WithTimeoutCause(ctx, c.limits.Time+grace, errTime)
 	defer cancel()
 	stop := context.AfterFunc(limited, w.kill)
@@ -89,7 +90,11 @@ func (w *child) do(ctx context.Context, c *call, r request) error {
 	if !stop() { // it is being killed, whatever it said
 		w.broken = true
 	}
+	c.cpu = time.Since(start)
 	if err == nil {
+		if a.CPU >= 0 {
+			c.cpu = min(a.CPU, c.cpu)
+		}
 		return errorOf(a, c)
 	}
 	w.broken = true

@@ -71,7 +71,7 @@ type Input struct {
 	Connection json.RawMessage
 }
 
-// Output is what became of a message. After an error only Log and LogCut mean anything.
+// Output is what became of a message. After an error only Log, LogCut and CPU mean anything.
 type Output struct {
 	Message         // as it is to be sent
 	Changed Changes // in which fields it differs from the input
@@ -79,6 +79,9 @@ type Output struct {
 	Canceled bool
 	Log      []Line // what the script wrote to its console
 	LogCut   bool   // it wrote more than that
+	// CPU is what the run took of a processor's time; the clock's where the system does not tell, and where the
+	// worker had to be killed.
+	CPU time.Duration
 }
 
 // Changes says which fields of a message a script changed.
@@ -163,12 +166,12 @@ func (s *Script) Run(ctx context.Context, in Input, limits Limits) (Output, erro
 	}
 	c := &call{limits: limits.withDefaults(s.engine.options.Memory)}
 	err = s.engine.do(ctx, c, request{Op: "run", Input: input, code: s.code, payload: in.Payload})
-	out := Output{Log: c.log, LogCut: c.logCut}
+	out := Output{Log: c.log, LogCut: c.logCut, CPU: c.cpu}
 	if err != nil {
 		return out, err
 	}
 	if err := out.read(in.Message, c); err != nil {
-		return Output{Log: c.log, LogCut: c.logCut}, err
+		return Output{Log: c.log, LogCut: c.logCut, CPU: c.cpu}, err
 	}
 	return out, nil
 }
@@ -214,6 +217,7 @@ type call struct {
 	log     []Line
 	logged  int
 	logCut  bool
+	cpu     time.Duration
 }
 
 // print is a line for the console.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -67,6 +68,7 @@ func TestSvix_Handler(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			got.CPU = 0
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error("(-want +got)\n" + diff)
 			}
@@ -114,6 +116,7 @@ func TestHookdeck_Handler(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				got.CPU = 0
 				if diff := cmp.Diff(want, got); diff != "" {
 					t.Errorf("%s (-want +got)\n%s", arrow, diff)
 				}
@@ -297,6 +300,20 @@ func TestRun_LogIsBounded(t *testing.T) {
 		if kindOf(err) != transform.Threw || !out.LogCut || len(out.Log) > 200 || total > bound {
 			t.Errorf("%+v: got %d lines of %d bytes, cut %v, %v", limits, len(out.Log), total, out.LogCut, err)
 		}
+	}
+}
+
+func TestRun_SaysWhatItTook(t *testing.T) {
+	quick, err := run(t, `function handler(w) { return w }`, transform.Input{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	long, err := compile(t, `function handler(w) { for (;;) {} }`).Run(t.Context(), transform.Input{}, transform.Limits{Time: 200 * time.Millisecond})
+	if kindOf(err) != transform.Timeout {
+		t.Fatalf("got %v", err)
+	}
+	if quick.CPU <= 0 || long.CPU <= quick.CPU || long.CPU > time.Second {
+		t.Errorf("a quick run took %v, a loop %v", quick.CPU, long.CPU)
 	}
 }
 

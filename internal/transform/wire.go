@@ -32,6 +32,8 @@ type answer struct {
 	Message string `json:"message,omitempty"`
 	Stack   string `json:"stack,omitempty"`
 	TooBig  int    `json:"tooBig,omitempty"` // how long the payload was that was not sent
+	// CPU is what the call took of a processor's time; negative where the system does not say.
+	CPU time.Duration `json:"cpu"`
 }
 
 // The kinds of frames.

@@ -53,7 +53,12 @@ func work(in *bufio.Reader, out *bufio.Writer) (code int) {
 	}()
 	w.frame(frameReady, nil)
 	for r := range requests {
+		before, counts := processorTime()
 		a := w.answer(r)
+		a.CPU = -1
+		if after, ok := processorTime(); ok && counts {
+			a.CPU = after - before
+		}
 		text, err := json.Marshal(a)
 		if err != nil {
 			return 1
