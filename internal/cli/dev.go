@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/signal"
 	"slices"
 	"sync"
 	"syscall"
@@ -62,6 +63,11 @@ func (c *devCmd) Run(ctx context.Context, sh *shell) (err error) {
 	opt, err := c.Forwarding.options()
 	if err != nil {
 		return err
+	}
+	if !signal.Ignored(syscall.SIGHUP) { // a terminal window that is closed must not leave a folder behind
+		var stop context.CancelFunc
+		ctx, stop = signal.NotifyContext(ctx, syscall.SIGHUP)
+		defer stop()
 	}
 	d := &dev{sh: sh}
 	defer func() { err = errors.Join(err, d.close()) }()
