@@ -24,10 +24,11 @@ const (
 	// have taken it rests at least: so one takes a twentieth of a core and of a connection to the store.
 	tailEvery = 200 * time.Millisecond
 	tailRests = 19
+	tailWaits = 10 * time.Second // at most, whatever it took
 	// tailEntries is the most that one look shows.
 	tailEntries = 2_000
 	// maxTails bounds how many there are on a server.
-	maxTails = 32
+	maxTails = 16
 	// tailBack is how far back to begin after a broken connection: what was committed late meanwhile
 	// may be that old. Entries have ids by which those that come again are known.
 	tailBack = time.Minute
@@ -72,7 +73,7 @@ func (h *Hub) ServeTail(w http.ResponseWriter, req *http.Request, t Tail) error 
 			return nil
 		case <-ctx.Done():
 			return nil
-		case <-time.After(max(tailEvery, tailRests*took)):
+		case <-time.After(min(max(tailEvery, tailRests*took), tailWaits)):
 		}
 		looked = time.Now()
 		if entries, skipped, err = t.Tail.Next(ctx, looked, tailEntries); err != nil {

@@ -107,7 +107,7 @@ func TestTail_EndsWhenItMayNotBeWatchedAnyMore(t *testing.T) {
 func TestTail_BoundsHowManyWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := stream.New(stream.Options{})
-		for range 32 {
+		for range 16 {
 			go watch(t, h, &script{looks: make([]look, 100)}, always)
 		}
 		synctest.Wait()

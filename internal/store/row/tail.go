@@ -1,6 +1,7 @@
 package row
 
 import (
+	"encoding/binary"
 	"slices"
 	"time"
 
@@ -9,14 +10,15 @@ import (
 )
 
 // Window is where a tail stands among rows that are kept by their ids. Such a row comes in late: its id
-// says when it began, and it is there when it is committed. So each look goes back over what was seen
-// already, a little way every time and as far as the slowest may be late now and then, and leaves out
-// the ids that it knows.
+// says when it began, and it is there when it is committed. So each look goes back behind the last one, a
+// little way every time and as far as the slowest may be late now and then, and leaves out the ids that
+// it knows.
 type Window struct {
 	Since time.Time // zero: from the first look on
 
-	known  map[hark.KSUID]bool
-	looked time.Time // when it looked far back
+	known  map[uint64]uint32 // what is random in the ids, and their times in seconds
+	looked time.Time         // the last look
+	far    time.Time         // the last that went far back
 }
 
 const (
@@ -25,53 +27,59 @@ const (
 	windowFar   = hark.MaxTimeout + 15*time.Second
 	windowEvery = 10 * time.Second
 
-	// TailRows bounds how many rows a tail looks at in one call: a few hundred milliseconds' work.
-	TailRows = 50_000
+	// TailRows bounds how many ids one look reads, from the newest back.
+	TailRows = 100_000
 )
 
-// Floor is the id behind which to look, at most TailRows from the newest back.
+// Floor is the id behind which to look: what was committed since the last look stands there, unless it
+// was late; what was late stands behind the floor of a look that goes far back.
 func (w *Window) Floor(now time.Time) hark.KSUID {
-	switch far := now.Add(-windowFar); {
-	case w.looked.IsZero() && !w.Since.IsZero() && w.Since.Before(far):
+	switch {
+	case w.looked.IsZero() && !w.Since.IsZero() && w.Since.Before(now.Add(-windowFar)):
 		return hark.KSUIDFloor(w.Since)
+	case w.looked.IsZero():
+		return hark.KSUIDFloor(now.Add(-windowFar))
 	case w.IsFar(now):
-		return hark.KSUIDFloor(far)
+		return hark.KSUIDFloor(w.far.Add(-windowFar))
 	}
-	return hark.KSUIDFloor(now.Add(-windowNear))
+	return hark.KSUIDFloor(w.looked.Add(-windowNear))
 }
 
 // IsFar says whether a look at now goes far back.
-func (w *Window) IsFar(now time.Time) bool { return now.Sub(w.looked) >= windowEvery }
+func (w *Window) IsFar(now time.Time) bool { return now.Sub(w.far) >= windowEvery }
 
 // Fresh are those of the found keys that were not seen before.
 func (w *Window) Fresh(found []TailKey) []TailKey {
 	var fresh []TailKey
 	for _, k := range found {
 		isOld := w.looked.IsZero() && (w.Since.IsZero() || k.ID.Time().Before(w.Since))
-		if !isOld && !w.known[k.ID] {
+		if _, known := w.known[randomOf(k.ID)]; !isOld && !known {
 			fresh = append(fresh, k)
 		}
 	}
 	return fresh
 }
 
+// randomOf is enough of an id to know it again.
+func randomOf(id hark.KSUID) uint64 { return binary.BigEndian.Uint64(id[len(id)-8:]) }
+
 // Keep remembers what was found at now, once it is certain that it will be shown.
 func (w *Window) Keep(now time.Time, found []TailKey) {
 	if w.known == nil {
-		w.known = map[hark.KSUID]bool{}
+		w.known = map[uint64]uint32{}
 	}
-	horizon := now.Add(-windowFar - windowEvery)
+	isFar := w.IsFar(now)
+	w.looked = now
 	for _, k := range found {
-		if k.ID.Time().After(horizon) {
-			w.known[k.ID] = true
-		}
+		w.known[randomOf(k.ID)] = uint32(k.ID.Time().Unix())
 	}
-	if !w.IsFar(now) {
+	if !isFar {
 		return
 	}
-	w.looked = now
-	for id := range w.known {
-		if id.Time().Before(horizon) {
+	w.far = now
+	horizon := uint32(now.Add(-windowFar).Unix()) - 1 // no look goes farther back from here on
+	for id, at := range w.known {
+		if at < horizon {
 			delete(w.known, id)
 		}
 	}

@@ -148,33 +148,42 @@ func newest[T any](l *look, all []T) []T {
 	return all[over:]
 }
 
-// span is (from, last]: what is new behind a place, no more than may be looked at.
-func (l *look) span(place hark.Ref, lastQuery, timeQuery string) (from, last hark.Ref, err error) {
-	if last, err = l.c.int(lastQuery); err != nil {
+// spanRows bounds how many rows one look goes over; the next goes on behind them.
+const spanRows = 500_000
+
+// span is (from, to]: what is new behind a place.
+func (l *look) span(place hark.Ref, lastQuery, timeQuery string) (from, to hark.Ref, err error) {
+	last, err := l.c.int(lastQuery)
+	if err != nil {
 		return 0, 0, err
 	}
-	last = max(last, place) // retention may have taken the last
-	if l.opened {
-		return max(place, last-row.TailRows), last, nil
+	switch {
+	case l.opened:
+		from = place
+	case l.since.IsZero():
+		from = last
+	default:
+		from, err = l.lastBefore(l.since, last, timeQuery)
 	}
-	if l.since.IsZero() {
-		return last, last, nil
-	}
-	// The first that is not older stands between from and end.
-	from, end := max(0, last-row.TailRows), last+1
-	for from+1 < end {
-		middle := from + (end-from)/2
-		ref, at := end, time.Time{}
-		if _, err := l.c.one(func(r row.Row) error { ref, at = r.Int(0), r.Time(1); return nil }, timeQuery, middle); err != nil {
-			return 0, 0, err
+	return from, max(from, min(last, from+spanRows)), err // retention may have taken the last
+}
+
+// lastBefore is the last ref of what is older than a time.
+func (l *look) lastBefore(at time.Time, last hark.Ref, timeQuery string) (hark.Ref, error) {
+	before, end := hark.Ref(0), last+1
+	for before+1 < end {
+		middle := before + (end-before)/2
+		ref, then := end, time.Time{}
+		if _, err := l.c.one(func(r row.Row) error { ref, then = r.Int(0), r.Time(1); return nil }, timeQuery, middle); err != nil {
+			return 0, err
 		}
-		if ref < end && at.Before(l.since) {
-			from = ref
+		if ref < end && then.Before(at) {
+			before = ref
 		} else {
 			end = middle
 		}
 	}
-	return from, last, nil
+	return before, nil
 }
 
 func (l *look) requests() (found []row.TailKey, err error) {
