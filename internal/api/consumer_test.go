@@ -15,6 +15,7 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
+	"github.com/harkhq/hark/webhook"
 )
 
 // consumer makes application a with consumer k.
@@ -76,6 +77,38 @@ func TestConsumers(t *testing.T) {
 		{method: "POST", url: "/app/a/consumer/k/replay-missing", body: `{"since":"2024-01-01T00:00:00Z"}`, status: 202},
 		{method: "DELETE", url: "/app/a/consumer/k", status: 204},
 		{method: "GET", url: "/app/a/consumer/k/messages", status: 404},
+	})
+}
+
+func TestConsumers_HaveASecret(t *testing.T) {
+	w := consumer(t)
+	w.run([]step{
+		{method: "GET", url: "/app/a/consumer/k/secret", status: 200, save: "first=key"},
+		{method: "POST", url: "/key", body: `{"name":"p","scope":"publish"}`, status: 201, save: "publisher=key"},
+	})
+	if key, err := webhook.ParseKey(w.names["first"]); err != nil || !key.CanSign() {
+		t.Errorf("%q: %v", w.names["first"], err)
+	}
+	w.keys["publisher"] = w.names["publisher"]
+	w.run([]step{
+		{as: "publisher", method: "GET", url: "/app/a/consumer/k/secret", status: 403},
+		{as: "publisher", method: "GET", url: "/app/a/consumer/k/listen", status: 426},
+		{method: "GET", url: "/app/a/consumer/k/secret", status: 200, want: `{"key":"{first}"}`},
+		{method: "POST", url: "/app/a/consumer/k/ack", body: `{"group":"g\u001fturn","cursor":"at_0"}`, status: 422},
+		{method: "POST", url: "/app/a/consumer", body: `{"eventTypes":["of.a.source"]}`, status: 201, want: `{"eventTypes":["of.a.source"]}`},
+	})
+	// One that was made when consumers had none.
+	app, err := w.store.Application(t.Context(), w.environment(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := hark.Endpoint{ApplicationRef: app.Ref, ID: hark.NewConsumerID(time.Now()), UID: "old", CreatedAt: time.Now(), UpdatedAt: time.Now()}
+	if _, err := w.store.InsertEndpoint(t.Context(), old); err != nil {
+		t.Fatal(err)
+	}
+	w.run([]step{
+		{method: "GET", url: "/app/a/consumer/old/secret", status: 200, save: "old=key"},
+		{method: "GET", url: "/app/a/consumer/old/secret", status: 200, want: `{"key":"{old}"}`},
 	})
 }
 

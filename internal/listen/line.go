@@ -22,6 +22,7 @@ type line struct {
 	waiting []item
 	answers map[int64]answer
 	manual  []reply // of retries, said when there is a connection
+	place   int64   // the server knows what became of everything up to it
 	tally   Tally
 }
 
@@ -59,6 +60,7 @@ func (q *line) ready(c *connection, after int64) (manual []reply) {
 	q.change(func() {
 		q.conn, q.standby, q.waiting = c, false, nil
 		q.settle(after)
+		q.place = after
 		manual, q.manual = q.manual, nil
 	})
 	return manual
@@ -83,6 +85,7 @@ func (q *line) acked(seq int64) { q.change(func() { q.settle(seq) }) }
 
 // settle counts and forgets the answers up to a number.
 func (q *line) settle(seq int64) {
+	q.place = max(q.place, seq)
 	for n, a := range q.answers {
 		if n > seq {
 			continue
@@ -97,6 +100,13 @@ func (q *line) settle(seq int64) {
 			q.tally.Succeeded++
 		}
 	}
+}
+
+// known is the place behind what the server knows of.
+func (q *line) known() int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.place
 }
 
 // sofar is what it has come to.

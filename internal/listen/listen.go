@@ -21,6 +21,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"strconv"
 	"sync"
 	"time"
 
@@ -110,7 +111,7 @@ func New(opt Options) (*Listener, error) {
 	}
 	l := &Listener{opt: opt, api: api, group: "listen"}
 	if opt.FanOut {
-		l.group = "listen-" + randomName()
+		l.group = "" // the place is kept here
 	}
 	if opt.ForwardTo != nil {
 		l.forward = newForwarder(&opt)
@@ -182,13 +183,16 @@ func (l *Listener) connect(ctx context.Context, from string) error {
 		}
 		if wasReady {
 			from, told, wait = "", false, firstWait
+			if l.group == "" {
+				from = "at_" + strconv.FormatInt(l.line.known(), 36)
+			}
 		}
 		if e, ok := errors.AsType[*APIError](err); ok {
 			switch e.Status {
 			case http.StatusUnauthorized, http.StatusForbidden:
 				return e
 			case http.StatusNotFound: // somebody has deleted the consumer, or it is another server now
-				if _, err := l.Prepare(ctx); err != nil && isRefused(err) {
+				if from, err = l.prepareAgain(ctx, from); err != nil {
 					return err
 				}
 			case http.StatusBadRequest:
@@ -206,6 +210,23 @@ func (l *Listener) connect(ctx context.Context, from string) error {
 		case <-time.After(wait/2 + rand.N(wait)):
 		}
 	}
+}
+
+// prepareAgain makes what is gone, and says where to begin: a new feed has other numbers.
+func (l *Listener) prepareAgain(ctx context.Context, from string) (string, error) {
+	l.mu.Lock()
+	before := l.session.ConsumerID
+	l.mu.Unlock()
+	s, err := l.Prepare(ctx)
+	switch {
+	case err != nil && isRefused(err):
+		return "", err
+	case err == nil && s.ConsumerID != before && l.group == "":
+		return "start", nil
+	case err == nil && s.ConsumerID != before:
+		return "", nil
+	}
+	return from, nil
 }
 
 // isRefused says that trying again is no use.

@@ -80,7 +80,6 @@ func (s *session) start(ctx context.Context) error {
 		return err
 	}
 	s.group, s.url, s.window = in.Group, in.URL, in.Window
-	s.turn = newTurn(s.hub.opt.Store, s.listener.ConsumerRef, s.group)
 	return s.open(ctx, in.From)
 }
 
@@ -93,24 +92,32 @@ func (s *session) open(ctx context.Context, from string) error {
 			return err
 		}
 	}
+	if s.group == "" {
+		return s.ready(ctx, seq)
+	}
+	s.turn = newTurn(s.hub.opt.Store, s.listener.ConsumerRef, s.group)
 	if err := s.turn.take(ctx, time.Now()); err != nil {
 		return err
 	}
 	if from != "" {
-		err = s.hub.opt.Store.SeekCursor(ctx, s.listener.ConsumerRef, s.group, seq, time.Now())
+		if err := s.hub.opt.Store.SeekCursor(ctx, s.listener.ConsumerRef, s.group, seq, time.Now()); err != nil {
+			return err
+		}
 	}
-	if err == nil {
-		err = s.ready(ctx)
-	}
-	return err
+	return s.goOn(ctx)
 }
 
-// ready says where the group goes on.
-func (s *session) ready(ctx context.Context) error {
+// goOn says that it goes on at the group's place.
+func (s *session) goOn(ctx context.Context) error {
 	seq, err := s.hub.opt.Store.Cursor(ctx, s.listener.ConsumerRef, s.group)
 	if err != nil && !errors.Is(err, hark.ErrNotFound) {
 		return err
 	}
+	return s.ready(ctx, seq)
+}
+
+// ready says where it goes on.
+func (s *session) ready(ctx context.Context, seq int64) error {
 	_, last, err := s.hub.opt.Store.FeedEnds(ctx, s.listener.ConsumerRef)
 	if err != nil {
 		return err
@@ -205,7 +212,7 @@ func (s *session) standBy(ctx context.Context) error {
 			if err := s.turn.take(ctx, time.Now()); err != nil {
 				return err
 			}
-			return s.ready(ctx)
+			return s.goOn(ctx)
 		}
 		if err := s.pause(ctx, lookEvery); err != nil {
 			return err
@@ -276,7 +283,7 @@ func (s *session) answer(ctx context.Context, in *heard) error {
 	// Another's place is not ours to move: it may have been put back on purpose.
 	if ours, err := s.turn.isOurs(ctx); err != nil {
 		return err
-	} else if ours {
+	} else if ours && s.group != "" {
 		if err := s.hub.opt.Store.MoveCursor(ctx, s.listener.ConsumerRef, s.group, in.Seq, time.Now()); err != nil {
 			return err
 		}

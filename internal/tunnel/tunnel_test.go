@@ -354,7 +354,7 @@ func TestTunnel_RefusesNonsense(t *testing.T) {
 	for name, frames := range map[string][]string{
 		"no JSON":             {`hello`},
 		"no start":            {`{"type":"ack","seq":1}`},
-		"no group":            {`{"type":"start"}`},
+		"no group, no place":  {`{"type":"start"}`},
 		"the turn's name":     {`{"type":"start","group":"g\u001fturn"}`},
 		"a long group":        {`{"type":"start","group":"` + strings.Repeat("g", 101) + `"}`},
 		"a large window":      {`{"type":"start","group":"g","window":101}`},
@@ -433,6 +433,23 @@ func TestTunnel_TheNewestHasTheTurnAndTheOthersFollow(t *testing.T) {
 	old.expect("acked", 3)
 	if at := g.place(); at != 3 {
 		t.Errorf("place %d", at)
+	}
+}
+
+func TestTunnel_WithoutAGroupSharesWithNobodyAndKeepsNoPlace(t *testing.T) {
+	g := newGate(t)
+	g.add(3, `{}`)
+	for range 2 {
+		c := g.open(`{"type":"start","from":"at_1","window":1}`)
+		defer func() { _ = c.conn.CloseNow() }()
+		c.expect("ready", 0)
+		c.expect("message", 2)
+		c.say(`{"type":"response","seq":2,"status":200}`)
+		c.expect("acked", 2)
+		c.expect("message", 3)
+	}
+	if len(g.cursors) != 0 || len(g.kept()) != 2 {
+		t.Errorf("places %v, %d attempts", g.cursors, len(g.kept()))
 	}
 }
 

@@ -17,6 +17,8 @@ import (
 //
 // Two that take it at the same moment both believe to have it, until they look, which they do before they
 // send: for that long both send the same messages, which are then answered twice and lost never.
+//
+// A nil turn is that of a tunnel without a group, which shares with nobody.
 type turn struct {
 	store    Store
 	consumer hark.Ref
@@ -60,13 +62,16 @@ func (t *turn) look(ctx context.Context) (int64, error) {
 
 // isOurs says whether nobody has taken it since.
 func (t *turn) isOurs(ctx context.Context) (bool, error) {
+	if t == nil {
+		return true, nil
+	}
 	at, err := t.look(ctx)
 	return at>>countBits == t.mine>>countBits, err
 }
 
 // renew says that we live, when it is time to; false when somebody has taken the turn.
 func (t *turn) renew(ctx context.Context, now time.Time) (bool, error) {
-	if now.Sub(t.renewed) < renewEvery {
+	if t == nil || now.Sub(t.renewed) < renewEvery {
 		return true, nil
 	}
 	ours, err := t.isOurs(ctx)
@@ -90,6 +95,9 @@ func (t *turn) isFree(ctx context.Context, now time.Time) (bool, error) {
 
 // giveBack lets another go on at once.
 func (t *turn) giveBack(ctx context.Context, now time.Time) {
+	if t == nil {
+		return
+	}
 	if ours, err := t.isOurs(ctx); err == nil && ours {
 		_ = t.store.SeekCursor(ctx, t.consumer, t.name, 0, now) // else the others wait for deadAfter
 	}

@@ -26,7 +26,7 @@ import (
 //	                                                  {"type":"standby"}
 //	                                                  {"type":"error","code":"…","detail":"…"}
 //
-// The client says start once, first. A response is kept as an attempt, and an ack as none; both say that
+// The client says start once, first. Without a group it keeps its place itself, and begins where it says. A response is kept as an attempt, and an ack as none; both say that
 // everything up to their number is dealt with. attempt tells of another try of an earlier message. After
 // standby nothing comes until the server says ready again, and with it where it goes on: the client forgets
 // what it has not begun. behind is how many wait. A header's value that is no UTF-8 is base64, which a third element says.
@@ -99,8 +99,11 @@ func (in *heard) check() error {
 	if in.Type != "start" {
 		return errProtocol
 	}
-	if in.Group == "" || len(in.Group) > maxGroup || strings.ContainsFunc(in.Group, unicode.IsControl) {
-		return hark.Errorf(hark.BadRequest, "group must have 1 to %d characters, and no control characters", maxGroup)
+	if len(in.Group) > maxGroup || strings.ContainsFunc(in.Group, unicode.IsControl) {
+		return hark.Errorf(hark.BadRequest, "group must have at most %d characters, and no control characters", maxGroup)
+	}
+	if in.Group == "" && in.From == "" {
+		return hark.Errorf(hark.BadRequest, "without a group, say from where")
 	}
 	if in.Window < 0 || in.Window > maxWindow {
 		return hark.Errorf(hark.BadRequest, "window must be 1 to %d", maxWindow)
