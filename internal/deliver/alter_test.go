@@ -89,7 +89,7 @@ func (b *inbox) one() received {
 
 func until(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !is(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain for %s", what)
 		}
@@ -223,12 +223,12 @@ func TestAlter_CancelsADelivery(t *testing.T) {
 }
 
 func TestAlter_AFailureIsToldAndTriedAgain(t *testing.T) {
-	w := altering(t, alter.Options{Time: 300 * time.Millisecond})
+	w := altering(t, alter.Options{})
 	world := w.t
 	defer func() { w.t = world }()
 	for name, test := range map[string]struct{ code, want string }{
 		"throws":   {"function handler(w) {\n  return w.payload.a.b;\n}", "the transformation failed: The script threw TypeError: cannot read property 'b' of undefined (line 2, column"},
-		"loops":    {`function handler(w) { for (;;) {} }`, "the transformation failed: The script was stopped because it took longer than 300ms."},
+		"loops":    {`function handler(w) { for (;;) {} }`, "the transformation failed: The script was stopped because it took longer than 1s."},
 		"hoards":   {`function handler(w) { const all = []; for (;;) all.push(new ArrayBuffer(1 << 24)) }`, "the transformation failed: The script wanted more than 64 MiB of memory."},
 		"nothing":  {`function handler(w) { }`, "the transformation failed: The handler must return the webhook, it returned undefined."},
 		"reserved": {`function handler(w) { w.headers["Webhook-Signature"] = "x"; return w }`, "the transformation failed: The script set the header Webhook-Signature: this header cannot be set."},
