@@ -165,7 +165,7 @@ func (d *dev) start(ctx context.Context, c *devCmd) error {
 	if port == 0 {
 		port = devPort
 	}
-	conf := config.Config{Data: dir, Addr: fmt.Sprintf("127.0.0.1:%d", port), AllowPrivateEndpoints: true, Drain: time.Second}
+	conf := config.Config{Data: dir, Addr: fmt.Sprintf("127.0.0.1:%d", port), AllowPrivateEndpoints: true, Relay: true, Drain: time.Second}
 	var err error
 	d.local, err = startLocal(ctx, conf)
 	if c.Port == 0 && errors.Is(err, syscall.EADDRINUSE) {
