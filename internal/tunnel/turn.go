@@ -10,13 +10,18 @@ import (
 )
 
 // Of the tunnels of one group one is open at a time, on whichever node. Whose turn it is stands beside the
-// group's place, as another place that no group can have: a number that the owner has drawn, and below it a
-// count which the owner raises as long as it lives. Whoever comes takes the turn; whoever finds another's
-// number has lost it, and stands by; whoever stands by takes it when it was given back, or when its count
-// stands still for longer than a living owner would let it. No clocks are compared.
+// group's place, as another place that no group can have:
 //
-// Two that take it at the same moment both believe to have it, until they look, which they do before they
-// send: for that long both send the same messages, which are then answered twice and lost never.
+//	milliseconds since 1970, and chance   51 bits: the owner's number
+//	a count                               12 bits: the owner raises it as long as it lives; all ones: given back
+//
+// Whoever comes takes the turn with a higher number; whoever finds another's number has lost it, and stands by;
+// whoever stands by takes it when it was given back, or when its count stands still for longer than a living
+// owner would let it. Places move forwards only, so nobody who has lost it can take it back by mistake, and
+// no clocks are compared: one that is behind takes a number above the one that it finds.
+//
+// Whoever has lost it finds out when it looks, which it does before it sends: what was under way at that
+// moment comes to both.
 //
 // A nil turn is that of a tunnel without a group, which shares with nobody.
 type turn struct {
@@ -35,21 +40,33 @@ const (
 	renewEvery = 4 * time.Second
 	deadAfter  = 13 * time.Second
 	lookEvery  = time.Second
-	countBits  = 20
+
+	chanceBits = 9
+	countBits  = 12
+	givenBack  = 1<<countBits - 1
 )
 
 // turnMark ends the names of turns; no group's name has a control character.
 const turnMark = "\x1fturn"
 
 func newTurn(s Store, consumer hark.Ref, group string) *turn {
-	return &turn{store: s, consumer: consumer, name: group + turnMark, mine: (1 + rand.Int64N(1<<42)) << countBits}
+	return &turn{store: s, consumer: consumer, name: group + turnMark}
 }
 
 // take makes it ours, whosever it was.
 func (t *turn) take(ctx context.Context, now time.Time) error {
-	t.mine++
+	at, err := t.look(ctx)
+	if err != nil {
+		return err
+	}
+	number := max(now.UnixMilli()<<chanceBits, at>>countBits+1) + rand.Int64N(1<<chanceBits)
+	t.mine = number << countBits
+	return t.write(ctx, now)
+}
+
+func (t *turn) write(ctx context.Context, now time.Time) error {
 	t.renewed = now
-	return t.store.SeekCursor(ctx, t.consumer, t.name, t.mine, now)
+	return t.store.MoveCursor(ctx, t.consumer, t.name, t.mine, now)
 }
 
 func (t *turn) look(ctx context.Context) (int64, error) {
@@ -78,13 +95,16 @@ func (t *turn) renew(ctx context.Context, now time.Time) (bool, error) {
 	if err != nil || !ours {
 		return ours, err
 	}
-	return true, t.take(ctx, now)
+	if t.mine++; t.mine&givenBack == givenBack { // after hours
+		return true, t.take(ctx, now)
+	}
+	return true, t.write(ctx, now)
 }
 
 // isFree says, to who stands by, whether nobody has the turn any more.
 func (t *turn) isFree(ctx context.Context, now time.Time) (bool, error) {
 	at, err := t.look(ctx)
-	if err != nil || at == 0 {
+	if err != nil || at == 0 || at&givenBack == givenBack {
 		return err == nil, err
 	}
 	if at != t.seen {
@@ -93,12 +113,11 @@ func (t *turn) isFree(ctx context.Context, now time.Time) (bool, error) {
 	return now.Sub(t.seenAt) >= deadAfter, nil
 }
 
-// giveBack lets another go on at once.
+// giveBack lets another go on at once, if it is ours still.
 func (t *turn) giveBack(ctx context.Context, now time.Time) {
 	if t == nil {
 		return
 	}
-	if ours, err := t.isOurs(ctx); err == nil && ours {
-		_ = t.store.SeekCursor(ctx, t.consumer, t.name, 0, now) // else the others wait for deadAfter
-	}
+	t.mine |= givenBack
+	_ = t.write(ctx, now) // else the others wait for deadAfter
 }

@@ -21,8 +21,8 @@ func (p *places) Cursor(_ context.Context, _ hark.Ref, group string) (int64, err
 	return 0, hark.ErrNotFound
 }
 
-func (p *places) SeekCursor(_ context.Context, _ hark.Ref, group string, seq int64, _ time.Time) error {
-	p.at[group] = seq
+func (p *places) MoveCursor(_ context.Context, _ hark.Ref, group string, seq int64, _ time.Time) error {
+	p.at[group] = max(seq, p.at[group])
 	return nil
 }
 
@@ -50,11 +50,15 @@ func TestTurn_IsTheNewestsUntilItIsGivenBackOrItsOwnerIsDead(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(yes, "a has it")(a.renew(ctx, now))
-	if err := b.take(ctx, now); err != nil {
+	if err := b.take(ctx, now.Add(-time.Minute)); err != nil { // whose clock is behind
 		t.Fatal(err)
 	}
 	check(no, "a has lost it")(a.isOurs(ctx))
 	check(no, "and finds out")(a.renew(ctx, now.Add(renewEvery)))
+	if err := a.write(ctx, now); err != nil { // which had looked before
+		t.Fatal(err)
+	}
+	check(yes, "it does not get it back by that")(b.isOurs(ctx))
 	for range 20 { // a living owner keeps it, whatever its clock says
 		now = now.Add(renewEvery)
 		check(no, "b lives")(a.isFree(ctx, now.Add(-time.Hour)))
@@ -69,6 +73,11 @@ func TestTurn_IsTheNewestsUntilItIsGivenBackOrItsOwnerIsDead(t *testing.T) {
 	}
 	b.giveBack(ctx, now) // too late: it is not its own any more
 	check(yes, "a has it again")(a.isOurs(ctx))
+	for range 2 << countBits { // for hours
+		now = now.Add(renewEvery)
+		check(yes, "a lives")(a.renew(ctx, now))
+		check(no, "and has it")(b.isFree(ctx, now))
+	}
 	a.giveBack(ctx, now)
 	check(yes, "given back")(b.isFree(ctx, now))
 }
