@@ -128,6 +128,13 @@ func (f *fixture) tick() time.Time {
 	return f.now
 }
 
+// clock is what a tick has answered last.
+func (f *fixture) clock() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.now
+}
+
 func (f *fixture) ok(err error) {
 	f.Helper()
 	if err != nil {
