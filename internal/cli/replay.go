@@ -175,75 +175,109 @@ func (c *replayCmd) start(ctx context.Context, api *inApp, r *replayOut) error {
 // tasksAtOnce leaves room for others: an application may have ten tasks under way.
 const tasksAtOnce = 5
 
+// replays are those that are to be started and those under way.
+type replays struct {
+	*replayCmd
+	sh      *shell
+	api     *inApp
+	bar     *progress
+	waiting []*replayOut
+	running []*replayOut
+	failed  int
+}
+
 // replay starts the replays, a few at once, and follows them until all is queued.
 func (c *replayCmd) replay(ctx context.Context, sh *shell, api *inApp, all []*replayOut, total int64) error {
-	bar := sh.newProgress("queueing again")
-	defer bar.end()
-	var waiting, running []*replayOut
-	for _, r := range all {
-		if r.Messages > 0 || !r.Complete {
-			waiting = append(waiting, r)
+	r := replays{replayCmd: c, sh: sh, api: api, bar: sh.newProgress("queueing again")}
+	defer r.bar.end()
+	for _, one := range all {
+		if one.Messages > 0 || !one.Complete {
+			r.waiting = append(r.waiting, one)
 		}
 	}
-	if len(waiting) == 0 {
+	begun := len(r.waiting)
+	if begun == 0 {
 		sh.note("There is nothing to replay.")
 	}
-	failed := 0
-	for pause := 50 * time.Millisecond; len(waiting)+len(running) > 0; pause = min(pause*2, time.Second) {
-		for len(waiting) > 0 && len(running) < tasksAtOnce {
-			r := waiting[0]
-			waiting = waiting[1:]
-			if err := c.start(ctx, api, r); err != nil {
-				return err
-			}
-			if c.Wait && r.State == "enabled" {
-				running = append(running, r)
-				continue
-			}
-			bar.end()
-			c.say(sh, "%s is sent again in the background (%s)%s", r.EndpointID, r.id, map[bool]string{true: ": it is " + r.State + ", so that it waits"}[r.State != "enabled"])
+	for pause := 50 * time.Millisecond; len(r.waiting)+len(r.running) > 0; pause = min(pause*2, time.Second) {
+		if err := r.begin(ctx); err != nil {
+			return err
 		}
-		still := running[:0]
-		for _, r := range running {
-			status, err := c.follow(ctx, api, r)
-			if err != nil {
-				return c.left(ctx, sh, err)
-			}
-			if status == "running" {
-				still = append(still, r)
-				continue
-			}
-			bar.end()
-			c.say(sh, "%s %s: %d messages queued again", r.EndpointID, status, r.sent)
-			if status == "failed" {
-				failed++
-			}
+		if err := r.follow(ctx); err != nil {
+			return c.left(ctx, sh, err)
 		}
-		running = still
-		if len(running) == 0 {
+		if len(r.running) == 0 {
 			continue
 		}
-		var sent int64
-		for _, r := range all {
-			sent += r.sent
-		}
-		bar.set(sent, total, count)
+		r.draw(all, total)
 		select {
 		case <-ctx.Done():
 			return c.left(ctx, sh, ctx.Err())
 		case <-time.After(pause):
 		}
 	}
-	bar.end()
+	r.bar.end()
 	if c.JSON {
 		if err := c.answer(sh, all); err != nil {
 			return err
 		}
 	}
-	if failed > 0 {
-		return fmt.Errorf("%d of %d replays failed", failed, len(all))
+	if r.failed > 0 {
+		return fmt.Errorf("%d of %d replays failed", r.failed, begun)
 	}
 	return nil
+}
+
+// begin starts as many as there may be.
+func (r *replays) begin(ctx context.Context) error {
+	for len(r.waiting) > 0 && len(r.running) < tasksAtOnce {
+		one := r.waiting[0]
+		r.waiting = r.waiting[1:]
+		if err := r.start(ctx, r.api, one); err != nil {
+			return err
+		}
+		if r.Wait && one.State == "enabled" {
+			r.running = append(r.running, one)
+			continue
+		}
+		why := ""
+		if one.State != "enabled" {
+			why = ": it is " + one.State + ", so that it waits"
+		}
+		r.bar.end()
+		r.say(r.sh, "%s is sent again in the background (%s)%s", one.EndpointID, one.id, why)
+	}
+	return nil
+}
+
+// follow asks how far those under way have come.
+func (r *replays) follow(ctx context.Context) error {
+	still := r.running[:0]
+	for _, one := range r.running {
+		status, err := r.ask(ctx, r.api, one)
+		if err != nil {
+			return err
+		}
+		if status == "running" {
+			still = append(still, one)
+			continue
+		}
+		r.bar.end()
+		r.say(r.sh, "%s %s: %d messages queued again", one.EndpointID, status, one.sent)
+		if status == "failed" {
+			r.failed++
+		}
+	}
+	r.running = still
+	return nil
+}
+
+func (r *replays) draw(all []*replayOut, total int64) {
+	var sent int64
+	for _, one := range all {
+		sent += one.sent
+	}
+	r.bar.set(sent, total, count)
 }
 
 // say writes a line for people.
@@ -261,8 +295,8 @@ func (c *replayCmd) left(ctx context.Context, sh *shell, err error) error {
 	return err
 }
 
-// follow asks how far a replay has come.
-func (c *replayCmd) follow(ctx context.Context, api *inApp, r *replayOut) (status string, err error) {
+// ask asks how far a replay has come.
+func (c *replayCmd) ask(ctx context.Context, api *inApp, r *replayOut) (status string, err error) {
 	var raw json.RawMessage
 	if err := api.do(ctx, http.MethodGet, "/api/v1/background-task/"+url.PathEscape(r.id), nil, nil, &raw); err != nil {
 		return "", err
