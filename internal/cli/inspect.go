@@ -124,6 +124,9 @@ func (c *inspectStart) Run(ctx context.Context, sh *shell) error {
 		}()
 	}
 	err = b.show(ctx, c.Source == "")
+	if c.Source == "" && c.Keep {
+		sh.note("%s goes on (try: hark inspect --source %s, or hark sources delete %s)", b.source.ID, b.source.ID, b.source.ID)
+	}
 	return err
 }
 
