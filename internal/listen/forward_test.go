@@ -1,0 +1,52 @@
+package listen
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/harkhq/hark/webhook"
+)
+
+func TestForwarder_NoAnswerInTimeIsAFailureAndNotALoss(t *testing.T) {
+	release := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+	defer server.Close()
+	defer close(release)
+	target, _ := url.Parse(server.URL)
+	f := newForwarder(&Options{ForwardTo: target})
+	f.http.Timeout = 50 * time.Millisecond
+	r, err := f.post(t.Context(), &Message{ID: "msg_1"})
+	if err != nil || r.Status != 0 || !strings.HasPrefix(r.Err, "no answer within") || r.Took < 50*time.Millisecond {
+		t.Errorf("%+v, %v", r, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if r, err := f.post(ctx, &Message{ID: "msg_1"}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("an end of the listener became an answer: %+v, %v", r, err)
+	}
+}
+
+func TestSigned_ChangesEverySignatureOfHarkAndNoOther(t *testing.T) {
+	key := webhook.GenerateKey()
+	m := &Message{ID: "msg_1", Header: []Field{
+		{"Stripe-Signature", "t=1,v1=x"}, {"X-Event-Id", "evt_1"}, {"webhook-id", "msg_1"}, {"webhook-timestamp", "1"}, {"webhook-signature", "old"},
+		{"acme-id", "msg_1"}, {"acme-timestamp", "1"}, {"acme-signature", "old"}, {"X-Event-Signature", "theirs"},
+	}}
+	body, at := []byte("{}"), time.Unix(1_700_000_000, 0)
+	got := signed(m, key, "msg_2", body, at)
+	signature := string(key.AppendSignature(nil, "msg_2", at.Unix(), body))
+	want := []Field{
+		{"Stripe-Signature", "t=1,v1=x"}, {"X-Event-Id", "evt_1"}, {"webhook-id", "msg_2"}, {"webhook-timestamp", "1700000000"}, {"webhook-signature", signature},
+		{"acme-id", "msg_2"}, {"acme-timestamp", "1700000000"}, {"acme-signature", signature}, {"X-Event-Signature", "theirs"},
+	}
+	if !slices.Equal(got.Header, want) || got.ID != "msg_2" || m.Header[2].Value != "msg_1" {
+		t.Errorf("%v", got.Header)
+	}
+}
