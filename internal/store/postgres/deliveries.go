@@ -182,7 +182,7 @@ func appendAttempted(c *conn, all []store.EndpointMessage, endpoint hark.Ref, re
 		return nil, err
 	}
 	if withPayload {
-		if err := loadPayloads(c, messages, itself); err != nil {
+		if err := loadPayloads(c.query, messages, itself); err != nil {
 			return nil, err
 		}
 	}

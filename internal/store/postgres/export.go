@@ -137,7 +137,7 @@ func (e *exporter) requests() error {
 				}
 				last = k[:]
 				if err := e.c.query(func(r row.Row) error { q.Head, q.Body = r.Blob(0), r.Blob(1); return nil },
-					requestContentSQL, ref, last, dayOf(k)<<dayShift); err != nil {
+					requestSQL.Content, ref, last, dayOf(k)<<dayShift); err != nil {
 					return err
 				}
 				if err := e.Request(q); err != nil {
@@ -156,7 +156,7 @@ func (e *exporter) complete(some []sized) error {
 		byRef[some[i].Ref] = &some[i].MovedMessage
 	}
 	first, last := some[0].Ref, some[len(some)-1].Ref
-	if err := loadPayloads(e.c, some, func(m *sized) *hark.Message { return &m.Message }); err != nil {
+	if err := loadPayloads(e.c.query, some, func(m *sized) *hark.Message { return &m.Message }); err != nil {
 		return err
 	}
 	attempts, err := row.Collect(e.c.query, row.ScanAttempt, attemptsBetweenSQL, first, last)

@@ -98,7 +98,7 @@ func (s *Store) ReadFeed(ctx context.Context, consumer hark.Ref, after int64, li
 				break
 			}
 		}
-		if err := loadPayloads(c, some, func(e *fedEntry) *hark.Message { return &e.Message }); err != nil {
+		if err := loadPayloads(c.query, some, func(e *fedEntry) *hark.Message { return &e.Message }); err != nil {
 			return err
 		}
 		entries = make([]store.FeedEntry, len(some))

@@ -26,7 +26,14 @@ func (s *Store) newKinds() kinds {
 			return s.configure(ctx, func(c *conn) (hark.Ref, error) { return f(c.lent()) })
 		},
 		PutItems: putItems,
-		Sweep:    func() { s.sweeper.Nudge() },
+		Message:  findWithPayload,
+		Day:      func(id hark.KSUID) []any { return []any{dayOf(id) << dayShift} },
+		Days: func(low, high []byte) []any {
+			first, end := refsBetween(low, high)
+			return []any{first, end}
+		},
+		Texts: func(texts []string) any { return texts },
+		Sweep: func() { s.sweeper.Nudge() },
 	}, row.Statements{
 		Environment: environmentSQL,
 		Application: applicationSQL,
@@ -34,6 +41,7 @@ func (s *Store) newKinds() kinds {
 		Version:     transformationSQL,
 		Execution:   executionSQL,
 		Source:      sourceSQL,
+		Request:     requestSQL,
 		Poller:      pollerSQL,
 		Feed:        feedsSQL,
 		EventType:   eventTypeSQL,

@@ -46,7 +46,7 @@ WHERE m.ref = ANY ($1)`
 )
 
 // loadPayloads fills in messages' bytes.
-func loadPayloads[T any](c *conn, rows []T, message func(*T) *hark.Message) error {
+func loadPayloads[T any](q row.Query, rows []T, message func(*T) *hark.Message) error {
 	if len(rows) == 0 {
 		return nil
 	}
@@ -55,7 +55,7 @@ func loadPayloads[T any](c *conn, rows []T, message func(*T) *hark.Message) erro
 		m := message(&rows[i])
 		refs[i], byRef[m.Ref] = m.Ref, m
 	}
-	return c.query(func(r row.Row) error {
+	return q(func(r row.Row) error {
 		m := byRef[r.Int(0)]
 		m.Payload, m.RawBody, m.Head = r.Blob(1), r.Blob(2), r.Blob(3)
 		return nil
@@ -66,25 +66,34 @@ func itself(m *hark.Message) *hark.Message { return m }
 
 // Message finds a message by id or event id.
 func (s *Store) Message(ctx context.Context, app hark.Ref, idOrEventID string, withPayload bool) (m hark.Message, err error) {
+	find := findMessage
+	if withPayload {
+		find = findWithPayload
+	}
 	err = s.view(ctx, func(c *conn) (err error) {
-		if m, err = findMessage(c, app, idOrEventID); err == nil && withPayload {
-			one := []hark.Message{m}
-			err = loadPayloads(c, one, itself)
-			m = one[0]
-		}
+		m, err = find(c.query, app, idOrEventID)
 		return err
 	})
 	return m, err
 }
 
-func findMessage(c *conn, app hark.Ref, idOrEventID string) (hark.Message, error) {
+func findWithPayload(q row.Query, app hark.Ref, idOrEventID string) (hark.Message, error) {
+	one := make([]hark.Message, 1)
+	var err error
+	if one[0], err = findMessage(q, app, idOrEventID); err == nil {
+		err = loadPayloads(q, one, itself)
+	}
+	return one[0], err
+}
+
+func findMessage(q row.Query, app hark.Ref, idOrEventID string) (hark.Message, error) {
 	if id, err := hark.ParseID(idOrEventID, hark.MessagePrefix); err == nil {
 		low, high := refsOfDay(dayOf(id))
-		if m, err := row.Find(c.query, row.ScanMessage, messageByIDSQL, app, id[:], low, high); !errors.Is(err, hark.ErrNotFound) {
+		if m, err := row.Find(q, row.ScanMessage, messageByIDSQL, app, id[:], low, high); !errors.Is(err, hark.ErrNotFound) {
 			return m, err
 		}
 	}
-	return row.Find(c.query, row.ScanMessage, messageByEventIDSQL, app, idOrEventID)
+	return row.Find(q, row.ScanMessage, messageByEventIDSQL, app, idOrEventID)
 }
 
 // MessagesByRef finds messages with their payloads.
@@ -110,7 +119,7 @@ func (s *Store) ListMessages(ctx context.Context, app hark.Ref, filter store.Mes
 		if all, err = listMessages(c, app, &filter, p); err != nil || !filter.WithPayload {
 			return err
 		}
-		return loadPayloads(c, all, itself)
+		return loadPayloads(c.query, all, itself)
 	})
 	return row.Turned(all, p.Turn), err
 }
@@ -168,7 +177,7 @@ func expunge(c *conn, refs []hark.Ref) (gone int, err error) {
 // ExpungePayload deletes a message's payload for good.
 func (s *Store) ExpungePayload(ctx context.Context, app hark.Ref, idOrEventID string) error {
 	return s.change(ctx, func(c *conn) error {
-		m, err := findMessage(c, app, idOrEventID)
+		m, err := findMessage(c.query, app, idOrEventID)
 		if err == nil {
 			_, err = expunge(c, []hark.Ref{m.Ref})
 		}

@@ -26,6 +26,14 @@ type Access struct {
 	Configure func(ctx context.Context, f func(Conn) (hark.Ref, error)) error
 	// PutItems writes what a poller knows of items, in place of what it knew.
 	PutItems func(c Conn, poller hark.Ref, items []store.PollerItem) error
+	// Message finds a message of an application, with its payload.
+	Message func(q Query, app hark.Ref, id string) (hark.Message, error)
+	// Day and Days are what statements are given beside an id, or beside two that others lie between, where rows are
+	// kept by days; else nothing.
+	Day  func(id hark.KSUID) []any
+	Days func(low, high []byte) []any
+	// Texts is how a statement is given some texts; none are NULL.
+	Texts func([]string) any
 	// Sweep is told that there may be queue rows of deleted endpoints.
 	Sweep func()
 }
@@ -52,6 +60,7 @@ type Statements struct {
 	Version     VersionSQL
 	Execution   ExecutionSQL
 	Source      SourceSQL
+	Request     RequestSQL
 	Poller      PollerSQL
 	Feed        FeedSQL
 	EventType   EventTypeSQL

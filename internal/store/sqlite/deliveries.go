@@ -148,7 +148,7 @@ func appendAttempted(c *conn, all []store.EndpointMessage, endpoint hark.Ref, re
 			return nil, err
 		}
 		if withPayload {
-			if err := loadPayload(c, &m); err != nil {
+			if err := loadPayload(c.query, &m); err != nil {
 				return nil, err
 			}
 		}

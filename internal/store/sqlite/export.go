@@ -107,7 +107,7 @@ func (e *exporter) requests() error {
 			if err != nil {
 				return err
 			}
-			if err := e.c.query(func(r row.Row) error { q.Head, q.Body = r.Blob(0), r.Blob(1); return nil }, requestContentSQL, ref, r.Blob(2)); err != nil {
+			if err := e.c.query(func(r row.Row) error { q.Head, q.Body = r.Blob(0), r.Blob(1); return nil }, requestSQL.Content, ref, r.Blob(2)); err != nil {
 				return err
 			}
 			return e.Request(&q)
@@ -122,7 +122,7 @@ func (e *exporter) requests() error {
 // complete adds what belongs to a message, and makes it a record's.
 func (e *exporter) complete(m *store.MovedMessage) (err error) {
 	ref := m.Ref
-	if err := loadPayload(e.c, &m.Message); err != nil {
+	if err := loadPayload(e.c.query, &m.Message); err != nil {
 		return err
 	}
 	if m.Attempts, err = row.Collect(e.c.query, row.ScanAttempt, everyAttemptSQL, ref); err != nil {

@@ -116,7 +116,7 @@ func (s *Store) ReadFeed(ctx context.Context, consumer hark.Ref, after int64, li
 			if m.Ref == 0 {
 				continue
 			}
-			if err := loadPayload(c, m); err != nil {
+			if err := loadPayload(c.query, m); err != nil {
 				return err
 			}
 			if bytes += len(m.Payload) + len(m.RawBody); bytes > store.FeedBytes {

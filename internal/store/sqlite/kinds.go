@@ -26,6 +26,10 @@ func (s *Store) newKinds() kinds {
 			return s.configure(ctx, func(c *conn) (hark.Ref, error) { return f(c.lent()) })
 		},
 		PutItems: putItems,
+		Message:  findWithPayload,
+		Day:      func(hark.KSUID) []any { return nil },
+		Days:     func([]byte, []byte) []any { return nil },
+		Texts:    func(texts []string) any { return row.Encode(texts) },
 		Sweep:    func() { s.sweeper.Nudge() },
 	}, row.Statements{
 		Environment: environmentSQL,
@@ -34,6 +38,7 @@ func (s *Store) newKinds() kinds {
 		Version:     transformationSQL,
 		Execution:   executionSQL,
 		Source:      sourceSQL,
+		Request:     requestSQL,
 		Poller:      pollerSQL,
 		Feed:        feedSQL,
 		EventType:   eventTypeSQL,

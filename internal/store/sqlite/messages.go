@@ -41,30 +41,40 @@ WHERE m.application = ?1 AND m.ref = (SELECT message FROM event_id WHERE applica
 )
 
 // loadPayload fills in a message's bytes.
-func loadPayload(c *conn, m *hark.Message) error {
-	return c.query(func(r row.Row) error { m.Payload, m.RawBody, m.Head = r.Blob(0), r.Blob(1), r.Blob(2); return nil }, payloadSQL, m.Ref)
+func loadPayload(q row.Query, m *hark.Message) error {
+	return q(func(r row.Row) error { m.Payload, m.RawBody, m.Head = r.Blob(0), r.Blob(1), r.Blob(2); return nil }, payloadSQL, m.Ref)
 }
 
 // Message finds a message by id or event id.
 func (s *Store) Message(ctx context.Context, app hark.Ref, idOrEventID string, withPayload bool) (m hark.Message, err error) {
+	find := findMessage
+	if withPayload {
+		find = findWithPayload
+	}
 	err = s.view(ctx, func(c *conn) (err error) {
-		if m, err = findMessage(c, app, idOrEventID); err == nil && withPayload {
-			err = loadPayload(c, &m)
-		}
+		m, err = find(c.query, app, idOrEventID)
 		return err
 	})
 	return m, err
 }
 
-func findMessage(c *conn, app hark.Ref, idOrEventID string) (hark.Message, error) {
+func findWithPayload(q row.Query, app hark.Ref, idOrEventID string) (hark.Message, error) {
+	m, err := findMessage(q, app, idOrEventID)
+	if err == nil {
+		err = loadPayload(q, &m)
+	}
+	return m, err
+}
+
+func findMessage(q row.Query, app hark.Ref, idOrEventID string) (hark.Message, error) {
 	if id, err := hark.ParseID(idOrEventID, hark.MessagePrefix); err == nil {
 		for _, query := range [...]string{messageByIDSQL, lateMessageByIDSQL} {
-			if m, err := row.Find(c.query, row.ScanMessage, query, app, id[:]); !errors.Is(err, hark.ErrNotFound) {
+			if m, err := row.Find(q, row.ScanMessage, query, app, id[:]); !errors.Is(err, hark.ErrNotFound) {
 				return m, err
 			}
 		}
 	}
-	return row.Find(c.query, row.ScanMessage, messageByEventIDSQL, app, idOrEventID)
+	return row.Find(q, row.ScanMessage, messageByEventIDSQL, app, idOrEventID)
 }
 
 // MessagesByRef finds messages with their payloads.
@@ -79,7 +89,7 @@ func (s *Store) MessagesByRef(ctx context.Context, refs []hark.Ref) (all []hark.
 			if err != nil {
 				return err
 			}
-			if err := loadPayload(c, &m); err != nil {
+			if err := loadPayload(c.query, &m); err != nil {
 				return err
 			}
 			all = append(all, m)
@@ -100,7 +110,7 @@ func (s *Store) ListMessages(ctx context.Context, app hark.Ref, filter store.Mes
 			return err
 		}
 		for i := range all {
-			if err := loadPayload(c, &all[i]); err != nil {
+			if err := loadPayload(c.query, &all[i]); err != nil {
 				return err
 			}
 		}
@@ -169,7 +179,7 @@ func expunge(c *conn, ref hark.Ref) (gone bool, err error) {
 // ExpungePayload deletes a message's payload for good.
 func (s *Store) ExpungePayload(ctx context.Context, app hark.Ref, idOrEventID string) error {
 	return s.change(ctx, func(c *conn) error {
-		m, err := findMessage(c, app, idOrEventID)
+		m, err := findMessage(c.query, app, idOrEventID)
 		if err == nil {
 			_, err = expunge(c, m.Ref)
 		}

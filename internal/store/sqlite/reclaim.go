@@ -52,7 +52,7 @@ func (s *Store) Reclaim(ctx context.Context, now time.Time, limit int) (more boo
 	if more, err = s.expireMessages(ctx, now, limit); err != nil {
 		return false, err
 	}
-	requests, err := s.expireRequests(ctx, now, limit)
+	requests, err := s.walkSources.GoOverRequests(ctx, &s.kinds, now, limit, reclaimChunk)
 	if err != nil {
 		return false, err
 	}

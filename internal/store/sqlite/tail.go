@@ -207,7 +207,7 @@ func (l *look) requests() (found []row.TailKey, err error) {
 		fresh := l.tail.requests.Fresh(some)
 		l.skipped += max(len(fresh)-l.limit, 0)
 		for _, k := range fresh[:min(len(fresh), l.limit)] { // the newest come first
-			q, err := row.Find(l.c.query, row.ScanRequest, requestSQL, source, k.ID[:])
+			q, err := row.Find(l.c.query, row.ScanRequest, requestSQL.One, source, k.ID[:])
 			if err != nil {
 				return nil, err
 			}
