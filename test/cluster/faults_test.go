@@ -7,6 +7,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/harkhq/hark/test/harness"
 )
 
 // between is a random time.
@@ -63,15 +65,15 @@ func (c *campaign) faultOf(kind, node int) fault {
 			return c.database.Start()
 		}}
 	default: // cut
-		w := []weather{refused, swallow, keptBack}[rand.IntN(3)]
+		w := []harness.Weather{harness.Refused, harness.Swallow, harness.KeptBack}[rand.IntN(3)]
 		what, length := "cut", between(lease+300*time.Millisecond, lease+2*time.Second)
 		if rand.IntN(3) == 0 {
 			what, length = "short cut", between(lease/10, lease/2)
 		}
 		return fault{what: fmt.Sprintf("%s, %s", what, w), node: node, make: func(context.Context) error {
-			n.proxy.set(w)
+			n.proxy.Set(w)
 			time.Sleep(length)
-			n.proxy.set(fine)
+			n.proxy.Set(harness.Fine)
 			return nil
 		}}
 	}

@@ -18,7 +18,7 @@ import (
 type node struct {
 	name    string
 	options harness.Options
-	proxy   *proxy
+	proxy   *harness.Proxy
 	client  *harness.Client
 	log     *os.File
 
@@ -33,7 +33,7 @@ const masterKey = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 // newNode prepares a node whose way to the database leads through its own proxy.
 func newNode(t *testing.T, i int, dir, target, database string) *node {
 	t.Helper()
-	n := &node{name: fmt.Sprint("node ", i), proxy: newProxy(t, target)}
+	n := &node{name: fmt.Sprint("node ", i), proxy: harness.NewProxy(t, target)}
 	addr, err := harness.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +48,7 @@ func newNode(t *testing.T, i int, dir, target, database string) *node {
 		Args: []string{"--migrate", "--lease", lease.String(), "--log-level", "warn"},
 		Env: []string{
 			"HARK_MASTER_KEY=" + masterKey,
-			fmt.Sprintf("HARK_DATABASE=postgres://postgres@%s/%s", n.proxy.addr, database),
+			fmt.Sprintf("HARK_DATABASE=postgres://postgres@%s/%s", n.proxy.Addr, database),
 		},
 	}
 	t.Cleanup(func() {

@@ -20,7 +20,6 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -78,10 +77,8 @@ type Server struct {
 	URL     string        // http://ADDR
 	Startup time.Duration // from exec until health answered
 
-	cmd  *exec.Cmd
+	*Child
 	tail *tail
-	done chan struct{} // closed when the process is gone
-	err  error         // of the process; valid when done is closed
 }
 
 // Start runs the server and waits until its health answers. The process dies with this one.
@@ -93,35 +90,24 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		}
 		o.Addr = addr
 	}
-	s := &Server{Addr: o.Addr, URL: "http://" + o.Addr, tail: &tail{}, done: make(chan struct{})}
+	s := &Server{Addr: o.Addr, URL: "http://" + o.Addr, tail: &tail{}}
 	args := []string{"serve", "--data", o.Dir, "--addr", o.Addr}
 	if !o.Public {
 		args = append(args, "--allow-private-endpoints")
 	}
 	args = append(args, o.Args...)
-	s.cmd = exec.Command(o.Binary, args...)
-	s.cmd.Env = append(environ(), "HARK_BOOTSTRAP_KEY="+Key)
-	s.cmd.Env = append(s.cmd.Env, o.Env...)
+	cmd := exec.Command(o.Binary, args...)
+	cmd.Env = append(Environ(), "HARK_BOOTSTRAP_KEY="+Key)
+	cmd.Env = append(cmd.Env, o.Env...)
 	var out io.Writer = s.tail
 	if o.Log != nil {
 		out = io.MultiWriter(s.tail, o.Log)
 	}
-	s.cmd.Stdout, s.cmd.Stderr = out, out
-	s.cmd.SysProcAttr = childAttr()
+	cmd.Stdout, cmd.Stderr = out, out
 	began := time.Now()
-	started := make(chan error)
-	go func() {
-		// The kernel kills the server when the thread ends that started it: so keep it for that long.
-		runtime.LockOSThread()
-		err := s.cmd.Start()
-		started <- err
-		if err == nil {
-			s.err = s.cmd.Wait()
-			close(s.done)
-		}
-	}()
-	if err := <-started; err != nil {
-		return nil, fmt.Errorf("start %s: %w", o.Binary, err)
+	var err error
+	if s.Child, err = StartChild(cmd); err != nil {
+		return nil, err
 	}
 	if o.Ready == 0 {
 		o.Ready = 20 * time.Second
@@ -161,32 +147,6 @@ func (s *Server) waitHealthy(ctx context.Context, limit time.Duration) error {
 	}
 }
 
-// PID is the server's process id.
-func (s *Server) PID() int { return s.cmd.Process.Pid }
-
-// Done is closed when the process has ended.
-func (s *Server) Done() <-chan struct{} { return s.done }
-
-// Kill ends the server with SIGKILL and waits until it is gone. It may be called twice.
-func (s *Server) Kill() {
-	_ = s.cmd.Process.Kill() // an error means that it has ended already
-	<-s.done
-}
-
-// Stop asks the server to end with SIGTERM and reports how it went; after limit it is killed.
-func (s *Server) Stop(limit time.Duration) error {
-	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return err
-	}
-	select {
-	case <-s.done:
-		return s.err
-	case <-time.After(limit):
-		s.Kill()
-		return fmt.Errorf("hark serve did not end within %v of SIGTERM", limit)
-	}
-}
-
 // Tail is the end of what the server printed.
 func (s *Server) Tail() string { return s.tail.String() }
 
@@ -206,17 +166,6 @@ func FreeAddr() (string, error) {
 		}
 	}
 	return "", errors.New("no free port between 10000 and 30000")
-}
-
-// environ is this process's environment without settings that would change the server under test.
-func environ() []string {
-	var out []string
-	for _, kv := range os.Environ() {
-		if !strings.HasPrefix(kv, "HARK_") && !strings.HasPrefix(kv, "OTEL_") {
-			out = append(out, kv)
-		}
-	}
-	return out
 }
 
 // tail keeps the end of a stream.

@@ -91,7 +91,8 @@ func payload(seq int64) []byte {
 	return fmt.Appendf(nil, `{"seq": %d,"line":%q,"amount":1.50e2, "name":"Zo\u00eb <%d>","b":[ ],"a":null}`, seq, lineOf(seq), seq)
 }
 
-func hashOf(body []byte) string {
+// Hash is what the log says of a body.
+func Hash(body []byte) string {
 	h := sha256.Sum256(body)
 	return hex.EncodeToString(h[:8])
 }
@@ -192,7 +193,7 @@ func (p *Publisher) fresh() *request {
 	if app.Source != nil {
 		r.first = p.seq.Add(1)
 		r.body = payload(r.first)
-		p.Journal.Write(Event{Kind: Sent, Seq: r.first, To: app.To, Line: lineOf(r.first), Hash: hashOf(r.body)})
+		p.Journal.Write(Event{Kind: Sent, Seq: r.first, To: app.To, Line: lineOf(r.first), Hash: Hash(r.body)})
 		return r
 	}
 	dice := rand.IntN(10)
@@ -234,7 +235,7 @@ func (p *Publisher) write(r *request, to []string) {
 			eventID = fmt.Sprintf(`"eventId":"witness-%d",`, seq)
 		}
 		fmt.Fprintf(&body, `{"eventType":"witness.test",%s"payload":%s}`, eventID, payload(seq))
-		p.Journal.Write(Event{Kind: Sent, Seq: seq, To: to, Line: lineOf(seq), Hash: hashOf(payload(seq))})
+		p.Journal.Write(Event{Kind: Sent, Seq: seq, To: to, Line: lineOf(seq), Hash: Hash(payload(seq))})
 	}
 	r.body = body.Bytes()
 	if r.batch {

@@ -83,7 +83,7 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if err := json.Unmarshal(body, &p); err != nil {
 		p.Seq = -1 // a phantom for the checker
 	}
-	e := Event{Kind: Got, Seq: p.Seq, Hash: hashOf(body), ID: req.Header.Get("webhook-id"), Endpoint: req.URL.Path, Status: http.StatusNoContent}
+	e := Event{Kind: Got, Seq: p.Seq, Hash: Hash(body), ID: req.Header.Get("webhook-id"), Endpoint: req.URL.Path, Status: http.StatusNoContent}
 	r.mu.Lock()
 	key := r.keys[req.URL.Path]
 	name := e.Endpoint + " " + e.ID
