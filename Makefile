@@ -67,6 +67,11 @@ cluster: ROUNDS = 200
 cluster: postgres ## Faults on three nodes and their PostgreSQL: ROUNDS (200)
 	$(GO) test ./test/cluster -v -rounds $(ROUNDS) -timeout 4h
 
+.PHONY: laptop
+laptop: ROUNDS = 100
+laptop: ## Faults between a server and a laptop that listens: ROUNDS (100)
+	$(GO) test ./test/laptop -v -rounds $(ROUNDS) -timeout 4h
+
 .PHONY: bench
 bench: ## Measure throughput, latency, fairness, history and backlog; BENCH=throughput for one
 	$(GO) run ./bench $(BENCH)

@@ -18,5 +18,5 @@
 //	             … across a fault: at most what was out or unrecorded there, and    Rules
 //	             answered so shortly before it that it can have been
 //
-// The package refuses to know how the faults are made: test/crash and test/cluster do.
+// The package refuses to know how the faults are made: test/crash, test/cluster and test/laptop do.
 package witness
