@@ -571,7 +571,8 @@ func TestCluster_ListenWorksAtAnyNodeAndFollowsToAnother(t *testing.T) {
 	_, stopOther := other.listen(other.options(a.URL(), c)) // at another node
 	other.isReady()
 	a.publish(61)
-	until(t, "the newest gets it", func() bool { return len(other.got()) == 1 })
+	// What was under way when it took the turn may come to it, too.
+	until(t, "the newest gets it", func() bool { return slices.Contains(other.ns(), 61) })
 	until(t, "the old one stands by", func() bool { return count[listen.Standby](l) == 1 })
 	stopOther()
 	a.publish(62)
