@@ -51,7 +51,7 @@ type dev struct {
 	sh       *shell
 	folder   profile.Folder // "" where there is no home
 	local    *local
-	listener *listen.Listener
+	listener shownListener
 	session  listen.Session
 
 	profile profile.Profile
@@ -115,7 +115,7 @@ func (d *dev) open(ctx context.Context, c *devCmd, opt listen.Options) (err erro
 		return err
 	}
 	opt.Server, opt.Key, opt.Machine, opt.Secret = d.local.api.base, d.local.key, machine, secret.Reveal()
-	if d.listener, err = listener(d.sh, opt, c.records()); err != nil {
+	if d.listener, err = c.listener(d.sh, opt, c.records(), listen.LocalApplication); err != nil {
 		return err
 	}
 	if err := d.furnish(ctx); err != nil {

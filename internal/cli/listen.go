@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strings"
 	"time"
 
 	"github.com/harkhq/hark/internal/listen"
 	"github.com/harkhq/hark/internal/profile"
+	"github.com/harkhq/hark/internal/screen"
 )
 
 // Forwarding says which messages go where; hark dev is told the same.
@@ -23,6 +25,7 @@ type Forwarding struct {
 	Headers    []string `short:"H" sep:"none" placeholder:"NAME: VALUE" help:"Sent besides, in place of others of the name."`
 	SkipVerify bool     `help:"Do not verify the certificate of the local address."`
 	Format     string   `enum:"text,json" default:"text" help:"text, or json: one record a line, for scripts."`
+	Plain      bool     `help:"Lines, also on a terminal."`
 }
 
 type listenCmd struct {
@@ -46,6 +49,9 @@ the application is "local", which is made when it is missing.
 Nothing is lost. What arrived while the laptop slept, the server restarted or nothing listened here comes
 when it can, and counts as dealt with when your program has answered, whatever it answered. The answer is
 kept as an attempt: hark attempts list --message ID. It goes on where this machine stopped; the first time, now.
+
+On a terminal it is a screen, on which ? shows the keys: details, retry, edit and resend, filter, copy as
+curl. There are lines with --plain or --once, or if NO_COLOR is set, and where the output is no terminal.
 
 Of several listeners of one machine and application the newest gets the messages, and what it asks for
 (--events, --source, --filter-body) holds; the others stand by. --fan-out gives each of them every message.
@@ -72,28 +78,62 @@ func (c *listenCmd) Run(ctx context.Context, sh *shell) error {
 	if c.PrintSecret {
 		return api.via.listenError(c.printSecret(ctx, sh, opt), api.base)
 	}
-	l, err := listener(sh, opt, c.JSON || c.Format == "json")
+	l, err := c.listener(sh, opt, c.JSON, cmp.Or(opt.Application, c.Source, listen.LocalApplication))
 	if err != nil {
 		return err
 	}
 	return follow(ctx, sh, l, opt, api)
 }
 
-// listener makes a listener that tells what happens: in lines, or in records.
-func listener(sh *shell, opt listen.Options, records bool) (*listen.Listener, error) {
+// shownListener is a listener, and the screen that shows it if there is one.
+type shownListener struct {
+	*listen.Listener
+	screen *screen.Screen
+}
+
+// listener makes a listener that tells what happens: on a screen, in lines, or in records. The screen calls
+// what is listened to by a name.
+func (f *Forwarding) listener(sh *shell, opt listen.Options, records bool, name string) (l shownListener, err error) {
 	out := &listenPrinter{sh: sh, bodies: opt.ForwardTo == nil}
-	opt.Emit = out.text
-	if records {
+	switch {
+	case records || f.Format == "json":
 		opt.Emit = out.record
+	case sh.keyboard && sh.colour && !f.Plain && !opt.Once:
+		l.screen = screen.New(sh.screenOptions(opt, name))
+		opt.Emit = l.screen.Emit
+	default:
+		opt.Emit = out.text
 	}
-	return listen.New(opt)
+	l.Listener, err = listen.New(opt)
+	return l, err
+}
+
+// screenOptions are what the screen shows of this machine.
+func (sh *shell) screenOptions(opt listen.Options, name string) screen.Options {
+	invite := "hark trigger payment_intent.succeeded"
+	if opt.Source != "" {
+		invite += " --source " + opt.Source
+	} else {
+		invite += " --app " + name
+	}
+	return screen.Options{
+		Input: sh.stdin, Output: sh.stdout, Application: name, Dashboard: opt.Server, Invite: invite,
+		Headers: opt.Headers, SkipVerify: opt.SkipVerify, Editor: cmp.Or(sh.env("VISUAL"), sh.env("EDITOR")),
+		Display: runtime.GOOS != "linux" || cmp.Or(sh.env("DISPLAY"), sh.env("WAYLAND_DISPLAY")) != "",
+	}
 }
 
 // follow runs a listener to its end.
-func follow(ctx context.Context, sh *shell, l *listen.Listener, opt listen.Options, api *client) error {
-	tally, err := l.Run(ctx)
+func follow(ctx context.Context, sh *shell, l shownListener, opt listen.Options, api *client) error {
+	var tally listen.Tally
+	var err error
+	if l.screen != nil {
+		tally, err = l.screen.Run(ctx, l)
+	} else {
+		tally, err = l.Run(ctx)
+	}
 	switch {
-	case ctx.Err() != nil:
+	case ctx.Err() != nil, l.screen != nil && err == nil: // a screen ends when it is asked to
 		sh.note("%s", tallied(tally, opt.ForwardTo != nil))
 		return nil
 	case err != nil:

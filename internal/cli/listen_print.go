@@ -27,9 +27,9 @@ func (p *listenPrinter) text(e listen.Event) {
 			sh.note("%s  Connected again.", e.At.Format(lineTime))
 			return
 		}
-		sh.say("Ready! Your webhook signing secret is '%s' (^C to quit)", e.Session.Secret)
+		sh.say("Ready! Your webhook signing secret is '%s' (^C to quit)", printable(e.Session.Secret))
 		if e.Session.URL != "" {
-			sh.say("Send webhooks to %s", e.Session.URL)
+			sh.say("Send webhooks to %s", printable(e.Session.URL))
 		}
 		if e.ForwardTo != "" {
 			sh.say("They go to %s", e.ForwardTo)
@@ -38,16 +38,16 @@ func (p *listenPrinter) text(e listen.Event) {
 			sh.note("%s waited (--live skips what waits)", messages(e.Behind))
 		}
 	case listen.Message:
-		sh.say("%s   --> %s [%s]", sh.paint(dim, e.At.Format(lineTime)), sh.paint(bold, printable(e.EventType)), e.ID)
+		sh.say("%s   --> %s [%s]", sh.paint(dim, e.At.Format(lineTime)), sh.paint(bold, printable(e.EventType)), printable(string(e.ID)))
 		if p.bodies {
 			sh.say("%s", printable(string(e.Body)))
 		}
 	case listen.Response:
 		p.response(&e)
 	case listen.Waiting:
-		sh.note("%s  Nothing listens at %s (%v): %s waits. Start your server, and it goes on.", e.At.Format(lineTime), localURL(e.URL), e.Err, e.Message.ID)
+		sh.note("%s  Nothing listens at %s (%v): %s waits. Start your server, and it goes on.", e.At.Format(lineTime), localURL(e.URL), e.Err, printable(string(e.Message.ID)))
 	case listen.Reconnecting:
-		sh.note("%s  Reconnecting: %v", e.At.Format(lineTime), e.Err)
+		sh.note("%s  Reconnecting: %s", e.At.Format(lineTime), printable(e.Err.Error())) // the server may have said it
 	case listen.Standby:
 		sh.note("%s  Another listener of this machine has taken over; standing by (try: --fan-out, to get every message in each)", e.At.Format(lineTime))
 	case listen.Gap:
@@ -66,7 +66,7 @@ func (p *listenPrinter) response(r *listen.Response) {
 	case r.Status < 400:
 		colour = yellow
 	}
-	sh.say("%s  <--  [%s] POST %s [%s] (%s)", sh.paint(dim, r.At.Format(lineTime)), sh.paint(colour, how), r.URL, r.Message.ID, r.Took.Round(100*time.Microsecond))
+	sh.say("%s  <--  [%s] POST %s [%s] (%s)", sh.paint(dim, r.At.Format(lineTime)), sh.paint(colour, how), r.URL, printable(string(r.Message.ID)), r.Took.Round(100*time.Microsecond))
 	if r.Err != "" {
 		sh.note("%s", printable(r.Err))
 	}
