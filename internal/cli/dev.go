@@ -115,7 +115,7 @@ func (d *dev) open(ctx context.Context, c *devCmd, opt listen.Options) (err erro
 		return err
 	}
 	opt.Server, opt.Key, opt.Machine, opt.Secret = d.local.api.base, d.local.key, machine, secret.Reveal()
-	if d.listener, err = c.listener(d.sh, opt, c.records(), listen.LocalApplication); err != nil {
+	if d.listener, err = c.listener(d.sh, opt, c.records(), listen.LocalApplication, c.try()); err != nil {
 		return err
 	}
 	if err := d.furnish(ctx); err != nil {
@@ -258,11 +258,16 @@ func (d *dev) invite(c *devCmd) {
 			d.sh.say("The admin key of its environment %s, shown this once: %s", environmentName(d.local.server, key), key.Text)
 		}
 	}
-	named := ""
+	d.sh.say("In another terminal, without a key: %s", c.try())
+}
+
+// try is a command to try it with.
+func (c *devCmd) try() string {
+	command := "hark trigger payment_intent.succeeded"
 	if c.Profile != devProfile {
-		named = " --profile " + c.Profile
+		command += " --profile " + c.Profile
 	}
-	d.sh.say("In another terminal, without a key: hark trigger payment_intent.succeeded%s", named)
+	return command
 }
 
 // close takes everything down, the last first.

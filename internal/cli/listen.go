@@ -78,7 +78,11 @@ func (c *listenCmd) Run(ctx context.Context, sh *shell) error {
 	if c.PrintSecret {
 		return api.via.listenError(c.printSecret(ctx, sh, opt), api.base)
 	}
-	l, err := c.listener(sh, opt, c.JSON, cmp.Or(opt.Application, c.Source, listen.LocalApplication))
+	name, invite := cmp.Or(opt.Application, c.Source, listen.LocalApplication), ""
+	if c.Source == "" { // else only its provider knows how to sign
+		invite = "hark trigger payment_intent.succeeded --app " + name
+	}
+	l, err := c.listener(sh, opt, c.JSON, name, invite)
 	if err != nil {
 		return err
 	}
@@ -92,35 +96,24 @@ type shownListener struct {
 }
 
 // listener makes a listener that tells what happens: on a screen, in lines, or in records. The screen calls
-// what is listened to by a name.
-func (f *Forwarding) listener(sh *shell, opt listen.Options, records bool, name string) (l shownListener, err error) {
+// what is listened to by a name, and invites to a command.
+func (f *Forwarding) listener(sh *shell, opt listen.Options, records bool, name, invite string) (l shownListener, err error) {
 	out := &listenPrinter{sh: sh, bodies: opt.ForwardTo == nil}
 	switch {
 	case records || f.Format == "json":
 		opt.Emit = out.record
 	case sh.keyboard && sh.colour && !f.Plain && !opt.Once:
-		l.screen = screen.New(sh.screenOptions(opt, name))
+		l.screen = screen.New(screen.Options{
+			Input: sh.stdin, Output: sh.stdout, Application: name, Dashboard: opt.Server, Invite: invite,
+			Headers: opt.Headers, SkipVerify: opt.SkipVerify, Editor: cmp.Or(sh.env("VISUAL"), sh.env("EDITOR")),
+			Display: runtime.GOOS != "linux" || cmp.Or(sh.env("DISPLAY"), sh.env("WAYLAND_DISPLAY")) != "",
+		})
 		opt.Emit = l.screen.Emit
 	default:
 		opt.Emit = out.text
 	}
 	l.Listener, err = listen.New(opt)
 	return l, err
-}
-
-// screenOptions are what the screen shows of this machine.
-func (sh *shell) screenOptions(opt listen.Options, name string) screen.Options {
-	invite := "hark trigger payment_intent.succeeded"
-	if opt.Source != "" {
-		invite += " --source " + opt.Source
-	} else {
-		invite += " --app " + name
-	}
-	return screen.Options{
-		Input: sh.stdin, Output: sh.stdout, Application: name, Dashboard: opt.Server, Invite: invite,
-		Headers: opt.Headers, SkipVerify: opt.SkipVerify, Editor: cmp.Or(sh.env("VISUAL"), sh.env("EDITOR")),
-		Display: runtime.GOOS != "linux" || cmp.Or(sh.env("DISPLAY"), sh.env("WAYLAND_DISPLAY")) != "",
-	}
 }
 
 // follow runs a listener to its end.

@@ -86,6 +86,8 @@ func newForwarder(opt *Options) *forwarder {
 // nobodyError says that nothing listens at the local address, and how that was found out.
 type nobodyError struct{ error }
 
+func (e *nobodyError) Unwrap() error { return e.error }
+
 // post sends one request. It answers a nobodyError when nothing took it; whatever else happens is the response.
 func (f *forwarder) post(ctx context.Context, m *Message) (*Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, f.target.String(), bytes.NewReader(m.Body))

@@ -47,7 +47,7 @@ type actor struct {
 	running sync.WaitGroup
 	mu      sync.Mutex
 	closed  bool
-	folders []string // of files that are edited
+	folders []string // of files that were edited, or were to be when it ended
 }
 
 // begin says whether there is still time to do anything.
@@ -138,7 +138,7 @@ func (a *actor) edit(ctx context.Context, m *listen.Message) tea.Cmd {
 		cmd := exec.CommandContext(ctx, words[0], append(words[1:], file)...)
 		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // so that it can tidy up
 		cmd.WaitDelay = 2 * time.Second
-		return tea.ExecProcess(cmd, func(err error) tea.Msg { return a.afterEdit(m, file, words[0], err) })()
+		return tea.ExecProcess(cmd, func(err error) tea.Msg { return afterEdit(m, file, filepath.Base(words[0]), err) })()
 	}
 }
 
@@ -158,7 +158,8 @@ func (a *actor) file(m *listen.Message) (string, error) {
 	return name, os.WriteFile(name, m.Body, 0o600)
 }
 
-func (a *actor) afterEdit(m *listen.Message, file, editor string, failure error) tea.Msg {
+func afterEdit(m *listen.Message, file, editor string, failure error) tea.Msg {
+	defer os.RemoveAll(filepath.Dir(file))
 	if failure != nil {
 		return done{note: fmt.Sprintf("Nothing was sent, for %s failed: %v", editor, failure), failed: true}
 	}

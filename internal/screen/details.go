@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/charmbracelet/x/ansi"
+
 	"github.com/harkhq/hark/internal/listen"
 )
 
@@ -36,6 +38,14 @@ type text struct {
 
 func (t *text) add(s style, format string, args ...any) {
 	for _, part := range wrap(cleanField(fmt.Sprintf(format, args...)), t.width) {
+		t.lines = append(t.lines, line{part, s})
+	}
+}
+
+// say adds a sentence, broken between words.
+func (t *text) say(s style, format string, args ...any) {
+	words := ansi.Wrap(cleanField(fmt.Sprintf(format, args...)), max(t.width, 2), "")
+	for part := range strings.SplitSeq(words, "\n") {
 		t.lines = append(t.lines, line{part, s})
 	}
 }
@@ -82,7 +92,7 @@ func (m *model) details(t *text) {
 	if e.edited {
 		came = "Edited by hand, sent " + e.at.Local().Format(clock)
 	}
-	t.add(faint, "%s", came)
+	t.say(faint, "%s", came)
 	if msg.Path != "" {
 		t.add(faint, "Path %s", msg.Path)
 	}
@@ -103,7 +113,7 @@ func (m *model) details(t *text) {
 		t.body(r.Body)
 		t.lines[at+1].text = "Answer's b" + strings.TrimPrefix(t.lines[at+1].text, "B")
 		if len(r.Body) == listen.MostBody {
-			t.add(faint, "… of a longer one no more is kept")
+			t.say(faint, "… of a longer one no more is kept")
 		}
 	}
 }
@@ -113,25 +123,25 @@ func (m *model) answer(t *text, e *entry) {
 	r := e.response
 	switch {
 	case r == nil && e.waiting:
-		t.add(odd, "Nothing listens there: it waits until something does.")
+		t.say(odd, "Nothing listens there: it waits until something does.")
 	case r == nil && m.target() == "":
 		t.add(faint, "Forwarded nowhere.")
 	case r == nil:
 		t.add(faint, "No answer yet.")
 	case r.Err != "":
-		t.add(bad, "Error after %s: %s", latency(r.Took), r.Err)
+		t.say(bad, "Error after %s: %s", latency(r.Took), r.Err)
 	default:
 		t.add(statusStyle(e), "Answered %d %s in %s", r.Status, http.StatusText(r.Status), latency(r.Took))
 	}
 	if e.answers > 1 {
-		t.add(faint, "Sent %d times; this is the last answer.", e.answers)
+		t.say(faint, "Sent %d times; this is the last answer.", e.answers)
 	}
 }
 
 // session shows what the list hides: a shared screen is no place for a secret.
 func (m *model) session(t *text) {
 	if m.ready == nil {
-		t.add(plain, "There is no connection yet.")
+		t.say(plain, "There is no connection yet.")
 		return
 	}
 	s := m.ready.Session
@@ -155,20 +165,20 @@ func (m *model) session(t *text) {
 
 func help(t *text) {
 	t.head("Move")
-	t.add(plain, "j k ↓ ↑     down, up")
-	t.add(plain, "PgDn PgUp   a screen down, up")
-	t.add(plain, "g G         to the first; to the last, and follow what comes")
-	t.add(plain, "Enter Esc   details, and back; there n and p are the next and previous")
+	t.say(plain, "j k ↓ ↑     down, up")
+	t.say(plain, "PgDn PgUp   a screen down, up")
+	t.say(plain, "g G         to the first; to the last, and follow what comes")
+	t.say(plain, "Enter Esc   details, and back; there n and p are the next and previous")
 	t.head("Do")
-	t.add(plain, "r   retry: the same bytes again, signed anew")
-	t.add(plain, "e   edit the body, and send it as a message of its own")
-	t.add(plain, "c   copy as curl, with all headers and the exact body")
-	t.add(plain, "o   open in the browser")
-	t.add(plain, "s   signing secret and addresses")
+	t.say(plain, "r   retry: the same bytes again, signed anew")
+	t.say(plain, "e   edit the body, and send it as a message of its own")
+	t.say(plain, "c   copy as curl, with all headers and the exact body")
+	t.say(plain, "o   open in the browser")
+	t.say(plain, "s   signing secret and addresses")
 	t.head("Filter")
-	t.add(plain, "/   words, all of which are in the type, the id or the body")
-	t.add(plain, "    404 or 5xx is a status; so are error and waits")
-	t.add(plain, "    Enter keeps it, Esc takes it away")
+	t.say(plain, "/   words, all of which are in the type, the id or the body")
+	t.say(plain, "    404 or 5xx is a status; so are error and waits")
+	t.say(plain, "    Enter keeps it, Esc takes it away")
 	t.head("Leave")
-	t.add(plain, "q   and ^C. Nothing is lost: what comes meanwhile waits.")
+	t.say(plain, "q   and ^C. Nothing is lost: what comes meanwhile waits.")
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
 
 	tea "charm.land/bubbletea/v2"
@@ -101,7 +100,11 @@ func (m *model) happen(events []listen.Event) {
 			m.judge(m.history.came(&e))
 		case listen.Response:
 			m.waiting, m.answering = nil, e.Err == ""
-			m.judge(m.history.answered(&e))
+			answered := m.history.answered(&e)
+			if m.selected != nil && m.selected.message != nil && keyOf(m.selected.message) == keyOf(e.Message) {
+				m.selected = answered // it may have been forgotten before
+			}
+			m.judge(answered)
 		case listen.Waiting:
 			m.waiting, m.answering = &e, false
 			if held := m.history.byKey[keyOf(e.Message)]; held != nil {
@@ -286,9 +289,6 @@ func (m *model) actOn(pressed string) tea.Cmd {
 	return m.act.retry(msg)
 }
 
-// staleAfter is how old a signature is when receivers refuse it.
-const staleAfter = 5 * time.Minute
-
 // copy puts a curl command into the clipboard of the terminal, which does not say whether it took it.
 func (m *model) copy(msg *listen.Message) tea.Cmd {
 	url := m.target()
@@ -301,7 +301,7 @@ func (m *model) copy(msg *listen.Message) tea.Cmd {
 	if len(text) > 64<<10 {
 		note += fmt.Sprintf(", %s: some terminals take less", size(len(text)))
 	}
-	m.say(fmt.Sprintf("%s. Its signature is from %s, and good for %v.", note, msg.At.Format(clock), staleAfter), false)
+	m.say(note+". Receivers take its signature for five minutes from "+msg.At.Local().Format(clock)+".", false)
 	return tea.SetClipboard(text)
 }
 

@@ -30,7 +30,7 @@ type Options struct {
 
 	Application string         // as the person calls it
 	Dashboard   string         // what o opens
-	Invite      string         // a command that sends a message to try with
+	Invite      string         // a command that sends a message to try with; "" if there is none
 	Headers     []listen.Field // that are sent besides, for curl
 	SkipVerify  bool           // for curl
 	Editor      string         // a command; "" for none

@@ -116,13 +116,13 @@ func TestScreen_SaysWhatHappens(t *testing.T) {
 		{"no address", []listen.Event{listen.Ready{At: noon}, one}, []string{"To  nowhere", "type.1"}},
 		{"waited", []listen.Event{func() listen.Ready { r := ready(); r.Behind = 3; return r }()}, []string{"3 messages waited."}},
 		{"not answered", []listen.Event{ready(), one}, []string{"▸ ", "… ", "type.1", "1 message"}},
-		{"answered", []listen.Event{ready(), one, response(one, 200)}, []string{"200", "23 ms", "type.1", string(one.ID), "● answers"}},
+		{"answered", []listen.Event{ready(), one, response(one, 200)}, []string{"200", "23 ms", "type.1", "…0000000001", "● answers"}},
 		{"refused", []listen.Event{ready(), one, response(one, 500)}, []string{"500"}},
 		{"failed", []listen.Event{ready(), one, failed}, []string{"error"}},
 		{"retried", []listen.Event{ready(), one, response(one, 500), retried}, []string{"204", "2× type.1", "1 message"}},
 		{"edited", []listen.Event{ready(), one, response(one, 500), resent}, []string{"201", "edited type.2", "2 messages"}},
-		{"waits", []listen.Event{ready(), one, listen.Waiting{At: noon, Message: &one, Err: errors.New("refused")}}, []string{"waits", "○ nothing listens", "Start your server"}},
-		{"lost", []listen.Event{ready(), one, listen.Reconnecting{At: noon, Err: errors.New("reset\x1b[2J")}}, []string{"○ reconnecting", `Nothing is lost: reset\x1b[2J`}},
+		{"waits", []listen.Event{ready(), one, listen.Waiting{At: noon, Message: &one, Err: errors.New("refused")}}, []string{"waits", "○ nothing listens", "Messages wait until"}},
+		{"lost", []listen.Event{ready(), one, listen.Reconnecting{At: noon, Err: errors.New("reset\x1b[2J")}}, []string{"○ reconnecting", `Reconnecting; nothing is lost (reset\x1b[2J).`}},
 		{"back", []listen.Event{ready(), listen.Reconnecting{At: noon, Err: errors.New("reset")}, ready()}, []string{"● connected"}},
 		{"standby", []listen.Event{ready(), listen.Standby{At: noon}}, []string{"○ standing by", "--fan-out"}},
 		{"gap", []listen.Event{ready(), listen.Gap{At: noon, From: 3, To: 5}}, []string{"3 messages expired"}},
@@ -476,7 +476,7 @@ func TestEdit_SendsOnlyWhatAnEditorChanged(t *testing.T) {
 		if err := os.WriteFile(script, []byte(tc.script), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		got := a.afterEdit(&m, file, "editor", exec.Command(script, file).Run())
+		got := afterEdit(&m, file, "editor", exec.Command(script, file).Run())
 		if e, ok := got.(edited); ok {
 			e.message = nil
 			got = e
@@ -484,13 +484,11 @@ func TestEdit_SendsOnlyWhatAnEditorChanged(t *testing.T) {
 		if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(edited{}, done{})); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
 		}
-		a.wait()
 		if _, err := os.Stat(filepath.Dir(file)); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s: the file is left: %v", tc.name, err)
 		}
 	}
-	a := &actor{opt: &Options{}}
-	if got, ok := a.afterEdit(nil, "", "vi", errors.New("exit status 1")).(done); !ok || !got.failed || !strings.Contains(got.note, "Nothing was sent") {
+	if got, ok := afterEdit(nil, t.TempDir()+"/body.txt", "vi", errors.New("exit status 1")).(done); !ok || !got.failed || !strings.Contains(got.note, "Nothing was sent") {
 		t.Errorf("an editor that failed: %+v", got)
 	}
 }

@@ -50,10 +50,11 @@ func (m *model) View() tea.View {
 	} else {
 		lines = append(lines, m.read(room)...)
 	}
-	for len(lines) < m.height-1 {
+	foot := m.footer()
+	for len(lines) < m.height {
 		lines = append(lines, "")
 	}
-	lines = append(lines[:m.height-1], m.footer())
+	lines = append(lines[:m.height-len(foot)], foot...)
 	v := tea.NewView(strings.Join(lines, "\n"))
 	v.AltScreen = true
 	if m.typing {
@@ -123,11 +124,11 @@ func (m *model) forward() string {
 func (m *model) banner() string {
 	switch {
 	case m.trouble != nil:
-		return "Nothing is lost: " + cleanField(m.trouble.Error())
+		return fmt.Sprintf("Reconnecting; nothing is lost (%s).", cleanField(m.trouble.Error()))
 	case m.standby:
-		return "Another listener of this machine has taken over (--fan-out gives each every message)."
+		return "Another listener has taken over (try: --fan-out)."
 	case m.waiting != nil:
-		return "Messages wait. Start your server, and it goes on."
+		return "Messages wait until your server is up."
 	}
 	return ""
 }
@@ -139,7 +140,8 @@ const (
 	latencyWidth = 7
 	idWidth      = 31
 	shortID      = 11
-	typeWidth    = 16 // at least
+	shortType    = 16
+	wideType     = 36 // customer.subscription.trial_will_end
 )
 
 func (m *model) table(room int) []string {
@@ -173,10 +175,10 @@ func (m *model) row(e *entry) string {
 	rest := m.width - (2 + timeWidth + 1 + statusWidth + 1 + latencyWidth + 2)
 	name, id := m.label(e), ""
 	switch {
-	case rest >= typeWidth+1+idWidth:
+	case rest >= wideType+1+idWidth:
 		id = " " + string(e.message.ID)
 		rest -= 1 + idWidth
-	case rest >= typeWidth+1+shortID:
+	case rest >= shortType+1+shortID:
 		id = " " + cutFront(string(e.message.ID), shortID)
 		rest -= 1 + shortID
 	}
@@ -222,15 +224,15 @@ func (m *model) empty() (lines []string) {
 	t.lines = append(t.lines, line{})
 	switch {
 	case m.query != "":
-		t.add(plain, "Nothing matches. Esc takes the filter away.")
+		t.say(plain, "Nothing matches. Esc takes the filter away.")
 	case m.ready == nil:
 		t.add(plain, "Connecting …")
+	case m.opt.Invite == "":
+		t.say(plain, "No messages yet.")
 	default:
-		t.add(plain, "No messages yet. From another terminal:")
+		t.say(plain, "No messages yet. From another terminal:")
 		t.lines = append(t.lines, line{})
-		if m.opt.Invite != "" {
-			t.add(plain, "%s", m.opt.Invite)
-		}
+		t.add(plain, "%s", m.opt.Invite)
 		if url := m.ready.Session.URL; url != "" {
 			t.add(plain, "curl -d '{\"hello\": \"world\"}' %s", url)
 		}
@@ -250,10 +252,14 @@ func draw(lines []line) (out []string) {
 	return out
 }
 
-// footer says what was done last, or what there is; and which keys do what, as far as there is room.
-func (m *model) footer() string {
+// mostNote is how many lines a note may take.
+const mostNote = 3
+
+// footer says what was done last, or what there is; and which keys do what, as far as there is room. A long
+// note covers what is above it, until the next key.
+func (m *model) footer() []string {
 	if m.typing {
-		return cut("/"+m.query, m.width)
+		return []string{cut("/"+m.query, m.width)}
 	}
 	left, s := m.status(), faint
 	if m.note != "" {
@@ -262,13 +268,18 @@ func (m *model) footer() string {
 			s = bad
 		}
 	}
+	if most := min(mostNote, m.height-1); ansi.StringWidth(left) > m.width && m.note != "" && most > 1 {
+		t := &text{width: m.width}
+		t.say(s, "%s", left)
+		return draw(t.lines[:min(len(t.lines), most)])
+	}
 	left = cut(left, m.width)
 	for _, keys := range m.keys() {
 		if gap := m.width - ansi.StringWidth(left) - ansi.StringWidth(keys); gap >= 2 {
-			return paint(s, left) + strings.Repeat(" ", gap) + paint(faint, keys)
+			return []string{paint(s, left) + strings.Repeat(" ", gap) + paint(faint, keys)}
 		}
 	}
-	return paint(s, left)
+	return []string{paint(s, left)}
 }
 
 // keys are hints, the longest first.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -114,56 +115,45 @@ func (term *terminal) settings(t *testing.T) string {
 	return string(out)
 }
 
-func TestScreen_ListRetryEditAndQuit(t *testing.T) {
-	server := harness.Run(t)
-	sink := harness.NewSink(t, func(w http.ResponseWriter, _ *http.Request, _ harness.Arrival) {
-		_, _ = io.WriteString(w, "{\"thanks\":true}\n\x1b]0;pwned\a")
-	})
+// listening is hark listen on a terminal, forwarding to a sink at /hook if there is one.
+func listening(t *testing.T, server *harness.Server, sink *harness.Sink, env ...string) (term *terminal, cmd *exec.Cmd) {
+	t.Helper()
 	home := t.TempDir()
-	editor := filepath.Join(home, "editor")
-	if err := os.WriteFile(editor, []byte("#!/bin/sh\nsed -i 's/crème/tea/' \"$1\"\n"), 0o700); err != nil {
+	cmd = exec.Command(harness.Binary(t), "listen")
+	if sink != nil {
+		cmd.Args = append(cmd.Args, "--forward-to", sink.URL+"/hook")
+	}
+	cmd.Env = append([]string{"HOME=" + home, "TMPDIR=" + home, "XDG_CONFIG_HOME=" + home + "/config", "PATH=" + os.Getenv("PATH"),
+		"TERM=xterm-256color", "HARK_URL=" + server.URL, "HARK_API_KEY=" + harness.Key}, env...)
+	t.Cleanup(func() {
+		if rest, _ := filepath.Glob(home + "/hark-*"); len(rest) > 0 {
+			t.Errorf("files were left: %q", rest)
+		}
+	})
+	return startTerminal(t, 80, 24, cmd), cmd
+}
+
+// editor is a script that people call an editor.
+func editor(t *testing.T, script string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "editor")
+	if err := os.WriteFile(name, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(harness.Binary(t), "listen", "--forward-to", sink.URL+"/hook")
-	cmd.Env = []string{"HOME=" + home, "TMPDIR=" + home, "XDG_CONFIG_HOME=" + home + "/config", "PATH=" + os.Getenv("PATH"), "TERM=xterm-256color",
-		"VISUAL=" + editor, "HARK_URL=" + server.URL, "HARK_API_KEY=" + harness.Key}
-	term := startTerminal(t, 80, 24, cmd)
-	before := term.settings(t)
+	return name
+}
 
-	term.sees(t, "● connected", "No messages yet", sink.URL+"/hook")
-	api := server.Client()
-	api.Publish(t, "local", "cake.baked", map[string]string{"with": "crème", "evil": "\u009b2J \x1b[2J"})
-	term.sees(t, "cake.baked", "200", "1 message", "● answers")
-	term.press(t, "r")
-	term.sees(t, "2× cake.baked", "Sent; answered 200")
-	arrivals := sink.Wait(t, "/hook", 2, 5*time.Second)
-	if a, b := arrivals[0], arrivals[1]; !bytes.Equal(a.Body, b.Body) || a.Header.Get("webhook-id") != b.Header.Get("webhook-id") {
-		t.Errorf("a retry sent other bytes: %q and %q", a.Body, b.Body)
-	}
-
-	term.press(t, "e")
-	term.sees(t, "edited cake.baked")
-	if last := sink.Wait(t, "/hook", 3, 5*time.Second)[2]; !bytes.Contains(last.Body, []byte(`"tea"`)) {
-		t.Errorf("the edited body was not sent: %q", last.Body)
-	}
-	term.press(t, "\r")
-	term.sees(t, "Answered 200 OK", "Esc back", `"with": "tea"`)
-	term.resize(t, 40, 12)
-	term.press(t, "G")
-	term.sees(t, `{"thanks":true}`, `\x1b]0;pwned\x07`)
-	term.press(t, "q/tea\r")
-	term.sees(t, "1 of 2 match /tea")
-
-	term.press(t, "q")
+// ends waits for the end, and looks at what it leaves.
+func (term *terminal) ends(t *testing.T, before string) {
+	t.Helper()
 	select {
 	case err := <-term.ended:
 		if err != nil {
 			t.Errorf("it ended with %v", err)
 		}
 	case <-time.After(10 * time.Second):
-		t.Fatal("q did not end it")
+		t.Fatalf("it does not end:\n%s", term.screen.String())
 	}
-	term.sees(t, "1 message, 1 answered 2xx")
 	if after := term.settings(t); after != before {
 		t.Errorf("the terminal was left in another state: %s, not %s", after, before)
 	}
@@ -171,12 +161,92 @@ func TestScreen_ListRetryEditAndQuit(t *testing.T) {
 	if strings.LastIndex(out, "\x1b[?1049l") < strings.LastIndex(out, "\x1b[?1049h") || strings.LastIndex(out, "\x1b[?25h") < strings.LastIndex(out, "\x1b[?25l") {
 		t.Error("the screen was not left, or the cursor not shown again")
 	}
+}
+
+func TestScreen_ListRetryEditAndQuit(t *testing.T) {
+	server := harness.Run(t)
+	sink := harness.NewSink(t, func(w http.ResponseWriter, _ *http.Request, _ harness.Arrival) {
+		_, _ = io.WriteString(w, "{\"thanks\":true}\n\x1b]0;pwned\a")
+	})
+	term, _ := listening(t, server, sink, "VISUAL="+editor(t, `sed -i 's/crème/tea/' "$1"`))
+	before := term.settings(t)
+	term.sees(t, "● connected", "No messages yet", sink.URL+"/hook")
+	api := server.Client()
+	api.Publish(t, "local", "cake.baked", map[string]string{"with": "crème", "evil": "\u009b2J \x1b[2J"})
+	term.sees(t, "cake.baked", "200", "1 message", "● answers")
+
+	term.press(t, "r")
+	term.sees(t, "2× cake.baked", "Sent; answered 200")
+	arrivals := sink.Wait(t, "/hook", 2, 5*time.Second)
+	if a, b := arrivals[0], arrivals[1]; !bytes.Equal(a.Body, b.Body) || a.Header.Get("webhook-id") != b.Header.Get("webhook-id") {
+		t.Errorf("a retry sent other bytes: %q and %q", a.Body, b.Body)
+	}
+	term.press(t, "e")
+	term.sees(t, "edited cake.baked")
+	if last := sink.Wait(t, "/hook", 3, 5*time.Second)[2]; !bytes.Contains(last.Body, []byte(`"tea"`)) {
+		t.Errorf("the edited body was not sent: %q", last.Body)
+	}
+
+	term.press(t, "\r")
+	term.sees(t, "Answered 200 OK", "Esc back", `"with": "tea"`)
+	term.resize(t, 40, 12)
+	term.press(t, "G")
+	term.sees(t, `{"thanks":true}`, `\x1b]0;pwned\x07`)
+	term.press(t, "q/tea\r")
+	term.sees(t, "1 of 2 match /tea")
+	term.press(t, "q")
+	term.ends(t, before)
+	term.sees(t, "1 message, 1 answered 2xx")
 	for _, evil := range []string{"pwned\a", "\u009b", "\x1b[2J \x1b"} {
-		if strings.Contains(out, evil) {
+		if strings.Contains(term.output(), evil) {
 			t.Errorf("%q reached the terminal", evil)
 		}
 	}
-	if rest, _ := filepath.Glob(home + "/hark-*"); len(rest) > 0 {
-		t.Errorf("files were left: %q", rest)
+}
+
+func TestScreen_AnEditorHoldsNothingUp(t *testing.T) {
+	server := harness.Run(t)
+	sink := harness.NewSink(t, nil)
+	gate := filepath.Join(t.TempDir(), "gate")
+	term, cmd := listening(t, server, sink, "EDITOR="+editor(t, "echo editing; until [ -e "+gate+" ]; do sleep 0.05; done; exit 3"))
+	before := term.settings(t)
+	term.sees(t, "● connected")
+	api := server.Client()
+	api.Publish(t, "local", "a.b", map[string]int{"n": 1})
+	term.sees(t, "204")
+	term.press(t, "e")
+	term.sees(t, "editing")
+	api.Publish(t, "local", "c.d", map[string]int{"n": 2})
+	sink.Wait(t, "/hook", 2, 10*time.Second)
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	term.sees(t, "c.d", "Nothing was sent, for editor failed: exit status 3")
+	if n := len(sink.Arrivals("/hook")); n != 2 {
+		t.Errorf("%d requests", n)
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	term.ends(t, before)
+	term.sees(t, "2 messages, 2 answered 2xx")
+}
+
+func TestScreen_LinesWithoutColour(t *testing.T) {
+	server := harness.Run(t)
+	term, cmd := listening(t, server, nil, "NO_COLOR=1")
+	term.sees(t, "Ready! Your webhook signing secret is 'whsec_", "Send webhooks to http://")
+	url, _, _ := strings.Cut(strings.SplitAfter(term.output(), "Send webhooks to ")[1], "\r")
+	resp, err := http.Post(url, "text/plain", strings.NewReader("evil \x1b]0;pwned\a\u009b2J\x1b[2J end"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	term.sees(t, "evil", "end")
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-term.ended; err != nil || strings.Contains(term.output(), "\x1b") {
+		t.Errorf("%v: %q", err, term.output())
 	}
 }
