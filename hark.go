@@ -255,6 +255,7 @@ type Attempt struct {
 	Status         AttemptStatus // Succeeded, Failed or Canceled
 	StatusCode     int           // of the response; 0 when there was none
 	Response       []byte        // body, cut at the cap
+	ResponseHeader []HeadField   // as KeepHeader keeps it; nil when it was not kept, as of successes of endpoints
 	Error          string        // why there was no response or why it was not accepted; "" when it was
 	StartedAt      time.Time
 	Duration       time.Duration

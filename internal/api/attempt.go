@@ -12,18 +12,19 @@ import (
 
 // MessageAttemptOut is one HTTP exchange of a delivery.
 type MessageAttemptOut struct {
-	ID                 hark.AttemptID     `json:"id"`
-	MsgID              hark.MessageID     `json:"msgId"`
-	EndpointID         hark.EndpointID    `json:"endpointId"`
-	URL                string             `json:"url"`
-	Response           string             `json:"response" doc:"The body, base64 when it is not text; why there was none; {} without content."`
-	ResponseStatusCode int                `json:"responseStatusCode" doc:"0 when there was no response."`
-	ResponseDurationMs int64              `json:"responseDurationMs"`
-	Status             hark.AttemptStatus `json:"status" doc:"0 success, 2 fail, 3 failed and will be tried again, 4 canceled by the endpoint's transformation."`
-	StatusText         string             `json:"statusText" enum:"success,pending,fail,sending,canceled"`
-	TriggerType        hark.Trigger       `json:"triggerType" doc:"0 scheduled, 1 manual."`
-	Timestamp          time.Time          `json:"timestamp"`
-	Msg                *MessageOut        `json:"msg,omitempty" doc:"With with_msg=true; never with its payload."`
+	ID                 hark.AttemptID      `json:"id"`
+	MsgID              hark.MessageID      `json:"msgId"`
+	EndpointID         hark.EndpointID     `json:"endpointId"`
+	URL                string              `json:"url"`
+	Response           string              `json:"response" doc:"The body, base64 when it is not text; why there was none; {} without content."`
+	ResponseStatusCode int                 `json:"responseStatusCode" doc:"0 when there was no response."`
+	ResponseDurationMs int64               `json:"responseDurationMs"`
+	ResponseHeaders    map[string][]string `json:"responseHeaders" null:"1" doc:"At most 50 fields and 4096 bytes, cut with …; ••• stands for cookies and other credentials. null: not kept, as of an endpoint's successes."`
+	Status             hark.AttemptStatus  `json:"status" doc:"0 success, 2 fail, 3 failed and will be tried again, 4 canceled by the endpoint's transformation."`
+	StatusText         string              `json:"statusText" enum:"success,pending,fail,sending,canceled"`
+	TriggerType        hark.Trigger        `json:"triggerType" doc:"0 scheduled, 1 manual."`
+	Timestamp          time.Time           `json:"timestamp"`
+	Msg                *MessageOut         `json:"msg,omitempty" doc:"With with_msg=true; never with its payload."`
 
 	EventType   string     `json:"eventType"`
 	Number      int        `json:"number" doc:"1 for the first attempt."`
@@ -43,9 +44,13 @@ type PhasesOut struct {
 
 func attemptOut(a *hark.Attempt, withContent, expanded bool) MessageAttemptOut {
 	delivery := deliveryOut(a.Status, a.NextAttempt, expanded)
+	var headers map[string][]string
+	if withContent && a.ResponseHeader != nil {
+		headers = (&hark.Head{Header: a.ResponseHeader}).HTTPHeader()
+	}
 	return MessageAttemptOut{
 		ID: a.ID, MsgID: a.MessageID, EndpointID: a.EndpointID, URL: a.URL, Response: responseText(a, withContent),
-		ResponseStatusCode: a.StatusCode, ResponseDurationMs: a.Duration.Milliseconds(),
+		ResponseStatusCode: a.StatusCode, ResponseDurationMs: a.Duration.Milliseconds(), ResponseHeaders: headers,
 		Status: delivery.Status, StatusText: delivery.StatusText, TriggerType: a.Trigger, Timestamp: wireTime(a.StartedAt),
 		EventType: a.EventType, Number: a.Number, Error: orNull(a.Error), NextAttempt: delivery.NextAttempt,
 		Phases: PhasesOut{

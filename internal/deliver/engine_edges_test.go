@@ -577,3 +577,30 @@ func TestEngine_AChangeDuringTheReadOfAnEndpointIsSeen(t *testing.T) {
 		}
 	})
 }
+
+func TestDeliver_AFailedAttemptKeepsTheHeaderOfItsResponseAndASuccessNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, deliver.Options{})
+		defer func() { w.stop() }()
+		tries := 0
+		w.endpoint("flaky", func(rw http.ResponseWriter, _ *http.Request) {
+			rw.Header().Set("X-Reason", "busy")
+			rw.Header().Set("Set-Cookie", "sid=s3cr3t; Path=/")
+			if tries++; tries == 1 {
+				rw.WriteHeader(http.StatusBadGateway)
+			}
+		}, nil)
+		m := w.publish(`{}`)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		got := w.attempts(m)
+		if len(got) != 2 || got[1].ResponseHeader != nil {
+			t.Fatalf("%+v", got)
+		}
+		for _, want := range []hark.HeadField{{Name: "X-Reason", Value: "busy"}, {Name: "Set-Cookie", Value: "sid=•••; Path=/"}, {Name: "Content-Length", Value: "0"}} {
+			if !slices.Contains(got[0].ResponseHeader, want) {
+				t.Errorf("%v does not have %v", got[0].ResponseHeader, want)
+			}
+		}
+	})
+}

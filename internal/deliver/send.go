@@ -222,7 +222,10 @@ func note(a *hark.Attempt, x *exchange, res *outbound.Response, err error) {
 		return
 	}
 	a.StatusCode, x.Status = res.Status, res.Status
-	a.Response, res.Body = res.Body, nil // ours now: the response is used again
+	a.Response, res.Body = res.Body, nil      // ours now: the response is used again
+	if res.Status < 200 || res.Status > 299 { // nobody asks about a success's, and there are many
+		a.ResponseHeader = hark.KeepHeader(res.Fields())
+	}
 	a.Phases = res.Phases
 	x.RetryAfter = res.Header("Retry-After")
 }

@@ -161,11 +161,14 @@ type Response struct {
 	Phases    hark.Phases
 	Duration  time.Duration
 
-	head []byte // status line and fields, for Header
+	head []byte // fields, for Header and Fields
 }
 
 // Header is the value of the first field with the given name in any case, or "".
 func (r *Response) Header(name string) string { return findField(r.head, name) }
+
+// Fields are all of them, in their order.
+func (r *Response) Fields() []hark.HeadField { return fieldsOf(r.head) }
 
 func (r *Response) reset() {
 	*r = Response{Body: r.Body[:0], head: r.head[:0]}

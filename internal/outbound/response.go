@@ -6,6 +6,8 @@ import (
 	"io"
 	"math"
 	"strings"
+
+	"github.com/harkhq/hark"
 )
 
 // reader reads one answer from src into a buffer of its own.
@@ -220,6 +222,16 @@ func findField(head []byte, name string) string {
 		}
 	}
 	return ""
+}
+
+// fieldsOf are all fields in head.
+func fieldsOf(head []byte) (fields []hark.HeadField) {
+	for line := range bytes.Lines(head) {
+		if name, value, ok := bytes.Cut(line, []byte(":")); ok {
+			fields = append(fields, hark.HeadField{Name: string(name), Value: string(bytes.Trim(value, " \t\n"))})
+		}
+	}
+	return fields
 }
 
 // isName compares with a lower-case ASCII name in any case.

@@ -334,7 +334,7 @@ type History interface {
 	AttemptedEndpoints(ctx context.Context, message hark.Ref, page Page) ([]MessageEndpoint, error)
 	// DeliveryStates says, for each of the endpoints, what became of a message there.
 	DeliveryStates(ctx context.Context, message hark.Ref, endpoints []hark.Ref) (map[hark.Ref]MessageEndpoint, error)
-	// ExpungeResponse replaces an attempt's response body by the word EXPUNGED.
+	// ExpungeResponse replaces an attempt's response body by the word EXPUNGED, and forgets its header.
 	ExpungeResponse(ctx context.Context, app, message hark.Ref, id hark.AttemptID) error
 	AttemptStats(ctx context.Context, endpoint hark.Ref, since, until time.Time) (AttemptStats, error)
 	// FailingSince says since when an endpoint has had nothing but failed attempts (canceled ones do not count), looking back

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/harkhq/hark"
@@ -37,6 +38,7 @@ type attemptShape struct {
 	Status      int8     `json:"status"` // 0 succeeded, 2 failed, 3 failed and to be tried again
 	StatusCode  int      `json:"statusCode,omitempty"`
 	Response    *content `json:"response,omitempty"`
+	Header      *content `json:"responseHeader,omitempty"`
 	Error       string   `json:"error,omitempty"`
 	StartedAt   int64    `json:"startedAt,omitempty"`
 	Duration    int64    `json:"duration,omitempty"`
@@ -74,7 +76,7 @@ func shapeMessage(m *store.MovedMessage) *messageShape {
 		a := &m.Attempts[i]
 		s.Attempts = append(s.Attempts, attemptShape{
 			ID: string(a.ID), Endpoint: a.EndpointRef, URL: a.URL, Number: a.Number, Trigger: int8(a.Trigger), Status: int8(a.Status),
-			StatusCode: a.StatusCode, Response: contentOf(a.Response), Error: readable(a.Error), StartedAt: millis(a.StartedAt), Duration: int64(a.Duration),
+			StatusCode: a.StatusCode, Response: contentOf(a.Response), Header: contentOf(hark.EncodeHeader(a.ResponseHeader)), Error: readable(a.Error), StartedAt: millis(a.StartedAt), Duration: int64(a.Duration),
 			DNS: int64(a.Phases.DNS), Connect: int64(a.Phases.Connect), TLS: int64(a.Phases.TLS), FirstByte: int64(a.Phases.FirstByte),
 			NextAttempt: millis(a.NextAttempt),
 		})
@@ -88,8 +90,8 @@ func shapeMessage(m *store.MovedMessage) *messageShape {
 	return s
 }
 
-func (s *messageShape) restore() *store.MovedMessage {
-	m := &store.MovedMessage{Message: hark.Message{
+func (s *messageShape) restore() (m *store.MovedMessage, err error) {
+	m = &store.MovedMessage{Message: hark.Message{
 		ApplicationRef: s.Application, ID: hark.MessageID(s.ID), EventType: s.EventType, EventID: s.EventID, Channels: s.Channels, Tags: s.Tags,
 		Payload: s.Payload.bytes(), RawBody: s.RawBody.bytes(), Head: s.Head.bytes(), Expunged: s.Expunged,
 		CreatedAt: moment(s.CreatedAt), DeliverAt: moment(s.DeliverAt), PayloadExpiresAt: moment(s.PayloadExpiresAt), Matched: s.Matched,
@@ -99,9 +101,13 @@ func (s *messageShape) restore() *store.MovedMessage {
 	}
 	for i := range s.Attempts {
 		a := &s.Attempts[i]
+		header, err := hark.DecodeHeader(a.Header.bytes())
+		if err != nil {
+			return nil, fmt.Errorf("response of attempt %s: %w", a.ID, err)
+		}
 		m.Attempts = append(m.Attempts, hark.Attempt{
 			ID: hark.AttemptID(a.ID), EndpointRef: a.Endpoint, URL: a.URL, Number: a.Number, Trigger: hark.Trigger(a.Trigger),
-			Status: hark.AttemptStatus(a.Status), StatusCode: a.StatusCode, Response: a.Response.bytes(), Error: a.Error,
+			Status: hark.AttemptStatus(a.Status), StatusCode: a.StatusCode, Response: a.Response.bytes(), ResponseHeader: header, Error: a.Error,
 			StartedAt: moment(a.StartedAt), Duration: time.Duration(a.Duration),
 			Phases:      hark.Phases{DNS: time.Duration(a.DNS), Connect: time.Duration(a.Connect), TLS: time.Duration(a.TLS), FirstByte: time.Duration(a.FirstByte)},
 			NextAttempt: moment(a.NextAttempt),
@@ -113,5 +119,5 @@ func (s *messageShape) restore() *store.MovedMessage {
 	for _, f := range s.Fed {
 		m.Fed = append(m.Fed, store.Fed{EndpointRef: f.Endpoint, Seq: f.Seq, At: moment(f.At)})
 	}
-	return m
+	return m, nil
 }

@@ -132,7 +132,7 @@ func (l *line) record(sealer store.Sealer) (r store.Record, err error) {
 	case l.Feed != nil:
 		r.Feed = l.Feed.restore()
 	case l.Message != nil:
-		r.Message = l.Message.restore()
+		r.Message, err = l.Message.restore()
 	case l.Request != nil:
 		r.Request = l.Request.restore()
 	default:

@@ -47,7 +47,7 @@ func newTables() tables {
 		queue:    newTable("insert queue", oidInt2, oidInt2, oidInt4, oidInt8, oidInt8, oidInt8, oidInt8, oidInt8),
 		added:    newTable("enqueue", oidInt2, oidInt2, oidInt4, oidInt8, oidInt8, oidInt8, oidInt8, oidInt8),
 		attempts: newTable("insert attempts", oidInt8, oidInt8, oidInt8, oidInt8, oidInt4, oidInt4, oidInt4, oidInt4, oidInt4, oidInt4,
-			oidInt2, oidInt2, oidInt2, oidByte, oidText, oidText, oidByte),
+			oidInt2, oidInt2, oidInt2, oidByte, oidText, oidText, oidByte, oidByte),
 		outbox: newTable("take outbox", oidInt8),
 		requests: newTable("insert requests", oidInt8, oidInt8, oidInt8, oidInt4, oidInt4, oidInt4, oidInt2, oidInt2, oidBool, oidByte, oidByte,
 			oidText, oidText, oidText, oidText, oidText, oidText),

@@ -61,7 +61,8 @@ CREATE TABLE attempt (
   id bytea NOT NULL,
   url text NOT NULL,
   error text,
-  response bytea
+  response bytea,
+  response_header bytea
 ) PARTITION BY RANGE (message);
 CREATE UNIQUE INDEX attempt_pkey ON ONLY attempt USING btree (message, endpoint, id);
 CREATE INDEX attempt_endpoint ON ONLY attempt USING btree (endpoint, id) INCLUDE (status);

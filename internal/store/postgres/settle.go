@@ -66,9 +66,9 @@ FROM unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint
 WHERE q.shard = d.shard AND q.endpoint = d.endpoint AND q.due = d.due AND q.message = d.message`
 
 	insertAttemptsSQL = `INSERT INTO attempt (message, endpoint, started_at, next_attempt, duration, dns, connect, tls, first_byte, number,
-  status_code, status, manual, id, url, error, response)
+  status_code, status, manual, id, url, error, response, response_header)
 SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[], $6::integer[], $7::integer[], $8::integer[],
-  $9::integer[], $10::integer[], $11::smallint[], $12::smallint[], $13::smallint[], $14::bytea[], $15::text[], $16::text[], $17::bytea[])`
+  $9::integer[], $10::integer[], $11::smallint[], $12::smallint[], $13::smallint[], $14::bytea[], $15::text[], $16::text[], $17::bytea[], $18::bytea[])`
 
 	// An attempt that is there already was settled before by a call that could not be told so.
 	insertNewAttemptsSQL = insertAttemptsSQL + ` ON CONFLICT DO NOTHING`
@@ -139,6 +139,7 @@ func (t *tables) attempt(s *settlement) {
 	c[14].text(a.URL)
 	c[15].word(readable(a.Error))
 	c[16].bytes(a.Response)
+	c[17].bytes(hark.EncodeHeader(a.ResponseHeader))
 }
 
 // readable is text as PostgreSQL takes it: an error may quote what a strange server has sent.

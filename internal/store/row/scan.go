@@ -2,6 +2,7 @@ package row
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/harkhq/hark"
@@ -25,15 +26,19 @@ func ScanMessage(r Row) (hark.Message, error) {
 
 // ScanAttempt reads an attempt's id, the refs of its application, message and endpoint, the ids of
 // its message and endpoint, the event type, url, number, manual, status, status_code, error,
-// started_at, duration, dns, connect, tls, first_byte, next_attempt, response.
+// started_at, duration, dns, connect, tls, first_byte, next_attempt, response, response_header.
 func ScanAttempt(r Row) (hark.Attempt, error) {
+	header, err := hark.DecodeHeader(r.Blob(21))
+	if err != nil {
+		return hark.Attempt{}, fmt.Errorf("read a response's header: %w", err)
+	}
 	return hark.Attempt{
 		ID: hark.AttemptID(r.ID(0, hark.AttemptPrefix)), ApplicationRef: r.Int(1), MessageRef: r.Int(2), EndpointRef: r.Int(3),
 		MessageID: hark.MessageID(r.ID(4, hark.MessagePrefix)), EndpointID: hark.EndpointID(r.Text(5)), EventType: r.Text(6), URL: r.Text(7),
 		Number: int(r.Int(8)), Trigger: hark.Trigger(r.Int(9)), Status: hark.AttemptStatus(r.Int(10)), StatusCode: int(r.Int(11)),
 		Error: r.Text(12), StartedAt: r.Time(13), Duration: micros(r.Int(14)),
 		Phases:      hark.Phases{DNS: micros(r.Int(15)), Connect: micros(r.Int(16)), TLS: micros(r.Int(17)), FirstByte: micros(r.Int(18))},
-		NextAttempt: r.Time(19), Response: r.Blob(20),
+		NextAttempt: r.Time(19), Response: r.Blob(20), ResponseHeader: header,
 	}, nil
 }
 

@@ -103,9 +103,9 @@ func MessageEntry(m hark.Message) store.TailEntry {
 	return store.TailEntry{At: m.CreatedAt, ApplicationRef: m.ApplicationRef, Message: &m}
 }
 
-// AttemptEntry leaves the answer's body out.
+// AttemptEntry leaves the response out.
 func AttemptEntry(a hark.Attempt) store.TailEntry {
-	a.Response = nil
+	a.Response, a.ResponseHeader = nil, nil
 	return store.TailEntry{At: a.StartedAt.Add(a.Duration), ApplicationRef: a.ApplicationRef, Attempt: &a}
 }
 

@@ -11,7 +11,7 @@ import (
 
 const (
 	attemptColumns = `SELECT a.id, e.application, a.message, a.endpoint, m.id, e.id, t.text, coalesce(u.text, a.url), a.number, a.manual, a.status,
-  a.status_code, a.error, a.started_at, a.duration, a.dns, a.connect, a.tls, a.first_byte, a.next_attempt, a.response
+  a.status_code, a.error, a.started_at, a.duration, a.dns, a.connect, a.tls, a.first_byte, a.next_attempt, a.response, a.response_header
 `
 	attemptJoins = `
 JOIN endpoint e ON e.ref = a.endpoint
@@ -81,7 +81,7 @@ func (s *Store) listAttempts(ctx context.Context, ref hark.Ref, filter store.Att
 	})
 	if !filter.WithResponse {
 		for i := range all {
-			all[i].Response = nil
+			all[i].Response, all[i].ResponseHeader = nil, nil
 		}
 	}
 	return row.Turned(all, p.Turn), err
@@ -103,10 +103,10 @@ func filterArgs(filter *store.AttemptFilter) []any {
 	return []any{status, class, types, filter.Channel, filter.Tag}
 }
 
-const expungeResponseSQL = `UPDATE attempt SET response = CAST('EXPUNGED' AS BLOB)
+const expungeResponseSQL = `UPDATE attempt SET response = CAST('EXPUNGED' AS BLOB), response_header = NULL
 WHERE message = ? AND id = ? AND (SELECT application FROM endpoint WHERE ref = attempt.endpoint) = ?`
 
-// ExpungeResponse replaces an attempt's response body.
+// ExpungeResponse replaces an attempt's response body, and forgets its header.
 func (s *Store) ExpungeResponse(ctx context.Context, app, message hark.Ref, id hark.AttemptID) error {
 	k, err := hark.ParseID(string(id), hark.AttemptPrefix)
 	if err != nil {

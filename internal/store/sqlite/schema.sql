@@ -186,7 +186,7 @@ CREATE TABLE attempt (
   error        TEXT,
   response     BLOB,
   listed       INTEGER NOT NULL -- it stands in the indexes (listing.go)
-);
+, response_header BLOB);
 CREATE INDEX attempt_endpoint ON attempt (endpoint, id, status, message) WHERE listed = 1;
 CREATE INDEX attempt_failure ON attempt (endpoint, id) WHERE listed = 1 AND status <> 0;
 CREATE INDEX attempt_failed_delivery ON attempt (endpoint, message) WHERE listed = 1 AND status <> 0;

@@ -62,7 +62,7 @@ WHERE endpoint = ? AND due = ? AND message = ?`
 
 	enqueueSQL = `INSERT OR IGNORE INTO queue (endpoint, due, message, retry_at, attempts, line, manual) VALUES (?, ?, ?, ?, ?, ?, ?)`
 
-	insertAttemptSQL = `INSERT OR ROLLBACK INTO attempt (ref, endpoint, message, id, number, manual, status, status_code, started_at, duration, dns, connect, tls, first_byte, next_attempt, due, url, error, response, listed) VALUES `
+	insertAttemptSQL = `INSERT OR ROLLBACK INTO attempt (ref, endpoint, message, id, number, manual, status, status_code, started_at, duration, dns, connect, tls, first_byte, next_attempt, due, url, error, response, response_header, listed) VALUES `
 
 	// queuedDues are all places in an endpoint's queue where a message may stand: ?1 is the
 	// endpoint, ?2 the message.
@@ -176,7 +176,7 @@ func (w *writer) record(s *settlement, due int64) error {
 	return w.attempts.add(w.c, ref, s.Delivery.EndpointRef, s.Delivery.MessageRef, s.id[:], int64(a.Number), int64(a.Trigger),
 		int64(a.Status), int64(a.StatusCode), row.Millis(a.StartedAt), a.Duration.Microseconds(), a.Phases.DNS.Microseconds(),
 		a.Phases.Connect.Microseconds(), a.Phases.TLS.Microseconds(), a.Phases.FirstByte.Microseconds(),
-		row.Millis(a.NextAttempt), due, url, row.Nullable(a.Error), a.Response, int64(0))
+		row.Millis(a.NextAttempt), due, url, row.Nullable(a.Error), a.Response, hark.EncodeHeader(a.ResponseHeader), int64(0))
 }
 
 // removeOthers removes every queued row of a message at an endpoint.

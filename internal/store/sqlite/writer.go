@@ -81,7 +81,7 @@ func startWriter(s *Store, c *conn, options Options) (*writer, error) {
 		messages: newBulk(insertMessageSQL, 13, ""),
 		payloads: newBulk(insertPayloadSQL, 4, ""),
 		queue:    newBulk(insertQueueSQL, 7, ""),
-		attempts: newBulk(insertAttemptSQL, 20, ""),
+		attempts: newBulk(insertAttemptSQL, 21, ""),
 		removals: newBulk(deleteQueueSQL, 3, ")"),
 		requests: newBulk(insertRequestSQL, 16, ""),
 		contents: newBulk(insertContentSQL, 4, ""),

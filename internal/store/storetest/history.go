@@ -16,7 +16,7 @@ func testAttempts(t *testing.T, f *fixture) {
 	var ids []string
 	var times []time.Time
 	var last *store.Acceptance
-	codes := []int{200, 500, 404, 201, 0, 503, 200, 200}
+	codes := []int{200, 500, 404, 201, 0, 503, 200, 202}
 	for i, code := range codes {
 		m := f.message([]string{"a", "b"}[i%2], ep, other)
 		if i%2 == 0 {
@@ -70,7 +70,7 @@ func testAttempts(t *testing.T, f *fixture) {
 	}
 	f.same("by message", len(of(store.AttemptFilter{})), 2)
 	f.same("by message and endpoint", len(of(store.AttemptFilter{EndpointRef: ep.Ref})), 1)
-	if a := of(store.AttemptFilter{})[0]; a.Response != nil || a.EndpointID != other.ID {
+	if a := of(store.AttemptFilter{})[0]; a.Response != nil || a.ResponseHeader != nil || a.EndpointID != other.ID {
 		t.Errorf("newest, without response: %+v", a)
 	}
 	oldest, err := f.AttemptsByEndpoint(f.ctx, ep.Ref, store.AttemptFilter{OldestFirst: true}, store.Page{Limit: 2})
@@ -78,7 +78,9 @@ func testAttempts(t *testing.T, f *fixture) {
 	f.same("oldest", []string{id(oldest[0]), id(oldest[1])}, pickIDs(0, 1))
 
 	f.ok(f.ExpungeResponse(f.ctx, f.app.Ref, last.Message.Ref, hark.AttemptID(ids[7])))
-	f.same("expunged", string(of(store.AttemptFilter{EndpointRef: ep.Ref, WithResponse: true})[0].Response), "EXPUNGED")
+	expunged := of(store.AttemptFilter{EndpointRef: ep.Ref, WithResponse: true})[0]
+	f.same("expunged", string(expunged.Response), "EXPUNGED")
+	f.same("its header", len(expunged.ResponseHeader), 0)
 
 	stats, err := f.AttemptStats(f.ctx, ep.Ref, times[1], times[7])
 	f.ok(err)

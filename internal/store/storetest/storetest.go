@@ -222,6 +222,9 @@ func (f *fixture) attempt(d hark.Delivery, code int, retry time.Duration) store.
 	default:
 		a.Status, a.Error = hark.Failed, "said no"
 	}
+	if code != 200 {
+		a.ResponseHeader = []hark.HeadField{{Name: "Content-Type", Value: "text/plain"}, {Name: "X-Odd", Value: "\xff\x00"}}
+	}
 	return s
 }
 

@@ -62,7 +62,7 @@ func testTail(t *testing.T, f *fixture) {
 		got = append(got, e)
 	}
 	message, attempt, accepted := m.Message, *s.Attempt, *in.Request
-	message.Payload, attempt.Response = nil, nil
+	message.Payload, attempt.Response, attempt.ResponseHeader = nil, nil, nil
 	rejected.Head, rejected.Body, accepted.MessageID = nil, nil, in.Message.ID
 	inbound := in.Message
 	inbound.Payload, inbound.RawBody, inbound.Head = nil, nil, nil

@@ -1,0 +1,1 @@
+ALTER TABLE attempt ADD COLUMN response_header bytea; -- hark.EncodeHeader; NULL when it was not kept
