@@ -34,8 +34,9 @@ type laptop struct {
 }
 
 type received struct {
-	header http.Header
-	body   []byte
+	method, uri string
+	header      http.Header
+	body        []byte
 }
 
 func newLaptop(t *testing.T) *laptop {
@@ -43,7 +44,7 @@ func newLaptop(t *testing.T) *laptop {
 	l.local = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		l.mu.Lock()
-		l.requests = append(l.requests, received{r.Header, body})
+		l.requests = append(l.requests, received{r.Method, r.RequestURI, r.Header, body})
 		n := len(l.requests)
 		l.mu.Unlock()
 		if l.answer != nil {
@@ -140,6 +141,8 @@ func TestListen_BytesHeadersAndSignaturesArriveAndAnswersAreAttempts(t *testing.
 	l := newLaptop(t)
 	l.answer = func(n int, w http.ResponseWriter) {
 		if n == 1 {
+			w.Header()["X-Answer"] = []string{"1", "caf\xe9"}
+			w.Header().Set("Set-Cookie", "sid=s3cr3t; Path=/")
 			w.WriteHeader(http.StatusTeapot)
 		}
 		fmt.Fprintf(w, "answer %d", n)
@@ -158,13 +161,16 @@ func TestListen_BytesHeadersAndSignaturesArriveAndAnswersAreAttempts(t *testing.
 	if err != nil {
 		t.Fatal(err)
 	}
-	req, _ := http.NewRequestWithContext(t.Context(), "POST", sent.URL, bytes.NewReader(sent.Body))
+	req, _ := http.NewRequestWithContext(t.Context(), "PUT", sent.URL+"/eu%2F/..?x=1&y", bytes.NewReader(sent.Body))
 	req.Header = sent.Header
 	if resp, err := http.DefaultClient.Do(req); err != nil || resp.StatusCode != 200 {
 		t.Fatalf("the source: %v %v", resp, err)
 	}
 	until(t, "it arrives", func() bool { return count[listen.Response](l) == 1 })
 	got := l.got()[0]
+	if got.method != "PUT" || got.uri != "/hook/eu%2F/..?x=1&y" {
+		t.Errorf("%s %s", got.method, got.uri)
+	}
 	if !bytes.Equal(got.body, sent.Body) {
 		t.Errorf("body %q", got.body)
 	}
@@ -187,8 +193,12 @@ func TestListen_BytesHeadersAndSignaturesArriveAndAnswersAreAttempts(t *testing.
 		}
 		return len(all) == 1
 	})
-	if attempt["responseStatusCode"] != 418.0 || attempt["response"] != "answer 1" || attempt["statusText"] != "fail" || attempt["url"] != l.local.URL+"/hook" {
+	if attempt["responseStatusCode"] != 418.0 || attempt["response"] != "answer 1" || attempt["statusText"] != "fail" || attempt["url"] != l.local.URL+"/hook/eu%2F/..?x=1&y" {
 		t.Errorf("attempt %v", attempt)
+	}
+	headers := attempt["responseHeaders"].(map[string]any)
+	if fmt.Sprint(headers["X-Answer"], headers["Set-Cookie"]) != "[1 caf\ufffd] [sid=•••; Path=/]" || headers["Content-Type"] == nil {
+		t.Errorf("its header %v", headers)
 	}
 	if state := s.call("GET", "/app/a/msg/"+id+"/endpoint", nil)["data"].([]any)[0].(map[string]any); state["statusText"] != "fail" {
 		t.Errorf("delivery %v", state)

@@ -3,8 +3,10 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 )
 
@@ -89,7 +91,14 @@ type attemptsShow struct {
 }
 
 // Help is shown by hark attempts show --help.
-func (attemptsShow) Help() string { return "Example:\n\n  hark attempts show msg_… atmpt_…" }
+func (attemptsShow) Help() string {
+	return `The response's header is kept when the attempt failed, and always when hark listen has told of it: at most 50
+fields and 4096 bytes, cut with …; ••• stands for cookies and other credentials.
+
+Example:
+
+  hark attempts show msg_… atmpt_…`
+}
 
 // Run shows an attempt.
 func (c *attemptsShow) Run(ctx context.Context, sh *shell) error {
@@ -107,11 +116,17 @@ func (c *attemptsShow) Run(ctx context.Context, sh *shell) error {
 		if a.TriggerType == 1 {
 			trigger = "resend"
 		}
-		sh.fields([][2]string{
+		fields := [][2]string{
 			{"id", a.ID}, {"message", a.MessageID}, {"endpoint", a.EndpointID}, {"url", a.URL},
 			{"status", a.StatusText}, {"code", httpCode(a.ResponseStatusCode)},
 			{"number", strconv.Itoa(a.Number)}, {"took", strconv.FormatInt(a.ResponseDurationMs, 10) + " ms"}, {"trigger", trigger},
-			{"at", clock(a.Timestamp)}, {"next", clock(moment(a.NextAttempt))}, {"error", text(a.Error)}, {"response", a.Response},
-		})
+			{"at", clock(a.Timestamp)}, {"next", clock(moment(a.NextAttempt))}, {"error", text(a.Error)},
+		}
+		for _, name := range slices.Sorted(maps.Keys(a.ResponseHeaders)) {
+			for _, value := range a.ResponseHeaders[name] {
+				fields = append(fields, [2]string{"header", name + ": " + value})
+			}
+		}
+		sh.fields(append(fields, [2]string{"response", a.Response}))
 	})
 }

@@ -46,9 +46,13 @@ so that its own signature verifies; and signed by Hark with a secret that stays 
 application. So does the URL that is printed: what anybody sends there comes here. Without --app and --source
 the application is "local", which is made when it is missing.
 
+A webhook is forwarded by the method by which it came. What stands behind the source's token, and the query,
+go behind those of the address: PUT /in/TOKEN/eu?x=1 becomes PUT /webhook/eu?x=1 with --forward-to 4242/webhook.
+A message that was published is a POST to the address.
+
 Nothing is lost. What arrived while the laptop slept, the server restarted or nothing listened here comes
 when it can, and counts as dealt with when your program has answered, whatever it answered. The answer is
-kept as an attempt: hark attempts list --message ID. It goes on where this machine stopped; the first time, now.
+kept as an attempt, header and all: hark attempts list --message ID. It goes on where this machine stopped; the first time, now.
 
 On a terminal it is a screen, on which ? shows the keys: details, retry, edit and resend, filter, copy as
 curl. There are lines with --plain or --once, or if NO_COLOR is set, and where the output is no terminal.

@@ -66,7 +66,7 @@ func (p *listenPrinter) response(r *listen.Response) {
 	case r.Status < 400:
 		colour = yellow
 	}
-	sh.say("%s  <--  [%s] POST %s [%s] (%s)", sh.paint(dim, r.At.Format(lineTime)), sh.paint(colour, how), r.URL, printable(string(r.Message.ID)), r.Took.Round(100*time.Microsecond))
+	sh.say("%s  <--  [%s] %s %s [%s] (%s)", sh.paint(dim, r.At.Format(lineTime)), sh.paint(colour, how), r.Method, printable(r.URL), printable(string(r.Message.ID)), r.Took.Round(100*time.Microsecond))
 	if r.Err != "" {
 		sh.note("%s", printable(r.Err))
 	}
@@ -87,6 +87,7 @@ type listenRecord struct {
 	ID          string     `json:"id,omitempty"`
 	EventType   string     `json:"eventType,omitempty"`
 	Timestamp   *time.Time `json:"timestamp,omitempty"`
+	Method      string     `json:"method,omitempty"` // by which the message came; response: by which it went
 	Path        string     `json:"path,omitempty"`
 	Headers     any        `json:"headers,omitempty"` // message: [["Name", "value"], …]; response: {"Name": ["value"]}
 	Body        *string    `json:"body,omitempty"`
@@ -122,11 +123,11 @@ func recordOf(e listen.Event) (r listenRecord) {
 		for i, h := range e.Header {
 			headers[i] = [2]string{h.Name, h.Value}
 		}
-		r = listenRecord{Type: "message", Time: e.At, Seq: e.Seq, ID: string(e.ID), EventType: e.EventType, Timestamp: &e.CreatedAt, Path: e.Path, Headers: headers}
+		r = listenRecord{Type: "message", Time: e.At, Seq: e.Seq, ID: string(e.ID), EventType: e.EventType, Timestamp: &e.CreatedAt, Method: e.Method, Path: e.Path, Headers: headers}
 		r.setBody(e.Body)
 	case listen.Response:
 		ok, ms := e.OK(), float64(e.Took.Microseconds())/1000
-		r = listenRecord{Type: "response", Time: e.At, Seq: e.Message.Seq, ID: string(e.Message.ID), EventType: e.Message.EventType, URL: e.URL,
+		r = listenRecord{Type: "response", Time: e.At, Seq: e.Message.Seq, ID: string(e.Message.ID), EventType: e.Message.EventType, Method: e.Method, URL: e.URL,
 			OK: &ok, Status: &e.Status, DurationMs: &ms, Error: e.Err, Retry: e.Retry, Edited: e.Edited, Headers: e.Header}
 		r.setBody(e.Body)
 	case listen.Waiting:

@@ -80,20 +80,21 @@ type messageOut struct {
 }
 
 type attemptOut struct {
-	ID                 string     `json:"id"`
-	MessageID          string     `json:"msgId"`
-	EndpointID         string     `json:"endpointId"`
-	EventType          string     `json:"eventType"`
-	URL                string     `json:"url"`
-	Response           string     `json:"response"`
-	ResponseStatusCode int        `json:"responseStatusCode"`
-	ResponseDurationMs int64      `json:"responseDurationMs"`
-	StatusText         string     `json:"statusText"`
-	TriggerType        int        `json:"triggerType"`
-	Timestamp          time.Time  `json:"timestamp"`
-	Number             int        `json:"number"`
-	Error              *string    `json:"error"`
-	NextAttempt        *time.Time `json:"nextAttempt"`
+	ID                 string              `json:"id"`
+	MessageID          string              `json:"msgId"`
+	EndpointID         string              `json:"endpointId"`
+	EventType          string              `json:"eventType"`
+	URL                string              `json:"url"`
+	Response           string              `json:"response"`
+	ResponseStatusCode int                 `json:"responseStatusCode"`
+	ResponseDurationMs int64               `json:"responseDurationMs"`
+	ResponseHeaders    map[string][]string `json:"responseHeaders"`
+	StatusText         string              `json:"statusText"`
+	TriggerType        int                 `json:"triggerType"`
+	Timestamp          time.Time           `json:"timestamp"`
+	Number             int                 `json:"number"`
+	Error              *string             `json:"error"`
+	NextAttempt        *time.Time          `json:"nextAttempt"`
 }
 
 type eventTypeOut struct {

@@ -29,6 +29,7 @@ type Message struct {
 	ID        hark.MessageID
 	EventType string
 	CreatedAt time.Time // when the server accepted it
+	Method    string    // by which it came to its source; POST where it was published
 	Path      string    // behind the source's URL, with the query; "" where there is none
 	Header    []Field   // all that is sent, signatures included
 	Body      []byte
@@ -38,8 +39,9 @@ type Message struct {
 type Response struct {
 	At      time.Time
 	Message *Message
-	URL     string
-	Status  int // 0: there was no answer, and Err says why
+	Method  string // by which it went
+	URL     string // where to
+	Status  int    // 0: there was no answer, and Err says why
 	Header  http.Header
 	Body    []byte // at most MostBody
 	Took    time.Duration

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,6 +28,9 @@ const (
 	// and a message may have been held.
 	signedFor = time.Minute
 )
+
+// methods are those that a source can be called with.
+var methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
 
 // ParseTarget reads a local address as people write it: a port, host:port/path, /path or a URL.
 func ParseTarget(text string) (*url.URL, error) {
@@ -63,13 +67,11 @@ type forwarder struct {
 }
 
 func newForwarder(opt *Options) *forwarder {
-	public := *opt.ForwardTo
-	public.User = nil
 	agent := opt.UserAgent
 	if agent == "" {
 		agent = "hark-listen"
 	}
-	return &forwarder{target: opt.ForwardTo, url: public.String(), headers: opt.Headers, agent: agent, http: &http.Client{
+	return &forwarder{target: opt.ForwardTo, url: publicURL(opt.ForwardTo), headers: opt.Headers, agent: agent, http: &http.Client{
 		Timeout: localTimeout,
 		Transport: &http.Transport{
 			DialContext:       (&net.Dialer{Timeout: dialTimeout}).DialContext,
@@ -83,17 +85,85 @@ func newForwarder(opt *Options) *forwarder {
 	}}
 }
 
+// publicURL is a URL without credentials.
+func publicURL(u *url.URL) string {
+	public := *u
+	public.User = nil
+	return public.String()
+}
+
+// SentBy is the method by which a message is forwarded.
+func (m *Message) SentBy() string {
+	if slices.Contains(methods, m.Method) {
+		return m.Method
+	}
+	return http.MethodPost
+}
+
+// SentTo is the URL that a message is forwarded to, of a target that it goes behind.
+func (m *Message) SentTo(target string) string {
+	u, err := url.Parse(target)
+	if err != nil {
+		return target
+	}
+	return where(u, m.Path).String()
+}
+
+// where is the URL that a message goes to: the target, and behind its path and query those with which the
+// message came to its source, byte for byte. Whatever they are, they stay a path and a query of the target's host.
+func where(target *url.URL, path string) *url.URL {
+	path, query, hasQuery := strings.Cut(path, "?")
+	u := *target
+	if path != "" {
+		u.RawPath = strings.TrimSuffix(u.EscapedPath(), "/") + escapePath(path)
+		u.Path, _ = url.PathUnescape(u.RawPath) // it is well-formed now
+	}
+	if query = escapeBytes(query, "#", 0xff); hasQuery && query != "" && u.RawQuery != "" {
+		u.RawQuery += "&" + query
+	} else if query != "" {
+		u.RawQuery = query
+	}
+	return &u
+}
+
+// escapePath escapes what cannot stand in a path, and leaves the rest alone, escapes included.
+func escapePath(path string) string {
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path
+	}
+	if _, err := url.PathUnescape(path); err != nil {
+		path = strings.ReplaceAll(path, "%", "%25")
+	}
+	return escapeBytes(path, "\"<>#?\\^`{|}", 0x7e)
+}
+
+// escapeBytes escapes spaces, control characters, some others, and what is above the last.
+func escapeBytes(text, others string, last byte) string {
+	var b strings.Builder
+	for i := range len(text) {
+		if c := text[i]; c <= ' ' || c == 0x7f || c > last || strings.IndexByte(others, c) >= 0 {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
 // nobodyError says that nothing listens at the local address, and how that was found out.
 type nobodyError struct{ error }
 
 func (e *nobodyError) Unwrap() error { return e.error }
 
-// post sends one request. It answers a nobodyError when nothing took it; whatever else happens is the response.
-func (f *forwarder) post(ctx context.Context, m *Message) (*Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, f.target.String(), bytes.NewReader(m.Body))
+// send sends one request, as it came to its source. It answers a nobodyError when nothing took it; whatever
+// else happens is the response.
+func (f *forwarder) send(ctx context.Context, m *Message) (*Response, error) {
+	method := m.SentBy()
+	req, err := http.NewRequestWithContext(ctx, method, f.url, bytes.NewReader(m.Body))
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
 	}
+	req.URL = where(f.target, m.Path)
 	req.Header.Set("User-Agent", f.agent)
 	for _, h := range m.Header {
 		req.Header.Add(h.Name, h.Value)
@@ -109,7 +179,7 @@ func (f *forwarder) post(ctx context.Context, m *Message) (*Response, error) {
 		req.Header.Add(h.Name, h.Value)
 	}
 	began := time.Now()
-	out := &Response{Message: m, URL: f.url}
+	out := &Response{Message: m, Method: method, URL: publicURL(req.URL)}
 	resp, err := f.http.Do(req)
 	if err == nil {
 		out.Status, out.Header = resp.StatusCode, resp.Header

@@ -22,13 +22,13 @@ func TestForwarder_NoAnswerInTimeIsAFailureAndNotALoss(t *testing.T) {
 	target, _ := url.Parse(server.URL)
 	f := newForwarder(&Options{ForwardTo: target})
 	f.http.Timeout = 50 * time.Millisecond
-	r, err := f.post(t.Context(), &Message{ID: "msg_1"})
+	r, err := f.send(t.Context(), &Message{ID: "msg_1"})
 	if err != nil || r.Status != 0 || !strings.HasPrefix(r.Err, "no answer within") || r.Took < 50*time.Millisecond {
 		t.Errorf("%+v, %v", r, err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if r, err := f.post(ctx, &Message{ID: "msg_1"}); !errors.Is(err, context.DeadlineExceeded) {
+	if r, err := f.send(ctx, &Message{ID: "msg_1"}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("an end of the listener became an answer: %+v, %v", r, err)
 	}
 }

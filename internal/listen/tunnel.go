@@ -40,6 +40,7 @@ type reply struct {
 	Seq        int64          `json:"seq,omitempty"`
 	ID         hark.MessageID `json:"id,omitempty"`
 	Status     int            `json:"status,omitempty"`
+	Headers    [][]string     `json:"headers,omitempty"`
 	Body       []byte         `json:"body,omitempty"`
 	DurationMs float64        `json:"durationMs,omitempty"`
 	Error      string         `json:"error,omitempty"`
@@ -55,6 +56,7 @@ type frame struct {
 	ID        hark.MessageID `json:"id"`
 	EventType string         `json:"eventType"`
 	Timestamp time.Time      `json:"timestamp"`
+	Method    string         `json:"method"`
 	Path      string         `json:"path"`
 	Headers   [][]string     `json:"headers"`
 	Body      []byte         `json:"body"`
@@ -204,7 +206,7 @@ func statusOf(code string) int {
 }
 
 func (f *frame) message() (*Message, error) {
-	m := &Message{Seq: f.Seq, ID: f.ID, EventType: f.EventType, CreatedAt: f.Timestamp, Path: f.Path, Body: f.Body, Header: make([]Field, 0, len(f.Headers))}
+	m := &Message{Seq: f.Seq, ID: f.ID, EventType: f.EventType, CreatedAt: f.Timestamp, Method: f.Method, Path: f.Path, Body: f.Body, Header: make([]Field, 0, len(f.Headers))}
 	for _, h := range f.Headers {
 		switch {
 		case len(h) == 3 && h[2] == "base64":

@@ -2,9 +2,12 @@ package listen
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/harkhq/hark"
 )
@@ -73,7 +76,7 @@ func (l *Listener) deal(ctx context.Context, w *worker, it *item) error {
 			l.mu.Unlock()
 			out = signed(m, key, m.ID, m.Body, now)
 		}
-		r, err := l.forward.post(ctx, out)
+		r, err := l.forward.send(ctx, out)
 		if err == nil {
 			w.waiting = false
 			l.keep(ctx, it, r)
@@ -116,11 +119,45 @@ func (l *Listener) hold(ctx context.Context, it *item, while time.Duration) (wan
 
 // keep tells of an answer, and keeps it until the server knows.
 func (l *Listener) keep(ctx context.Context, it *item, r *Response) {
-	say := reply{Type: "response", Seq: it.seq, Status: r.Status, Body: r.Body, DurationMs: float64(r.Took.Microseconds()) / 1000, Error: r.Err}
+	say := l.told(r)
+	say.Type, say.Seq = "response", it.seq
 	if late := l.line.answered(it, answer{id: it.message.ID, reply: say, ok: r.OK()}); late != nil {
 		_ = late.say(ctx, say) // if it is lost, whoever has the turn has told another answer
 	}
 	l.emit(*r)
+}
+
+// told is what the server is told of a response: of its header as much as is kept, so that cookies and other
+// credentials stay here.
+func (l *Listener) told(r *Response) reply {
+	say := reply{Status: r.Status, Body: r.Body, DurationMs: float64(r.Took.Microseconds()) / 1000, Error: r.Err}
+	if r.URL != l.forward.url {
+		say.URL = shortURL(r.URL)
+	}
+	var head hark.Head
+	head.SetHeader(r.Header)
+	for _, f := range hark.KeepHeader(head.Header) {
+		if utf8.ValidString(f.Value) {
+			say.Headers = append(say.Headers, []string{f.Name, f.Value})
+		} else {
+			say.Headers = append(say.Headers, []string{f.Name, base64.StdEncoding.EncodeToString([]byte(f.Value)), "base64"})
+		}
+	}
+	return say
+}
+
+// maxURL is the longest that the server takes.
+const maxURL = 2048
+
+// shortURL is a URL as far as the server keeps it.
+func shortURL(raw string) string {
+	if len(raw) > maxURL {
+		raw, _, _ = strings.Cut(raw, "?")
+	}
+	if len(raw) > maxURL {
+		return ""
+	}
+	return raw
 }
 
 // announce says that messages come.
@@ -143,7 +180,8 @@ func (l *Listener) Retry(ctx context.Context, m *Message) (*Response, error) {
 		return nil, err
 	}
 	r.Message, r.Retry = m, true
-	say := reply{Type: "attempt", ID: m.ID, Status: r.Status, Body: r.Body, DurationMs: float64(r.Took.Microseconds()) / 1000, Error: r.Err}
+	say := l.told(r)
+	say.Type, say.ID = "attempt", m.ID
 	if c := l.line.retried(say); c != nil {
 		_ = c.say(ctx, say) // what became of a retry may be lost with the connection
 	}
@@ -173,5 +211,5 @@ func (l *Listener) again(ctx context.Context, m *Message, id hark.MessageID, bod
 	l.mu.Lock()
 	key := l.key
 	l.mu.Unlock()
-	return l.forward.post(ctx, signed(m, key, id, body, time.Now()))
+	return l.forward.send(ctx, signed(m, key, id, body, time.Now()))
 }

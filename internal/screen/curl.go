@@ -21,7 +21,10 @@ func curl(m *listen.Message, url string, besides []listen.Field, skipVerify bool
 	if !inline {
 		fmt.Fprintf(&b, "printf %%s '%s' | base64 -d | ", base64.StdEncoding.EncodeToString(m.Body))
 	}
-	b.WriteString("curl -X POST ")
+	b.WriteString("curl -X " + m.SentBy() + " ")
+	if m.Path != "" { // which curl would tidy up, and expand
+		b.WriteString("-g --path-as-is ")
+	}
 	if skipVerify {
 		b.WriteString("-k ")
 	}

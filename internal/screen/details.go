@@ -94,7 +94,7 @@ func (m *model) details(t *text) {
 	}
 	t.say(faint, "%s", came)
 	if msg.Path != "" {
-		t.add(faint, "Path %s", msg.Path)
+		t.add(faint, "%s %s", msg.SentBy(), msg.Path)
 	}
 	m.answer(t, e)
 	t.head("Headers")

@@ -297,7 +297,7 @@ func (m *model) copy(msg *listen.Message) tea.Cmd {
 		url = "http://localhost:3000/"
 		note += " to " + url
 	}
-	text := curl(msg, url, m.opt.Headers, m.opt.SkipVerify)
+	text := curl(msg, msg.SentTo(url), m.opt.Headers, m.opt.SkipVerify)
 	if len(text) > 64<<10 {
 		note += fmt.Sprintf(", %s: some terminals take less", size(len(text)))
 	}

@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -340,7 +341,7 @@ func (s *session) record(ctx context.Context, message hark.Ref, in *heard, trigg
 	if err != nil {
 		return "", err
 	}
-	a.ApplicationRef, a.MessageRef, a.EndpointRef, a.URL = l.ApplicationRef, message, l.ConsumerRef, s.url
+	a.ApplicationRef, a.MessageRef, a.EndpointRef, a.URL = l.ApplicationRef, message, l.ConsumerRef, cmp.Or(a.URL, s.url)
 	row := hark.Delivery{ApplicationRef: l.ApplicationRef, EndpointRef: l.ConsumerRef, MessageRef: message}
 	return a.ID, s.hub.opt.Store.Settle(ctx, []store.Settlement{{Delivery: row, Attempt: a, Told: true, OwnURL: true}})
 }

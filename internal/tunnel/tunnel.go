@@ -10,8 +10,7 @@
 // one group one is open, the newest, on whichever node; the others stand by, and one of them goes on when it
 // ends. At most a window of messages is out without an answer, and nothing of them is held here.
 //
-// It refuses to decide who may listen, to keep headers of answers (attempts have none), and answers to what
-// it has not sent.
+// It refuses to decide who may listen, and answers to what it has not sent.
 package tunnel
 
 import (
@@ -90,7 +89,7 @@ const (
 	defaultWindow = 16
 	maxWindow     = 100
 	windowBytes   = 4 << 20 // of bodies that are out, beyond which nothing more is read
-	maxHeard      = 64 << 10
+	maxHeard      = 96 << 10
 	maxBody       = 20_000 // of an answer, as of an endpoint's
 	maxError      = 500
 	maxURL        = 2048

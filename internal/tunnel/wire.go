@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"cmp"
 	"encoding/base64"
 	"net/url"
 	"strings"
@@ -18,32 +19,36 @@ import (
 //	client                                            server
 //	{"type":"start","group":"g","from":"at_…",        {"type":"ready","cursor":"at_…","window":16,"behind":3}
 //	 "window":16,"url":"http://localhost:3000/"}      {"type":"message","seq":7,"cursor":"at_7","id":"msg_…",
-//	{"type":"response","seq":7,"status":200,           "eventType":"…","timestamp":"…","method":"POST","path":"/x",
-//	 "body":"base64","durationMs":12,"error":""}       "headers":[["Name","value"],…],"body":"base64"}
-//	{"type":"ack","seq":9}                            {"type":"gap","seq":9,"cursor":"at_9","from":8}
-//	{"type":"attempt","id":"msg_…","status":200,…}    {"type":"acked","seq":7,"attempt":"atmpt_…"}
-//	                                                  {"type":"recorded","id":"msg_…","attempt":"atmpt_…"}
-//	                                                  {"type":"standby"}
+//	{"type":"response","seq":7,"status":200,           "eventType":"…","timestamp":"…","method":"PUT","path":"/x?y",
+//	 "headers":[["Name","value"],…],                   "headers":[["Name","value"],…],"body":"base64"}
+//	 "body":"base64","durationMs":12,"error":"",      {"type":"gap","seq":9,"cursor":"at_9","from":8}
+//	 "url":"http://localhost:3000/x?y"}               {"type":"acked","seq":7,"attempt":"atmpt_…"}
+//	{"type":"ack","seq":9}                            {"type":"recorded","id":"msg_…","attempt":"atmpt_…"}
+//	{"type":"attempt","id":"msg_…","status":200,…}    {"type":"standby"}
 //	                                                  {"type":"error","code":"…","detail":"…"}
 //
-// The client says start once, first. Without a group it keeps its place itself, and begins where it says. A response is kept as an attempt, and an ack as none; both say that
-// everything up to their number is dealt with. attempt tells of another try of an earlier message. After
+// The client says start once, first. Without a group it keeps its place itself, and begins where it says. A
+// response is kept as an attempt, and an ack as none; both say that everything up to their number is dealt with.
+// attempt tells of another try of an earlier message. url is where it went, if not to that of the start. After
 // standby nothing comes until the server says ready again, and with it where it goes on: the client forgets
-// what it has not begun. behind is how many wait. A header's value that is no UTF-8 is base64, which a third element says.
+// what it has not begun. behind is how many wait. method and path, with the query, are those by which a message
+// came to its source; without a path it was published, or came to the source's own URL. A header's value that is
+// no UTF-8 is base64, which a third element says.
 
 // heard is what a client says.
 type heard struct {
-	Type       string  `json:"type"`
-	Group      string  `json:"group"`
-	From       string  `json:"from"`
-	Window     int     `json:"window"`
-	URL        string  `json:"url"`
-	Seq        int64   `json:"seq"`
-	ID         string  `json:"id"`
-	Status     int     `json:"status"`
-	Body       []byte  `json:"body"`
-	DurationMs float64 `json:"durationMs"`
-	Error      string  `json:"error"`
+	Type       string     `json:"type"`
+	Group      string     `json:"group"`
+	From       string     `json:"from"`
+	Window     int        `json:"window"`
+	URL        string     `json:"url"`
+	Seq        int64      `json:"seq"`
+	ID         string     `json:"id"`
+	Status     int        `json:"status"`
+	Headers    [][]string `json:"headers"`
+	Body       []byte     `json:"body"`
+	DurationMs float64    `json:"durationMs"`
+	Error      string     `json:"error"`
 }
 
 // frame is what the server says.
@@ -66,6 +71,8 @@ type frame struct {
 	Detail    string     `json:"detail,omitempty"`
 }
 
+var errHeaders = hark.Errorf(hark.BadRequest, "headers must be pairs of a name and a value")
+
 var errProtocol = hark.Errorf(hark.BadRequest, "say start first, once, and then response or ack with the seq of a message that was sent")
 
 // messageFrame is a message as it goes down the tunnel.
@@ -76,7 +83,7 @@ func messageFrame(item *stream.Item, header []outbound.Field) frame {
 		Timestamp: &m.CreatedAt, Method: "POST", Body: m.Body(), Headers: make([][]string, len(header)),
 	}
 	if head, err := hark.DecodeHead(m.Head); err == nil {
-		f.Path = head.Path
+		f.Method, f.Path = cmp.Or(head.Method, f.Method), head.Path
 		if head.Query != "" {
 			f.Path += "?" + head.Query
 		}
@@ -114,13 +121,39 @@ func (in *heard) check() error {
 	if in.URL == "" {
 		return nil
 	}
-	u, err := url.Parse(in.URL)
-	if err != nil || len(in.URL) > maxURL || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+	if in.URL = cleanURL(in.URL); in.URL == "" {
 		return hark.Errorf(hark.BadRequest, "url must be the http or https address that messages are forwarded to")
 	}
-	u.User, u.Fragment = nil, ""
-	in.URL = u.String()
 	return nil
+}
+
+// cleanURL is a URL without what nobody else may read; "" if it is none.
+func cleanURL(text string) string {
+	u, err := url.Parse(text)
+	if err != nil || len(text) > maxURL || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return ""
+	}
+	u.User, u.Fragment = nil, ""
+	return u.String()
+}
+
+// header is the response's, as it is kept.
+func (in *heard) header() ([]hark.HeadField, error) {
+	fields := make([]hark.HeadField, len(in.Headers))
+	for i, h := range in.Headers {
+		if len(h) == 3 && h[2] == "base64" {
+			value, err := base64.StdEncoding.DecodeString(h[1])
+			if err != nil {
+				return nil, errHeaders
+			}
+			h = []string{h[0], string(value)}
+		}
+		if len(h) != 2 || h[0] == "" {
+			return nil, errHeaders
+		}
+		fields[i] = hark.HeadField{Name: h[0], Value: h[1]}
+	}
+	return hark.KeepHeader(fields), nil
 }
 
 // attempt is what a client tells of one exchange; the server's clock says when it was.
@@ -128,10 +161,14 @@ func (in *heard) attempt(now time.Time, trigger hark.Trigger) (*hark.Attempt, er
 	if in.Status != 0 && (in.Status < 100 || in.Status > 999) || in.Status == 0 && in.Error == "" {
 		return nil, hark.Errorf(hark.BadRequest, "status must be an HTTP status, or error say why there is none")
 	}
+	header, err := in.header()
+	if err != nil {
+		return nil, err
+	}
 	took := time.Duration(min(max(in.DurationMs, 0), float64(time.Hour/time.Millisecond)) * float64(time.Millisecond))
 	a := &hark.Attempt{
-		ID: hark.NewAttemptID(now), Number: 1, Trigger: trigger, Status: hark.Failed, StatusCode: in.Status,
-		Response: in.Body[:min(len(in.Body), maxBody)], Error: strings.ToValidUTF8(in.Error[:min(len(in.Error), maxError)], ""),
+		ID: hark.NewAttemptID(now), URL: cleanURL(in.URL), Number: 1, Trigger: trigger, Status: hark.Failed, StatusCode: in.Status,
+		Response: in.Body[:min(len(in.Body), maxBody)], ResponseHeader: header, Error: strings.ToValidUTF8(in.Error[:min(len(in.Error), maxError)], ""),
 		StartedAt: now.Add(-took), Duration: took,
 	}
 	if in.Status >= 200 && in.Status < 300 && in.Error == "" {
