@@ -68,6 +68,11 @@ func (s *Screen) Emit(e listen.Event) {
 		s.waiting[0] = nil
 		s.waiting = s.waiting[1:]
 	}
+	s.nudge()
+}
+
+// nudge says that something waits.
+func (s *Screen) nudge() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
@@ -107,30 +112,50 @@ func (s *Screen) tell(ctx context.Context, send func(tea.Msg)) {
 }
 
 // Run shows what the listener brings, until the person quits, ctx ends, or the listener does: then its
-// error is answered.
+// error is answered. The screen comes with the first event, so that what cannot begin does not flicker.
 func (s *Screen) Run(ctx context.Context, l Listener) (tally listen.Tally, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tally, err = l.Run(ctx)
+	}()
+	select {
+	case <-ended:
+		return tally, err
+	case <-s.wake:
+		s.nudge()
+	}
+	failed := s.show(ctx, l, ended)
+	cancel()
+	<-ended
+	if failed != nil {
+		return tally, fmt.Errorf("show the screen: %w", failed)
+	}
+	return tally, err
+}
+
+// show draws, and takes keys, until the person quits, ctx ends, or ended is closed.
+func (s *Screen) show(ctx context.Context, l Listener, ended <-chan struct{}) error {
+	ctx, cancel := context.WithCancel(ctx)
 	showing, shut := context.WithCancel(context.WithoutCancel(ctx)) // it ends by quitting, which tidies up
-	defer shut()
 	acts := &actor{listener: l, opt: &s.opt}
 	p := tea.NewProgram(newModel(&s.opt, acts.bind(ctx)), tea.WithContext(showing), tea.WithInput(s.opt.Input),
 		tea.WithOutput(s.opt.Output), tea.WithoutSignalHandler())
 	var all sync.WaitGroup
 	all.Go(func() { s.tell(showing, p.Send) })
 	all.Go(func() {
-		tally, err = l.Run(ctx)
+		select {
+		case <-ended:
+		case <-ctx.Done():
+		}
 		p.Quit()
 	})
-	stop := context.AfterFunc(ctx, p.Quit)
-	_, failed := p.Run()
-	stop()
+	_, err := p.Run()
 	cancel()
 	shut()
 	all.Wait()
 	acts.wait()
-	if failed != nil {
-		return tally, fmt.Errorf("show the screen: %w", failed)
-	}
-	return tally, err
+	return err
 }

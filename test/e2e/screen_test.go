@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
@@ -163,11 +164,30 @@ func (term *terminal) ends(t *testing.T, before string) {
 	}
 }
 
+// runCopied runs the command that was put into the terminal's clipboard.
+func runCopied(t *testing.T, output string) {
+	t.Helper()
+	_, text, found := strings.Cut(output, "\x1b]52;c;")
+	text, _, ended := strings.Cut(text, "\a")
+	command, err := base64.StdEncoding.DecodeString(text)
+	if !found || !ended || err != nil {
+		t.Fatalf("nothing was copied: %v", err)
+	}
+	if out, err := exec.Command("bash", "-c", string(command)).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", command, err, out)
+	}
+}
+
 func TestScreen_ListRetryEditAndQuit(t *testing.T) {
 	server := harness.Run(t)
 	sink := harness.NewSink(t, func(w http.ResponseWriter, _ *http.Request, _ harness.Arrival) {
 		_, _ = io.WriteString(w, "{\"thanks\":true}\n\x1b]0;pwned\a")
 	})
+	for _, tool := range []string{"bash", "curl"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("there is no %s", tool)
+		}
+	}
 	term, _ := listening(t, server, sink, "VISUAL="+editor(t, `sed -i 's/crème/tea/' "$1"`))
 	before := term.settings(t)
 	term.sees(t, "● connected", "No messages yet", sink.URL+"/hook")
@@ -181,9 +201,17 @@ func TestScreen_ListRetryEditAndQuit(t *testing.T) {
 	if a, b := arrivals[0], arrivals[1]; !bytes.Equal(a.Body, b.Body) || a.Header.Get("webhook-id") != b.Header.Get("webhook-id") {
 		t.Errorf("a retry sent other bytes: %q and %q", a.Body, b.Body)
 	}
+	term.press(t, "c")
+	term.sees(t, "Copied as curl")
+	runCopied(t, term.output())
+	arrivals = sink.Wait(t, "/hook", 3, 5*time.Second)
+	if a, b := arrivals[0], arrivals[2]; !bytes.Equal(a.Body, b.Body) || a.Header.Get("webhook-signature") != b.Header.Get("webhook-signature") ||
+		a.Header.Get("Content-Type") != b.Header.Get("Content-Type") {
+		t.Errorf("curl sent something else: %v %q and %v %q", a.Header, a.Body, b.Header, b.Body)
+	}
 	term.press(t, "e")
 	term.sees(t, "edited cake.baked")
-	if last := sink.Wait(t, "/hook", 3, 5*time.Second)[2]; !bytes.Contains(last.Body, []byte(`"tea"`)) {
+	if last := sink.Wait(t, "/hook", 4, 5*time.Second)[3]; !bytes.Contains(last.Body, []byte(`"tea"`)) {
 		t.Errorf("the edited body was not sent: %q", last.Body)
 	}
 
@@ -247,6 +275,15 @@ func TestScreen_LinesWithoutColour(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := <-term.ended; err != nil || strings.Contains(term.output(), "\x1b") {
+		t.Errorf("%v: %q", err, term.output())
+	}
+}
+
+func TestScreen_WhatCannotBeginDrawsNone(t *testing.T) {
+	server := harness.Run(t)
+	term, _ := listening(t, server, nil, "HARK_API_KEY=nonsense")
+	term.sees(t, "the server does not know this API key")
+	if err := <-term.ended; err == nil || strings.Contains(term.output(), "\x1b[?1049h") {
 		t.Errorf("%v: %q", err, term.output())
 	}
 }
