@@ -498,7 +498,7 @@ func TestListen_SaysWhatIsGoneAndTouchesNobodyElses(t *testing.T) {
 	first := s.publish(1)
 	s.publish(2)
 	until(t, "they are fed", func() bool {
-		return len(s.call("GET", "/app/a/consumer/listen-laptop-1/messages", nil)["data"].([]any)) == 2
+		return len(s.call("GET", "/app/a/consumer/"+string(before.ConsumerID)+"/messages", nil)["data"].([]any)) == 2
 	})
 	s.call("DELETE", "/app/a/msg/"+first+"/content", nil)
 	_, stop := l.listen(opt)

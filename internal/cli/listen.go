@@ -57,13 +57,15 @@ kept as an attempt, header and all: hark attempts list --message ID. It goes on 
 On a terminal it is a screen, on which ? shows the keys: details, retry, edit and resend, filter, copy as
 curl. There are lines with --plain or --once, or if NO_COLOR is set, and where the output is no terminal.
 
-Of several listeners of one machine and application the newest gets the messages, and what it asks for
-(--events, --source, --filter-body) holds; the others stand by. --fan-out gives each of them every message.
+Listeners that ask for different things (--source, --events, --filter-body) do not disturb each other: each of
+these goes on where it stopped, until this machine has not asked for it for 30 days. Of several that ask for the
+same the newest gets the messages, and the others stand by. --fan-out gives each of them every message.
 
 Examples:
 
   hark listen --forward-to 4242
   hark listen --forward-to localhost:3000/stripe --source stripe
+  hark listen --forward-to localhost:3001 --source github         (in another terminal)
   hark listen --app shop --events order.paid,order.refunded --forward-to 3000 --since 10m
   export WEBHOOK_SECRET=$(hark listen --print-secret)
   hark listen --forward-to 3000 --once --format json`
@@ -186,11 +188,15 @@ func (c *listenCmd) options(sh *shell, api *client) (opt listen.Options, err err
 	if err != nil {
 		return opt, err
 	}
+	key, err := listen.MachineKey(string(dir))
+	if err != nil {
+		return opt, err
+	}
 	opt, err = c.Forwarding.options()
 	if err != nil {
 		return opt, err
 	}
-	opt.Server, opt.Key, opt.Machine = api.base, api.key, machine
+	opt.Server, opt.Key, opt.Machine, opt.MachineKey = api.base, api.key, machine, key
 	opt.Application, opt.Source, opt.FanOut, opt.Once = c.App, c.Source, c.FanOut, c.Once
 	if c.Source == "" {
 		opt.Application = cmp.Or(c.App, api.via.app)

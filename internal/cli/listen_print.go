@@ -49,7 +49,7 @@ func (p *listenPrinter) text(e listen.Event) {
 	case listen.Reconnecting:
 		sh.note("%s  Reconnecting: %s", e.At.Format(lineTime), printable(e.Err.Error())) // the server may have said it
 	case listen.Standby:
-		sh.note("%s  Another listener of this machine has taken over; standing by (try: --fan-out, to get every message in each)", e.At.Format(lineTime))
+		sh.note("%s  Another listener of this machine to the same has taken over; standing by (try: --fan-out, to get every message in each)", e.At.Format(lineTime))
 	case listen.Gap:
 		sh.note("%s  Messages %d to %d expired, or were deleted, before they came.", e.At.Format(lineTime), e.From, e.To)
 	}

@@ -114,6 +114,9 @@ func (a *api) do(ctx context.Context, method, path string, in, out any) error {
 	if resp.StatusCode/100 != 2 {
 		return readError(resp.StatusCode, text)
 	}
+	if out == nil {
+		return nil
+	}
 	if err := json.Unmarshal(text, out); err != nil {
 		return fmt.Errorf("%s does not answer like Hark: %w", a.base, err)
 	}

@@ -73,8 +73,8 @@ type Gap struct {
 	From, To int64
 }
 
-// Standby says that another listener of this machine and application has taken over. Ready follows when
-// it has ended.
+// Standby says that another listener of this machine, to the same of the same application, has taken over. Ready
+// follows when it has ended.
 type Standby struct{ At time.Time }
 
 func (Ready) event()        {}

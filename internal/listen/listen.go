@@ -9,8 +9,8 @@
 //
 // What happens is told as Events: a terminal's lines, a screen and records for scripts are made of them.
 //
-// It refuses redirects, and to touch anything of an application but one consumer and one source, which
-// belong to this machine and are named after it.
+// It refuses redirects, and to touch anything of an application but a source and a consumer for each selection
+// (selection.go), which belong to this machine and are named after it.
 package listen
 
 import (
@@ -53,8 +53,13 @@ type Options struct {
 	From string
 	// Secret is what messages are signed with, if the consumer must be made; left out, the server makes one.
 	Secret string
+	// MachineKey is this machine's (MachineKey). From it comes the secret of its consumers where there is none yet, so
+	// that they all have one.
+	MachineKey string
+	// Unused is for how long this machine does not use a selection until it is removed; 0 is 30 days.
+	Unused time.Duration
 	// FanOut makes this listener one of its own: it begins now, and gets every message, as the others do.
-	// Otherwise the listeners of one machine and application are one, and the newest of them is it.
+	// Otherwise those of one machine and application that select the same are one, and the newest of them is it.
 	FanOut bool
 	// Once ends it after the first message.
 	Once bool
@@ -89,6 +94,7 @@ type Listener struct {
 	emitting  sync.Mutex
 	mu        sync.Mutex
 	session   Session
+	own       consumerOut
 	key       webhook.Key
 	announced bool // that messages come
 	line      line
@@ -141,6 +147,7 @@ func (l *Listener) Run(ctx context.Context) (Tally, error) {
 	var all sync.WaitGroup
 	all.Go(func() { stop(l.connect(working, from)) })
 	all.Go(func() { stop(l.work(working)) })
+	all.Go(func() { l.stayMarked(working) })
 	all.Wait()
 	if cause := context.Cause(working); ctx.Err() == nil && !errors.Is(cause, errDone) {
 		return l.line.sofar(), cause
@@ -177,6 +184,7 @@ const (
 func (l *Listener) connect(ctx context.Context, from string) error {
 	told := false
 	for wait := firstWait; ; wait = min(2*wait, longestWait) {
+		l.mark(ctx) // the laptop may have slept for long
 		wasReady, err := l.tunnel(ctx, from)
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -26,6 +26,33 @@ func Machine(dir string) (string, error) {
 	return readMachine(file) // which another process may have written first
 }
 
+// MachineKey is this machine's key, for this user, from which secrets are made. It is kept in a file in dir.
+func MachineKey(dir string) (string, error) {
+	file := filepath.Join(dir, "machine-key")
+	key, err := readMachineKey(file)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return key, err
+	}
+	var fresh [32]byte
+	_, _ = rand.Read(fresh[:]) // never fails
+	if err := writeMachine(file, hex.EncodeToString(fresh[:])); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", fmt.Errorf("keep this machine's key: %w", err)
+	}
+	return readMachineKey(file)
+}
+
+func readMachineKey(file string) (string, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	key := strings.TrimSpace(string(text))
+	if raw, err := hex.DecodeString(key); err != nil || len(raw) != 32 {
+		return "", fmt.Errorf("%s does not hold a machine's key: delete it, and another is made", file)
+	}
+	return key, nil
+}
+
 func readMachine(file string) (string, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -39,7 +66,7 @@ func readMachine(file string) (string, error) {
 }
 
 // writeMachine makes the file as a whole, or not at all.
-func writeMachine(file, name string) error {
+func writeMachine(file, text string) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return err
 	}
@@ -48,7 +75,7 @@ func writeMachine(file, name string) error {
 		return err
 	}
 	defer func() { _ = os.Remove(draft.Name()) }()
-	_, err = draft.WriteString(name + "\n")
+	_, err = draft.WriteString(text + "\n")
 	if err = errors.Join(err, draft.Close()); err != nil {
 		return err
 	}

@@ -19,8 +19,9 @@ import (
 const LocalApplication = "local"
 
 // Prepare finds what there is to listen with, and makes what is missing: the application for local development,
-// if none was named, and this machine's consumer and source in the application. Their secret and URL stay.
-// Other consumers and sources are not touched.
+// if none was named, and this machine's consumer of what is selected, and its source, in the application. Their
+// secret and URL stay. Consumers of this machine that it has not used for a month are removed; others, and other
+// sources, are not touched.
 func (l *Listener) Prepare(ctx context.Context) (Session, error) {
 	app, source, err := l.application(ctx)
 	if err != nil {
@@ -31,11 +32,12 @@ func (l *Listener) Prepare(ctx context.Context) (Session, error) {
 	if err != nil {
 		return Session{}, err
 	}
-	s.ConsumerID = consumer
+	s.ConsumerID = consumer.ID
+	l.removeUnused(ctx, app, consumer)
 	var secret struct {
 		Key string `json:"key"`
 	}
-	if err := l.api.do(ctx, http.MethodGet, path("app", string(app), "consumer", string(consumer), "secret"), nil, &secret); err != nil {
+	if err := l.api.do(ctx, http.MethodGet, path("app", string(app), "consumer", string(consumer.ID), "secret"), nil, &secret); err != nil {
 		return Session{}, err
 	}
 	s.Secret = secret.Key
@@ -51,7 +53,7 @@ func (l *Listener) Prepare(ctx context.Context) (Session, error) {
 	s.URL = source.URL
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.session, l.key = s, key
+	l.session, l.key, l.own = s, key, consumer
 	return s, nil
 }
 
@@ -105,63 +107,59 @@ func called(err error, kind, name string) error {
 }
 
 type consumerOut struct {
-	ID         hark.EndpointID `json:"id"`
-	EventTypes []string        `json:"eventTypes"`
-	Filter     json.RawMessage `json:"filter"`
-	Disabled   bool            `json:"disabled"`
-	Paused     bool            `json:"paused"`
+	ID         hark.EndpointID   `json:"id"`
+	UID        string            `json:"uid"`
+	EventTypes []string          `json:"eventTypes"`
+	Filter     json.RawMessage   `json:"filter"`
+	Disabled   bool              `json:"disabled"`
+	Paused     bool              `json:"paused"`
+	Metadata   map[string]string `json:"metadata"`
+	UpdatedAt  time.Time         `json:"updatedAt"`
 }
 
-// uid is what this machine's things are called.
-func (l *Listener) uid() string { return "listen-" + l.opt.Machine }
-
-// consumer finds this machine's consumer, or makes it, and has it take what is listened to.
-func (l *Listener) consumer(ctx context.Context, app hark.ApplicationID, source *sourceOut) (hark.EndpointID, error) {
-	filter, err := l.filter(source)
+// consumer finds this machine's consumer of what is listened to, or makes it, and has it take just that.
+func (l *Listener) consumer(ctx context.Context, app hark.ApplicationID, source *sourceOut) (found consumerOut, err error) {
+	s := l.selected(source)
+	filter, err := s.match()
 	if err != nil {
-		return "", err
+		return found, err
 	}
-	types := l.opt.EventTypes
-	if len(types) == 0 {
-		types = nil
-	}
-	var found consumerOut
-	own := path("app", string(app), "consumer", l.uid())
+	own := path("app", string(app), "consumer", l.uidOf(&s))
 	err = l.api.do(ctx, http.MethodGet, own, nil, &found)
 	if isStatus(err, http.StatusNotFound) {
-		in := map[string]any{"uid": l.uid(), "description": "hark listen on " + l.opt.Machine, "eventTypes": types, "filter": filter}
-		if l.opt.Secret != "" {
-			in["secret"] = l.opt.Secret
-		}
-		if since, err := time.Parse(time.RFC3339Nano, l.opt.From); err == nil {
-			in["since"] = since
-		}
-		err = l.api.do(ctx, http.MethodPost, path("app", string(app), "consumer"), in, &found)
+		found, err = l.newConsumer(ctx, app, &s, filter)
 		if !isStatus(err, http.StatusConflict) {
-			return found.ID, err
+			return found, err
 		}
 		err = l.api.do(ctx, http.MethodGet, own, nil, &found) // another listener was faster
 	}
 	if err != nil {
-		return "", err
+		return found, err
 	}
-	if slices.Equal(found.EventTypes, types) && sameJSON(found.Filter, filter) && !found.Disabled && !found.Paused {
-		return found.ID, nil
+	metadata, fresh := l.marked(found.Metadata, time.Now())
+	if fresh && slices.Equal(found.EventTypes, s.types) && sameJSON(found.Filter, filter) && !found.Disabled && !found.Paused {
+		return found, nil
 	}
-	in := map[string]any{"eventTypes": types, "filter": filter, "disabled": false, "paused": false}
-	return found.ID, l.api.do(ctx, http.MethodPatch, own, in, &found)
+	in := map[string]any{"eventTypes": s.types, "filter": filter, "disabled": false, "paused": false, "metadata": metadata}
+	return found, l.api.do(ctx, http.MethodPatch, own, in, &found)
 }
 
-// filter is what messages must match: what was asked for, and that they came from the source.
-func (l *Listener) filter(source *sourceOut) (json.RawMessage, error) {
-	if source == nil || l.opt.Source == "" {
-		return l.opt.Filter, nil
+func (l *Listener) newConsumer(ctx context.Context, app hark.ApplicationID, s *selection, filter json.RawMessage) (made consumerOut, err error) {
+	metadata, _ := l.marked(nil, time.Now())
+	in := map[string]any{
+		"uid": l.uidOf(s), "description": "hark listen on " + l.opt.Machine, "eventTypes": s.types, "filter": filter, "metadata": metadata,
 	}
-	from := map[string]any{"$request": map[string]string{"source": source.ID}}
-	if l.opt.Filter == nil {
-		return json.Marshal(from)
+	secret, err := l.secret(ctx, app)
+	if err != nil {
+		return made, err
 	}
-	return json.Marshal(map[string]any{"$and": []any{from, l.opt.Filter}})
+	if secret != "" {
+		in["secret"] = secret
+	}
+	if since, err := time.Parse(time.RFC3339Nano, l.opt.From); err == nil {
+		in["since"] = since
+	}
+	return made, l.api.do(ctx, http.MethodPost, path("app", string(app), "consumer"), in, &made)
 }
 
 // sameJSON compares two JSON values; nil and null are the same.
