@@ -3,6 +3,7 @@ package screen
 import (
 	"encoding/base64"
 	"fmt"
+	"net/http"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -13,15 +14,21 @@ import (
 // mostArgument is the longest body that stands in the command line: Linux takes no argument of 128 KiB.
 const mostArgument = 96 << 10
 
-// curl is a command for sh, bash and zsh that sends a message to a URL as it came: its headers, no others, and its
-// bytes. Headers that were given besides stand in place of others of their name.
+// curl is a command that sends a message to a URL as it came: its method, its headers, no others, and its bytes. It is
+// for bash and zsh; a plain sh does not know how bytes in headers are written that cannot be typed. Headers that
+// were given besides stand in place of others of their name.
 func curl(m *listen.Message, url string, besides []listen.Field, skipVerify bool) string {
 	var b strings.Builder
 	inline := isTypable(m.Body)
 	if !inline {
 		fmt.Fprintf(&b, "printf %%s '%s' | base64 -d | ", base64.StdEncoding.EncodeToString(m.Body))
 	}
-	b.WriteString("curl -X " + m.SentBy() + " ")
+	bare := m.SentBy() == http.MethodHead && len(m.Body) == 0
+	if bare { // curl would wait for a body with -X HEAD, and takes no -I with data
+		b.WriteString("curl -I ")
+	} else {
+		b.WriteString("curl -X " + m.SentBy() + " ")
+	}
 	if m.Path != "" { // which curl would tidy up, and expand
 		b.WriteString("-g --path-as-is ")
 	}
@@ -45,7 +52,10 @@ func curl(m *listen.Message, url string, besides []listen.Field, skipVerify bool
 			b.WriteString(" -H " + quote(h.Name+": "+h.Value))
 		}
 	}
-	if inline {
+	switch {
+	case bare:
+		return b.String()
+	case inline:
 		return b.String() + " --data-raw " + quote(string(m.Body))
 	}
 	return b.String() + " --data-binary @-"

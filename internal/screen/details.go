@@ -133,6 +133,9 @@ func (m *model) answer(t *text, e *entry) {
 	default:
 		t.add(statusStyle(e), "Answered %d %s in %s", r.Status, http.StatusText(r.Status), latency(r.Took))
 	}
+	if r != nil && r.URL != "" {
+		t.add(faint, "%s %s", r.Method, r.URL)
+	}
 	if e.answers > 1 {
 		t.say(faint, "Sent %d times; this is the last answer.", e.answers)
 	}

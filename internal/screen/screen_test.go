@@ -452,6 +452,22 @@ func TestCurl_SendsTheSameBytes(t *testing.T) {
 	}
 }
 
+func TestCurl_GoesWhereTheMessageWent(t *testing.T) {
+	for _, tc := range []struct{ method, path, want string }{
+		{"", "", "curl -X POST 'http://localhost/hook' -H"},
+		{"PUT", "/a?b=c", "curl -X PUT -g --path-as-is 'http://localhost/hook/a?b=c' -H"},
+		{"HEAD", "", "curl -I 'http://localhost/hook' -H"},
+		{"TRACE", "", "curl -X POST 'http://localhost/hook' -H"},
+	} {
+		m := message(1, "")
+		m.Method, m.Path = tc.method, tc.path
+		got := curl(&m, m.SentTo("http://localhost/hook"), nil, false)
+		if !strings.HasPrefix(got, tc.want) || strings.Contains(got, "--data") == (tc.method == "HEAD") {
+			t.Errorf("%s %s: %s", tc.method, tc.path, got)
+		}
+	}
+}
+
 func TestEdit_SendsOnlyWhatAnEditorChanged(t *testing.T) {
 	for _, tc := range []struct {
 		name, script string
