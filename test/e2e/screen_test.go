@@ -1,3 +1,5 @@
+//go:build unix
+
 package e2e_test
 
 import (
@@ -42,6 +44,7 @@ func startTerminal(t *testing.T, columns, rows int, cmd *exec.Cmd) *terminal {
 	term := &terminal{keyboard: keyboard, line: line, screen: vt10x.New(vt10x.WithSize(columns, rows)), ended: make(chan error, 1)}
 	term.resize(t, columns, rows)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = line, line, line
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true} // so that it is told of another size
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -218,6 +221,7 @@ func TestScreen_ListRetryEditAndQuit(t *testing.T) {
 	term.press(t, "\r")
 	term.sees(t, "Answered 200 OK", "Esc back", `"with": "tea"`)
 	term.resize(t, 40, 12)
+	term.sees(t, "local           ● connected\n", "Esc back  r retry")
 	term.press(t, "G")
 	term.sees(t, `{"thanks":true}`, `\x1b]0;pwned\x07`)
 	term.press(t, "q/tea\r")
