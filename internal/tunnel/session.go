@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"sync"
 	"time"
 
@@ -32,9 +33,11 @@ type session struct {
 	after   int64          // sent up to here
 	flight  map[int64]sent // without an answer
 	late    map[int64]sent // sent before another took the turn
-	bytes   int            // of what is in flight
-	writing int            // writes under way
-	moved   chan struct{}  // capacity one: something was answered
+	least   int64          // of what was ever sent
+	most    int64
+	bytes   int           // of what is in flight
+	writing int           // writes under way
+	moved   chan struct{} // capacity one: something was answered
 }
 
 // sent is something that waits for its answer. A gap has no message.
@@ -199,7 +202,14 @@ func (s *session) pause(ctx context.Context, while time.Duration) error {
 // standBy waits until the turn is free, takes it, and says so.
 func (s *session) standBy(ctx context.Context) error {
 	s.mu.Lock()
-	s.late, s.flight, s.bytes = s.flight, map[int64]sent{}, 0
+	if len(s.late) > maxLate {
+		s.late = nil
+	}
+	if s.late == nil {
+		s.late = map[int64]sent{}
+	}
+	maps.Copy(s.late, s.flight) // beside what is late since another time
+	s.flight, s.bytes = map[int64]sent{}, 0
 	s.mu.Unlock()
 	if err := s.say(ctx, frame{Type: "standby"}); err != nil {
 		return err
@@ -237,6 +247,9 @@ func (s *session) send(ctx context.Context, p stream.Page) error {
 		s.flight[item.Seq] = out
 		s.bytes += out.bytes
 		s.after = item.Seq
+		if s.most = max(s.most, item.Seq); s.least == 0 || item.Seq < s.least {
+			s.least = item.Seq
+		}
 		s.mu.Unlock()
 		if err := s.say(ctx, f); err != nil {
 			return err
@@ -270,6 +283,9 @@ func (s *session) answers(ctx context.Context) error {
 // answer keeps what a message was answered, and moves the place behind it.
 func (s *session) answer(ctx context.Context, in *heard) error {
 	out, ok := s.landed(in.Seq)
+	if !ok && s.wasSent(in.Seq) {
+		return nil // it was answered before the turn went to and fro, and once more
+	}
 	if !ok {
 		return errProtocol
 	}
@@ -315,6 +331,13 @@ func (s *session) landed(seq int64) (out sent, ok bool) {
 		}
 	}
 	return out, true
+}
+
+// wasSent says whether a number was sent at all.
+func (s *session) wasSent(seq int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.least > 0 && seq >= s.least && seq <= s.most
 }
 
 // retried keeps what an earlier message was answered when it was forwarded again by hand.

@@ -88,6 +88,7 @@ const (
 	writeLimit    = time.Minute // for one message: a large one takes its time on a thin line
 	defaultWindow = 16
 	maxWindow     = 100
+	maxLate       = 10 * maxWindow
 	windowBytes   = 4 << 20 // of bodies that are out, beyond which nothing more is read
 	maxHeard      = 96 << 10
 	maxBody       = 20_000 // of an answer, as of an endpoint's

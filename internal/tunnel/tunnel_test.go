@@ -436,6 +436,39 @@ func TestTunnel_TheNewestHasTheTurnAndTheOthersFollow(t *testing.T) {
 	}
 }
 
+func TestTunnel_TakesLateAnswersHoweverOftenTheTurnGoesToAndFro(t *testing.T) {
+	g := newGate(t)
+	g.add(2, `{}`)
+	old := g.open(`{"type":"start","group":"g"}`)
+	old.expect("ready", 0)
+	old.expect("message", 1)
+	old.expect("message", 2)
+	lose := func() {
+		t.Helper()
+		fresh := g.open(`{"type":"start","group":"g"}`)
+		fresh.expect("ready", 0)
+		g.hub.Fed([]hark.Ref{1})
+		old.expect("standby", 0)
+		_ = fresh.conn.CloseNow()
+		old.expect("ready", 0)
+		old.expect("message", 1)
+		old.expect("message", 2)
+	}
+	lose()
+	old.say(`{"type":"response","seq":1,"status":200}`)
+	old.expect("acked", 1)
+	old.say(`{"type":"response","seq":1,"status":200}`) // the one from before
+	old.expect("acked", 1)
+	old.say(`{"type":"response","seq":1,"status":200}`) // nobody waits for it, and nobody ends because of it
+	old.say(`{"type":"response","seq":2,"status":200}`)
+	old.expect("acked", 2)
+	if n := len(g.kept()); n != 3 || g.place() != 2 {
+		t.Errorf("%d attempts, place %d", n, g.place())
+	}
+	old.say(`{"type":"response","seq":3,"status":200}`) // which was never sent
+	old.expect("error", 0)
+}
+
 func TestTunnel_WithoutAGroupSharesWithNobodyAndKeepsNoPlace(t *testing.T) {
 	g := newGate(t)
 	g.add(3, `{}`)
