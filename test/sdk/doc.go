@@ -6,7 +6,8 @@
 // The libraries of providers (Stripe, GitHub, Slack, Twilio, Standard Webhooks) stand on both sides of a
 // source, of hark sign and of hark verify. Every event that hark trigger knows is verified by its provider's
 // library (those of Shopify too); GitHub's are held to the schemas that are published for them, Stripe's to the
-// types of its library.
+// types of its library. What hark listen brings to a receiver on this machine, through a source and through the
+// URL that it prints, is verified by the libraries of Stripe, GitHub and Standard Webhooks.
 //
 // The JavaScript clients are installed from their lock files into a temporary folder; without
 // Node.js or a package registry their tests are skipped, loudly.

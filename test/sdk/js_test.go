@@ -18,7 +18,7 @@ func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 func TestJavaScript_FirstGeneration(t *testing.T)  { drive(t, "js-v1", "drive.mjs") }
 func TestJavaScript_SecondGeneration(t *testing.T) { drive(t, "js-v2", "drive.mjs") }
 func TestJavaScript_ProvidersLibraries(t *testing.T) {
-	drive(t, "senders", "senders.mjs", "triggered.mjs")
+	drive(t, "senders", "senders.mjs", "triggered.mjs", "listened.mjs")
 }
 
 // drive installs the packages of a folder from its lock file and runs scripts with them.
