@@ -51,8 +51,9 @@ go behind those of the address: PUT /in/TOKEN/eu?x=1 becomes PUT /webhook/eu?x=1
 A message that was published is a POST to the address.
 
 Nothing is lost. What arrived while the laptop slept, the server restarted or nothing listened here comes
-when it can, and counts as dealt with when your program has answered, whatever it answered. The answer is
-kept as an attempt, header and all: hark attempts list --message ID. It goes on where this machine stopped; the first time, now.
+when it can, and counts as dealt with when your program has answered, whatever it answered; what was cut
+off, as when your program starts anew, is sent once more. The answer is kept as an attempt, header and all:
+hark attempts list --message ID. It goes on where this machine stopped; the first time, now.
 
 On a terminal it is a screen, on which ? shows the keys: details, retry, edit and resend, filter, copy as
 curl. There are lines with --plain or --once, or if NO_COLOR is set, and where the output is no terminal.

@@ -45,6 +45,10 @@ func (p *listenPrinter) text(e listen.Event) {
 	case listen.Response:
 		p.response(&e)
 	case listen.Waiting:
+		if e.CutOff {
+			sh.note("%s  %s went away without an answer: %s is sent once more.", e.At.Format(lineTime), localURL(e.URL), printable(string(e.Message.ID)))
+			return
+		}
 		sh.note("%s  Nothing listens at %s (%v): %s waits. Start your server, and it goes on.", e.At.Format(lineTime), localURL(e.URL), e.Err, printable(string(e.Message.ID)))
 	case listen.Reconnecting:
 		sh.note("%s  Reconnecting: %s", e.At.Format(lineTime), printable(e.Err.Error())) // the server may have said it

@@ -48,17 +48,21 @@ type Response struct {
 	Err     string
 	Retry   bool // by hand: the same bytes again
 	Edited  bool // by hand: another body
+
+	cut bool // the connection ended before the answer began
 }
 
 // OK says that the answer was a 2xx.
 func (r *Response) OK() bool { return r.Err == "" && r.Status >= 200 && r.Status < 300 }
 
-// Waiting says that nothing listens at the local address: the message is held until something does.
+// Waiting says that a message is held: nothing listens at the local address, or what does was cut off before it
+// answered, as a server is that starts anew; then the message is sent once more.
 type Waiting struct {
 	At      time.Time
 	Message *Message
 	URL     string
 	Err     error // how that was found out: connection refused
+	CutOff  bool
 }
 
 // Reconnecting says that the connection to the server is lost. Ready follows when it is back.

@@ -195,8 +195,18 @@ func (f *forwarder) send(ctx context.Context, m *Message) (*Response, error) {
 			return nil, &nobodyError{op.Err}
 		}
 		out.Err = sentence(err)
+		out.cut = resp == nil && brokeOff(err)
 	}
 	return out, nil
+}
+
+// brokeOff says whether an exchange ended because the other side has gone.
+func brokeOff(err error) bool {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return true
+	}
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && !op.Timeout() && (op.Op == "read" || op.Op == "write")
 }
 
 // sentence says plainly what went wrong.

@@ -50,3 +50,41 @@ func TestSigned_ChangesEverySignatureOfHarkAndNoOther(t *testing.T) {
 		t.Errorf("%v", got.Header)
 	}
 }
+
+// A server that is started anew ends what it was asked in the middle: it is asked once more. One that a message
+// makes crash is not asked for ever.
+func TestDeal_WhatWasCutOffIsSentOnceMore(t *testing.T) {
+	for _, tt := range []struct {
+		crashes, asked int
+		want           string
+	}{{0, 1, ""}, {1, 2, ""}, {5, 2, "the connection was closed without an answer"}} {
+		asked := 0
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if asked++; asked <= tt.crashes {
+				panic(http.ErrAbortHandler)
+			}
+		}))
+		target, _ := url.Parse(server.URL)
+		var events []Event
+		l, err := New(Options{Server: "http://127.0.0.1:1", Machine: "m", ForwardTo: target, Emit: func(e Event) { events = append(events, e) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		it := message(1)
+		l.line.add(it)
+		if err := l.deal(t.Context(), new(worker), &it); err != nil {
+			t.Fatal(err)
+		}
+		server.Close()
+		r, ok := events[len(events)-1].(Response)
+		if asked != tt.asked || !ok || r.Err != tt.want {
+			t.Errorf("%d crashes: asked %d times, %+v", tt.crashes, asked, events)
+		}
+		if w, ok := events[1].(Waiting); ok != (tt.crashes > 0) || ok && !w.CutOff {
+			t.Errorf("%d crashes: %+v", tt.crashes, events)
+		}
+		if a, found := l.line.answers[1]; !found || a.reply.Error != tt.want {
+			t.Errorf("%d crashes: the server is told %+v", tt.crashes, a)
+		}
+	}
+}

@@ -4,8 +4,9 @@
 // It promises that nothing is lost: a message is done with when the program has answered, whatever it
 // answered, and the server knows. Whatever happens in between (the server restarts, the network drops, the
 // laptop sleeps) it connects again, for ever, and goes on where it was; while nothing listens at the local
-// address it holds. A message whose answer the server never heard of comes again: then the answer is told,
-// and the program not asked twice, as long as this process lives.
+// address it holds, and what was cut off before it was answered is sent once more. A message whose answer the
+// server never heard of comes again: then the answer is told, and the program not asked twice, as long as this
+// process lives.
 //
 // What happens is told as Events: a terminal's lines, a screen and records for scripts are made of them.
 //

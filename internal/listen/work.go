@@ -57,7 +57,8 @@ type worker struct {
 }
 
 // deal forwards a message, and keeps the answer. While nothing listens it holds, as long as the message is
-// still this listener's to deal with.
+// still this listener's to deal with. What was cut off before it was answered is sent once more, and not again
+// and again: there are programs that a message makes crash.
 func (l *Listener) deal(ctx context.Context, w *worker, it *item) error {
 	m := it.message
 	if m.At = time.Now(); w.seq != it.seq || w.id != m.ID {
@@ -68,6 +69,7 @@ func (l *Listener) deal(ctx context.Context, w *worker, it *item) error {
 		l.line.answered(it, answer{id: m.ID, reply: reply{Type: "ack", Seq: it.seq}, ok: true})
 		return nil
 	}
+	wasCut := false
 	for wait := firstWait; ; wait = min(2*wait, longestLocalWait) {
 		out := m
 		if now := time.Now(); now.Sub(m.At) > signedFor {
@@ -77,15 +79,17 @@ func (l *Listener) deal(ctx context.Context, w *worker, it *item) error {
 			out = signed(m, key, m.ID, m.Body, now)
 		}
 		r, err := l.forward.send(ctx, out)
-		if err == nil {
+		switch _, nobody := errors.AsType[*nobodyError](err); {
+		case err == nil && r.cut && !wasCut:
+			wasCut = true
+			l.emit(Waiting{At: time.Now(), Message: m, URL: l.forward.url, Err: errors.New(r.Err), CutOff: true})
+		case err == nil:
 			w.waiting = false
 			l.keep(ctx, it, r)
 			return nil
-		}
-		if _, ok := errors.AsType[*nobodyError](err); !ok {
+		case !nobody:
 			return err
-		}
-		if !w.waiting {
+		case !w.waiting:
 			w.waiting = true
 			l.emit(Waiting{At: time.Now(), Message: m, URL: l.forward.url, Err: err})
 		}

@@ -106,6 +106,9 @@ func (m *model) happen(events []listen.Event) {
 			}
 			m.judge(answered)
 		case listen.Waiting:
+			if e.CutOff {
+				break // it is sent once more at once
+			}
 			m.waiting, m.answering = &e, false
 			if held := m.history.byKey[keyOf(e.Message)]; held != nil {
 				held.waiting = true
