@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -81,11 +82,7 @@ func (c *campaign) kinds() []kind {
 		{what: "connections refused", of: "network", length: some, long: long, make: weather(harness.Refused)},
 		{what: "bytes swallowed", of: "network", length: some, long: long, make: weather(harness.Swallow)},
 		{what: "bytes kept back", of: "network", length: some, long: long, make: weather(harness.KeptBack)},
-		{what: "receiver down", of: "receiver", length: brief, long: long, make: func(length time.Duration) error {
-			c.receiver.down()
-			time.Sleep(length)
-			return c.receiver.up()
-		}},
+		{what: "receiver down", of: "receiver", length: brief, long: long, make: c.fall},
 		{what: "receiver answers 500", of: "receiver", length: some, quiet: true, make: c.moody(http.StatusInternalServerError, 0)},
 		{what: "receiver slow", of: "receiver", length: some, quiet: true, make: c.moody(http.StatusOK, 300*ms)},
 	}
@@ -114,6 +111,16 @@ func (c *campaign) takeOver(length time.Duration) error {
 	return nil
 }
 
+// fall ends the receiver in the middle of an answer, if there is something to answer.
+func (c *campaign) fall(length time.Duration) error {
+	c.receiver.mood(http.StatusNoContent, 100*time.Millisecond)
+	time.Sleep(150 * time.Millisecond)
+	c.receiver.down()
+	c.receiver.mood(http.StatusNoContent, 0)
+	time.Sleep(length)
+	return c.receiver.up()
+}
+
 // moody makes the receiver answer otherwise for a while.
 func (c *campaign) moody(status int, slow time.Duration) func(time.Duration) error {
 	return func(length time.Duration) error {
@@ -132,6 +139,9 @@ func (c *campaign) pick(round int) []fault {
 	}
 	first := kinds[c.turns[round%len(kinds)]]
 	faults := []fault{c.faultOf(first)}
+	if round == 0 { // so that however few rounds there are, the connection is lost in one
+		return []fault{c.faultOf(kinds[slices.IndexFunc(kinds, func(k kind) bool { return k.what == "sockets cut" })])}
+	}
 	if c.chance.IntN(2) == 0 {
 		if second := kinds[c.chance.IntN(len(kinds))]; second.of != first.of {
 			faults = append(faults, c.faultOf(second))

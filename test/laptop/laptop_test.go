@@ -20,9 +20,10 @@ import (
 )
 
 var (
-	rounds = flag.Int("rounds", 5, "how many rounds of faults there are; more than ten have long ones among them")
-	seed   = flag.Uint64("seed", 0, "what the faults are made up from; 0: by chance")
-	keep   = flag.String("keep", "", "folder for the logs, kept afterwards; default: a temporary one")
+	rounds  = flag.Int("rounds", 5, "how many rounds of faults there are; more than ten have long ones among them")
+	seed    = flag.Uint64("seed", 0, "what the faults are made up from; 0: by chance")
+	waiting = flag.Int("waiting", 1000, "how many messages wait for a listener that starts")
+	keep    = flag.String("keep", "", "folder for the logs, kept afterwards; default: a temporary one")
 )
 
 func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
@@ -35,7 +36,7 @@ func TestListen_LosesNothingAndKeepsOrder(t *testing.T) {
 	began := time.Now()
 	c.run(t)
 	v, n := c.finish(t)
-	t.Logf("%d rounds in %.0f s, seed %d: %v; %d attempts, of which %d told an answer again and %d were cut off; connected again %d times",
+	t.Logf("%d rounds in %.0f s, seed %d: %v; %d attempts, of which %d told an answer again and %d were cut off twice; connected again %d times",
 		*rounds, time.Since(began).Seconds(), c.seed, v, n.attempts, n.again, n.cut, c.reconnected)
 	for _, what := range slices.Sorted(maps.Keys(v.Faults)) {
 		t.Logf("%-26s %3d", what, v.Faults[what])
@@ -210,7 +211,7 @@ func (c *campaign) finish(t *testing.T) (*witness.Verdict, counts) {
 	for c.receiver.seen() < len(feed) && time.Now().Before(deadline) {
 		time.Sleep(20 * time.Millisecond)
 	}
-	first, answered, arrivals := c.receiver.story()
+	first, stories, arrivals := c.receiver.stories()
 	checkOrder(t, feed, first)
 	// The last answer has still to be told, and kept.
 	harness.Eventually(t, 20*time.Second, func() error {
@@ -219,7 +220,7 @@ func (c *campaign) finish(t *testing.T) (*witness.Verdict, counts) {
 		}
 		return nil
 	})
-	n := checkAttempts(t, attempts(t, c.client, c.app, first), answered)
+	n := checkAttempts(t, attempts(t, c.client, c.app, first), stories)
 	if err := c.listener.running().Stop(10 * time.Second); err != nil {
 		t.Errorf("the listener did not end well: %v", err)
 	}

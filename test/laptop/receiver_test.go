@@ -34,7 +34,8 @@ type receiver struct {
 	status   int           // that it answers with
 	slow     time.Duration // how long that takes
 	first    []string      // ids, as they came for the first time
-	answered map[string][]int
+	came     map[string]int
+	answered map[string][]int // what was not cut off
 	arrivals int
 }
 
@@ -44,7 +45,7 @@ func newReceiver(t *testing.T, j *witness.Journal) *receiver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &receiver{addr: addr, journal: j, status: http.StatusNoContent, answered: map[string][]int{}}
+	r := &receiver{addr: addr, journal: j, status: http.StatusNoContent, came: map[string]int{}, answered: map[string][]int{}}
 	if err := r.up(); err != nil {
 		t.Fatal(err)
 	}
@@ -106,15 +107,21 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	e := witness.Event{Kind: witness.Got, Seq: p.Seq, Hash: witness.Hash(body), ID: req.Header.Get("webhook-id"), Endpoint: req.URL.Path, Status: http.StatusNoContent}
 	r.mu.Lock()
 	e.Note = r.forged(req.Header, body)
-	if len(r.answered[e.ID]) == 0 {
+	if r.came[e.ID]++; r.came[e.ID] == 1 {
 		r.first = append(r.first, e.ID)
 	}
 	r.arrivals++
 	status, slow := r.status, r.slow
-	r.answered[e.ID] = append(r.answered[e.ID], status)
 	r.journal.Write(e)
 	r.mu.Unlock()
-	time.Sleep(slow)
+	select {
+	case <-req.Context().Done():
+		return // cut off: by down, or because the listener was killed
+	case <-time.After(slow):
+	}
+	r.mu.Lock()
+	r.answered[e.ID] = append(r.answered[e.ID], status)
+	r.mu.Unlock()
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(`{"for":"` + e.ID + `"}`))
 }
@@ -141,9 +148,19 @@ func (r *receiver) seen() int {
 	return len(r.first)
 }
 
-// story is what it has got: ids in the order of their first arrival, and what each was answered.
-func (r *receiver) story() (first []string, answered map[string][]int, arrivals int) {
+// story is what became of one message here.
+type story struct {
+	came     int
+	answered []int // fewer, where something was cut off
+}
+
+// stories are all messages in the order in which they came first.
+func (r *receiver) stories() (first []string, all map[string]story, arrivals int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Clone(r.first), r.answered, r.arrivals
+	all = map[string]story{}
+	for id, n := range r.came {
+		all[id] = story{n, slices.Clone(r.answered[id])}
+	}
+	return slices.Clone(r.first), all, r.arrivals
 }
