@@ -22,11 +22,11 @@ const (
 type Proxy struct {
 	Addr string // where it listens
 
-	target   string
 	listener net.Listener
 	running  sync.WaitGroup
 
 	mu     sync.Mutex
+	target string
 	now    Weather
 	change chan struct{} // closed when the weather changes
 	links  map[*link]bool
@@ -81,6 +81,13 @@ func (p *Proxy) Set(w Weather) {
 	}
 }
 
+// Point makes new connections go to another target. Those that there are stay where they are.
+func (p *Proxy) Point(target string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = target
+}
+
 func (p *Proxy) look() (Weather, <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -112,7 +119,10 @@ func (p *Proxy) serve(near net.Conn) {
 	if gone || !p.pass(l) {
 		return
 	}
-	far, err := net.Dial("tcp", p.target)
+	p.mu.Lock()
+	target := p.target
+	p.mu.Unlock()
+	far, err := net.Dial("tcp", target)
 	if err != nil {
 		return
 	}

@@ -21,8 +21,12 @@
 // One difference to an endpoint: a message that the receiver answers 500 is dealt with.
 //
 //	go test ./test/laptop                          a few rounds
-//	go test ./test/laptop -rounds 100 -timeout 1h  with long sleeps
+//	go test ./test/laptop -rounds 100 -timeout 4h  with long sleeps
 //	go test ./test/laptop -seed 7                  the same faults again
+//
+// A second test does the same with two nodes on one PostgreSQL, between which the laptop moves because the one
+// that it is connected to is killed, ends, freezes, or is left. Without PostgreSQL it is skipped, and says so. A
+// third has messages wait in their thousands.
 //
 // The tests are the package; it has no other content.
 package laptop

@@ -37,8 +37,8 @@ type kind struct {
 	make   func(length time.Duration) error
 }
 
-// kinds are all there are.
-func (c *campaign) kinds() []kind {
+// ofLaptop are the faults of a laptop, and of the network that it is in.
+func (c *campaign) ofLaptop() []kind {
 	const ms = time.Millisecond
 	brief := [2]time.Duration{0, 1500 * ms}
 	some := [2]time.Duration{200 * ms, 1500 * ms}
@@ -66,18 +66,6 @@ func (c *campaign) kinds() []kind {
 			return c.listener.startAgain(startLimit)
 		}},
 		{what: "takeover", of: "listener", length: some, make: c.takeOver},
-		{what: "server crashes", of: "server", length: brief, make: func(length time.Duration) error {
-			c.server.Kill()
-			time.Sleep(length)
-			return c.serve()
-		}},
-		{what: "server restarts", of: "server", length: brief, make: func(length time.Duration) error {
-			if err := c.server.Stop(20 * time.Second); err != nil {
-				return err
-			}
-			time.Sleep(length)
-			return c.serve()
-		}},
 		{what: "sockets cut", of: "network", length: [2]time.Duration{0, 10 * ms}, make: weather(harness.Refused)},
 		{what: "connections refused", of: "network", length: some, long: long, make: weather(harness.Refused)},
 		{what: "bytes swallowed", of: "network", length: some, long: long, make: weather(harness.Swallow)},
@@ -85,6 +73,25 @@ func (c *campaign) kinds() []kind {
 		{what: "receiver down", of: "receiver", length: brief, long: long, make: c.fall},
 		{what: "receiver answers 500", of: "receiver", length: some, quiet: true, make: c.moody(http.StatusInternalServerError, 0)},
 		{what: "receiver slow", of: "receiver", length: some, quiet: true, make: c.moody(http.StatusOK, 300*ms)},
+	}
+}
+
+// ofServer are the faults of one server.
+func (c *campaign) ofServer() []kind {
+	brief := [2]time.Duration{0, 1500 * time.Millisecond}
+	return []kind{
+		{what: "server crashes", of: "server", length: brief, make: func(length time.Duration) error {
+			c.node().server.Kill()
+			time.Sleep(length)
+			return c.node().start()
+		}},
+		{what: "server restarts", of: "server", length: brief, make: func(length time.Duration) error {
+			if err := c.node().server.Stop(20 * time.Second); err != nil {
+				return err
+			}
+			time.Sleep(length)
+			return c.node().start()
+		}},
 	}
 }
 
@@ -131,19 +138,20 @@ func (c *campaign) moody(status int, slow time.Duration) func(time.Duration) err
 	}
 }
 
-// pick makes up what a round does: one fault, or two that hit different things. Every kind has its turn.
+// pick makes up what a round does: one fault, or two that hit different things.
 func (c *campaign) pick(round int) []fault {
-	kinds := c.kinds()
-	if round%len(kinds) == 0 {
-		c.turns = c.chance.Perm(len(kinds))
-	}
-	first := kinds[c.turns[round%len(kinds)]]
-	faults := []fault{c.faultOf(first)}
 	if round == 0 { // so that however few rounds there are, the connection is lost in one
-		return []fault{c.faultOf(kinds[slices.IndexFunc(kinds, func(k kind) bool { return k.what == "sockets cut" })])}
+		i := slices.IndexFunc(c.kinds, func(k kind) bool { return k.what == "sockets cut" })
+		return []fault{c.faultOf(c.kinds[i])}
 	}
+	turn := (round - 1) % len(c.first)
+	if turn == 0 {
+		c.turns = c.chance.Perm(len(c.first))
+	}
+	first := c.first[c.turns[turn]]
+	faults := []fault{c.faultOf(first)}
 	if c.chance.IntN(2) == 0 {
-		if second := kinds[c.chance.IntN(len(kinds))]; second.of != first.of {
+		if second := c.kinds[c.chance.IntN(len(c.kinds))]; second.of != first.of {
 			faults = append(faults, c.faultOf(second))
 		}
 	}
