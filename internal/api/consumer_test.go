@@ -389,6 +389,49 @@ func TestSocket_SendsAsMuchAsTheWindowHoldsAndKeepsThePlace(t *testing.T) {
 	expect(hear(), "error", 0)
 }
 
+func TestSocket_TakesAcksAsFastAsTheyCome(t *testing.T) {
+	w := consumer(t)
+	server := httptest.NewServer(w.api)
+	defer server.Close()
+	w.feed(1)
+	conn, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(server.URL, "http")+"/api/v1/app/a/consumer/k/ws",
+		&websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + w.keys["live"]}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.CloseNow() }()
+	say := func(text string) {
+		if err := conn.Write(t.Context(), websocket.MessageText, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	end := make(chan said, 1)
+	go func() {
+		for {
+			_, text, err := conn.Read(context.WithoutCancel(t.Context()))
+			var s said
+			if err == nil {
+				err = json.Unmarshal(text, &s)
+			}
+			if err != nil || s.Type == "error" || s.Seq == 2 {
+				end <- s
+				return
+			}
+		}
+	}()
+	say(`{"type":"subscribe"}`)
+	time.Sleep(50 * time.Millisecond) // message 1 is sent, and nothing is under way
+	for range 100 {                   // two at once, when the server waits for one
+		say(`{"type":"ack","seq":1}`)
+		say(`{"type":"ack","seq":1}`)
+		time.Sleep(time.Millisecond)
+	}
+	w.feed(1)
+	if s := <-end; s.Type != "message" {
+		t.Errorf("heard %+v", s)
+	}
+}
+
 func TestRateLimit_TellsAndRefuses(t *testing.T) {
 	w := consumer(t)
 	w.api.limiter.most = 3
