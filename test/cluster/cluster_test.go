@@ -66,7 +66,7 @@ func TestCluster_LosesNothingAndNoTwoNodesDeliverTheSame(t *testing.T) {
 	for _, violation := range v.Violations {
 		t.Error(violation)
 	}
-	if v.Acked == 0 || len(v.Faults) == 0 || v.Recorded == 0 || c.configurer.stories.Load() == 0 {
+	if v.Acked == 0 || v.Entries == 0 || len(v.Faults) == 0 || v.Recorded == 0 || c.configurer.stories.Load() == 0 {
 		t.Errorf("the campaign proved nothing: %v", v)
 	}
 }
@@ -92,6 +92,7 @@ type campaign struct {
 	receiver   *witness.Receiver
 	publisher  *witness.Publisher
 	configurer *configurer
+	readers    *witness.Readers
 	endpoints  []endpoint
 	rules      witness.Rules
 }
@@ -112,6 +113,7 @@ func newCampaign(t *testing.T, dir string) *campaign {
 		c.nodes = append(c.nodes, n)
 		c.publisher.Nodes = append(c.publisher.Nodes, n.client)
 	}
+	c.readers = &witness.Readers{Nodes: c.publisher.Nodes, Journal: c.journal}
 	c.configurer = &configurer{nodes: c.nodes, publisher: c.publisher, receiver: c.receiver}
 	// After a fault that is over, a node may need this long until it has recorded what it had to, or
 	// has found out that it may not.
@@ -134,7 +136,8 @@ func newCampaign(t *testing.T, dir string) *campaign {
 }
 
 // setup makes applications whose endpoints are spread over all nodes: some without order, two that
-// keep it, and two that keep it by lines. The messages of one come in through a source.
+// keep it, and two that keep it by lines. The messages of one come in through a source. That one and the
+// first have a consumer, too.
 func (c *campaign) setup(t *testing.T) {
 	plain, ordered, byLine := map[string]any{}, map[string]any{"ordering": "endpoint"}, map[string]any{"ordering": "/line"}
 	for i, settings := range [][]map[string]any{{plain, plain, plain}, {plain, plain, plain}, {ordered, byLine}, {byLine, ordered}, {plain, plain}} {
@@ -160,6 +163,14 @@ func (c *campaign) setup(t *testing.T) {
 			app.To = append(app.To, path)
 			c.endpoints = append(c.endpoints, endpoint{app.ID, id, path})
 			c.rules.InFlight += 2 * concurrency
+		}
+		switch i {
+		case 0:
+			app.Feeds = append(app.Feeds, witness.NewFeed(t, client, app.ID, "all", ""))
+			c.readers.Start(t.Context(), app.Feeds[0], witness.ByEvents, witness.BySocket, witness.ByPoll)
+		case 4:
+			app.Feeds = append(app.Feeds, witness.NewFeed(t, client, app.ID, "some", witness.LineOf(2)))
+			c.readers.Start(t.Context(), app.Feeds[0], witness.ByEvents, witness.ByEvents)
 		}
 		c.publisher.Apps = append(c.publisher.Apps, app)
 	}
@@ -242,6 +253,8 @@ func (c *campaign) finish(t *testing.T) {
 		return err
 	})
 	c.receiver.Silence(3 * time.Second)
+	c.readers.Silence(3 * time.Second)
+	c.readers.Stop()
 	for i, e := range append(c.endpoints, c.configurer.made...) {
 		if err := witness.Audit(t.Context(), c.nodes[i%len(c.nodes)].client, c.journal, e.app, e.id, e.path); err != nil {
 			t.Fatal(err)

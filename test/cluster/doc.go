@@ -11,8 +11,8 @@
 //	         and come through later; for longer or shorter than its lease
 //
 // Meanwhile the configuration changes: what is created or edited through one node must count at once
-// for what is published through another. test/witness sends, receives and decides, by its own log; at
-// the end it reads through the API what was recorded, which shows whether two owners have both settled.
+// for what is published through another; and consumers are read all the while, through one node after the
+// other. test/witness sends, receives, reads and decides, by its own log; at the end it reads through the API what was recorded, which shows whether two owners have both settled.
 //
 // A second test kills nodes while an application writes into the outbox: what it commits is one message
 // each, and what it rolls back is none.

@@ -50,6 +50,7 @@ func TestCrash_LosesNothingAcknowledged(t *testing.T) {
 	c.publisher = &witness.Publisher{
 		Nodes: []*harness.Client{harness.NewClient("http://"+addr, harness.Key)}, Journal: j, Pace: 2 * time.Millisecond,
 	}
+	c.readers = &witness.Readers{Nodes: c.publisher.Nodes, Journal: j}
 	began := time.Now()
 	for i := range *rounds {
 		c.round(t, i)
@@ -67,7 +68,7 @@ func TestCrash_LosesNothingAcknowledged(t *testing.T) {
 	for _, violation := range v.Violations {
 		t.Error(violation)
 	}
-	if v.Acked == 0 || v.Faults[aKill] != *rounds {
+	if v.Acked == 0 || v.Entries == 0 || v.Faults[aKill] != *rounds {
 		t.Errorf("the campaign proved nothing: %v", v)
 	}
 }
@@ -85,6 +86,7 @@ type campaign struct {
 	journal   *witness.Journal
 	receiver  *witness.Receiver
 	publisher *witness.Publisher
+	readers   *witness.Readers
 	rules     witness.Rules
 	slowest   time.Duration // start
 }
@@ -123,7 +125,8 @@ func (c *campaign) start(t *testing.T) *harness.Server {
 }
 
 // setup makes four applications: with one endpoint, with two, with an ordered one, each of whose failures
-// holds up all behind it, and one whose messages come in through a source.
+// holds up all behind it, and one whose messages come in through a source. The first has a consumer, too,
+// and the last one for some of its messages.
 func (c *campaign) setup(t *testing.T, client *harness.Client) {
 	for app, endpoints := range [][]map[string]any{{nil}, {nil, nil}, {{"ordering": "endpoint"}}, {nil}} {
 		a := witness.App{ID: client.Application(t, fmt.Sprintf("crash %d", app)), Share: []int{5, 5, 1, 5}[app]}
@@ -143,6 +146,14 @@ func (c *campaign) setup(t *testing.T, client *harness.Client) {
 			}
 			a.To = append(a.To, path)
 			c.rules.InFlight += 2 * concurrency
+		}
+		switch app {
+		case 0:
+			a.Feeds = append(a.Feeds, witness.NewFeed(t, client, a.ID, "all", ""))
+			c.readers.Start(t.Context(), a.Feeds[0], witness.ByEvents, witness.BySocket, witness.ByPoll)
+		case 3:
+			a.Feeds = append(a.Feeds, witness.NewFeed(t, client, a.ID, "some", witness.LineOf(2)))
+			c.readers.Start(t.Context(), a.Feeds[0], witness.ByEvents, witness.ByEvents)
 		}
 		c.publisher.Apps = append(c.publisher.Apps, a)
 	}
@@ -164,6 +175,8 @@ func (c *campaign) finish(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.receiver.Silence(3 * time.Second)
+	c.readers.Silence(3 * time.Second)
+	c.readers.Stop()
 	if err := s.Stop(20 * time.Second); err != nil {
 		t.Errorf("the last server did not end well: %v", err)
 	}

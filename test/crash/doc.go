@@ -1,7 +1,8 @@
 // Package crash proves that a crash loses nothing that was acknowledged.
 //
 // The real binary runs under load and is killed with SIGKILL at a random moment, started again on the
-// same folder, and so on for many rounds. test/witness sends, receives and decides, by its own log. What
+// same folder, and so on for many rounds; consumers are read all the while, as server-sent events, over a
+// WebSocket and by long polls. test/witness sends, receives, reads and decides, by its own log. What
 // a kill may repeat is at most what was out or unrecorded there: 2 × concurrency at each endpoint,
 // answered at most 2 s before.
 //

@@ -36,6 +36,12 @@ type Verdict struct {
 	Retries                  int // arrivals after one that was answered with a failure
 	Recorded                 int // successes that the API has listed
 
+	Entries  int // of feeds
+	Readers  int // of feeds
+	Openings int // how often they have come, or come back
+	Reads    int // entries that they got, those of groups that were not acknowledged again
+	Gaps     int
+
 	Faults     map[string]int
 	Repeats    int // deliveries that were answered 2xx at a fault, and came again after it
 	MostRepeat int // across one fault
@@ -52,8 +58,12 @@ func (v *Verdict) String() string {
 	for _, n := range v.Faults {
 		faults += n
 	}
-	return fmt.Sprintf("%d acknowledged, %d in doubt, %d refused, %d times 503; %d deliveries, %d retries, %d recorded; %d faults, %d repeated across them (at most %d across one, answered at most %v before it)",
+	text := fmt.Sprintf("%d acknowledged, %d in doubt, %d refused, %d times 503; %d deliveries, %d retries, %d recorded; %d faults, %d repeated across them (at most %d across one, answered at most %v before it)",
 		v.Acked, v.Doubtful, v.Refused, v.Away, v.Deliveries, v.Retries, v.Recorded, faults, v.Repeats, v.MostRepeat, v.OldestGap.Round(time.Millisecond))
+	if v.Readers > 0 {
+		text += fmt.Sprintf("; %d entries of feeds, read %d times by %d readers who came %d times, %d gaps", v.Entries, v.Reads, v.Readers, v.Openings, v.Gaps)
+	}
+	return text
 }
 
 // maxShown keeps a broken run readable.
@@ -73,6 +83,7 @@ const unknownID = "unknown"
 // story is everything that the log says about one message. Places are those of events in the log.
 type story struct {
 	to      []string
+	feeds   []string
 	line    string
 	hash    string
 	sent    int
@@ -124,6 +135,7 @@ type checker struct {
 	rules   Rules
 	stories map[int64]*story
 	ids     map[string]int64
+	feeds   map[string]*feed
 	faults  []*fault
 	numbers map[int]*fault
 	audited bool
@@ -131,7 +143,7 @@ type checker struct {
 
 // Check reads a log and decides.
 func Check(events []Event, rules Rules) *Verdict {
-	c := &checker{rules: rules, stories: map[int64]*story{}, ids: map[string]int64{}, numbers: map[int]*fault{}}
+	c := &checker{rules: rules, stories: map[int64]*story{}, ids: map[string]int64{}, feeds: map[string]*feed{}, numbers: map[int]*fault{}}
 	c.Faults, c.Pauses = map[string]int{}, map[string][]time.Duration{}
 	for place, e := range events {
 		c.read(place, e)
@@ -139,6 +151,7 @@ func Check(events []Event, rules Rules) *Verdict {
 	for _, seq := range slices.Sorted(maps.Keys(c.stories)) {
 		c.judge(seq, c.stories[seq])
 	}
+	c.readers()
 	for i, f := range c.faults {
 		c.Repeats += f.repeats
 		c.MostRepeat = max(c.MostRepeat, f.repeats)
@@ -164,7 +177,7 @@ func (c *checker) read(place int, e Event) {
 		c.numbers[e.Fault].ended = e.At
 	case Sent:
 		if s == nil {
-			c.stories[e.Seq] = &story{to: e.To, line: e.Line, hash: e.Hash, sent: place}
+			c.stories[e.Seq] = &story{to: e.To, feeds: e.Feeds, line: e.Line, hash: e.Hash, sent: place}
 		}
 	case Acked:
 		if s.ackedID == "" {
@@ -186,6 +199,8 @@ func (c *checker) read(place int, e Event) {
 		c.recorded(e)
 	case Audited:
 		c.audited = true
+	case Opened, Fed, Gap, Asked, Confirmed, Denied:
+		c.readFeed(e)
 	}
 }
 
@@ -256,6 +271,7 @@ func (c *checker) judge(seq int64, s *story) {
 		}
 		c.repeats(seq, w)
 	}
+	c.judgeFeeds(seq, s, id)
 	for _, path := range s.to {
 		w := s.at(path)
 		if w.delivered > 0 {

@@ -91,6 +91,76 @@ func TestCheck_SeesEveryBrokenPromise(t *testing.T) {
 	}
 }
 
+// goodFeed is a log in which two read a feed, one of them as a group, each coming back once: there are
+// two messages in it, between them one that is gone, and a third is in doubt.
+func goodFeed() []Event {
+	sent := func(seq int64, hash string) Event {
+		return Event{Kind: Sent, Seq: seq, Hash: hash, Feeds: []string{"f"}}
+	}
+	of := func(reader string, e Event) Event {
+		e.Feed, e.Reader = "f", reader
+		return e
+	}
+	fed := func(reader string, number, seq int64, hash, id string) Event {
+		return of(reader, Event{Kind: Fed, Number: number, Seq: seq, Hash: hash, ID: id})
+	}
+	return []Event{
+		sent(1, "a"), {Kind: Acked, Seq: 1, ID: "msg_1"}, // 0, 1
+		of("alone", Event{Kind: Opened}), fed("alone", 1, 1, "a", "msg_1"), // 2, 3
+		sent(2, "b"), {Kind: Acked, Seq: 2, ID: unknownID}, sent(3, "c"), // 4, 5, 6
+		of("alone", Event{Kind: Opened, Number: 1}),                                         // 7
+		of("alone", Event{Kind: Gap, From: 2, Number: 2}), fed("alone", 3, 2, "b", "msg_2"), // 8, 9
+		of("group", Event{Kind: Opened, Grouped: true}), fed("group", 1, 1, "a", "msg_1"), // 10, 11
+		of("group", Event{Kind: Gap, From: 2, Number: 2}), of("group", Event{Kind: Asked, Number: 2}), // 12, 13
+		of("group", Event{Kind: Confirmed, Number: 2}), fed("group", 3, 2, "b", "msg_2"), // 14, 15
+		of("group", Event{Kind: Opened, Grouped: true}), fed("group", 3, 2, "b", "msg_2"), // 16, 17
+		of("group", Event{Kind: Asked, Number: 3}), of("group", Event{Kind: Opened, Grouped: true}), // 18, 19
+	}
+}
+
+func TestCheck_SeesWhatIsWrongWithAFeed(t *testing.T) {
+	v := Check(goodFeed(), Rules{})
+	if len(v.Violations) > 0 || v.Entries != 2 || v.Readers != 2 || v.Openings != 5 || v.Reads != 5 || v.Gaps != 2 {
+		t.Fatalf("a good log: %v %q", v, v.Violations)
+	}
+	without := func(i, n int) func([]Event) []Event {
+		return func(l []Event) []Event { return slices.Delete(l, i, i+n) }
+	}
+	with := func(i int, change func(*Event)) func([]Event) []Event {
+		return func(l []Event) []Event { change(&l[i]); return l }
+	}
+	more := func(e Event) func([]Event) []Event {
+		e.Feed, e.Reader = "f", "group"
+		return func(l []Event) []Event { return append(l, e) }
+	}
+	tests := map[string]struct {
+		change func([]Event) []Event
+		want   string
+	}{
+		"a message that is not fed":       {func(l []Event) []Event { return append(l, Event{Kind: Acked, Seq: 3, ID: "msg_3"}) }, "lost: message 3"},
+		"a refused one that is":           {func(l []Event) []Event { l[5] = Event{Kind: Refused, Seq: 2}; return l }, "message 2 was refused and is in the feed"},
+		"one that it is not for":          {with(4, func(e *Event) { e.Feeds = nil }), "message 2 was not for the feed f"},
+		"another body":                    {with(15, func(e *Event) { e.Hash = "x" }), "another body"},
+		"another id":                      {with(1, func(e *Event) { e.ID = "msg_x" }), "message 1 is msg_x, and in the feed f it is msg_1"},
+		"a message from nowhere":          {more(Event{Kind: Fed, Number: 3, Seq: 9, ID: "msg_9"}), "never sent"},
+		"the same twice":                  {more(Event{Kind: Fed, Number: 4, Seq: 2, ID: "msg_2", Hash: "b"}), "fed twice: message 2 has the numbers 3 and 4"},
+		"another order for another":       {with(17, func(e *Event) { e.Seq, e.Hash, e.ID = 3, "c", "msg_3" }), "order: number 3"},
+		"a number left out":               {without(8, 1), "left out: alone of f began with number 3"},
+		"a number left out under way":     {without(12, 1), "group of f got 3 behind 1"},
+		"what is behind Last-Event-ID":    {with(7, func(e *Event) { e.Number = 2 }), "back: alone of f began with number 2"},
+		"a place before the acknowledged": {more(Event{Kind: Fed, Number: 2, Seq: 3, ID: "msg_3", Hash: "c"}), "back: group of f began with number 2, and 2 was"},
+		"a place behind it":               {more(Event{Kind: Fed, Number: 5, Seq: 3, ID: "msg_3", Hash: "c"}), "left out: group of f began with number 5, and only 3"},
+		"an end that one never saw":       {without(14, 6), "hole: group of f never got number 3"},
+		"a reader that is turned away":    {more(Event{Kind: Denied, Status: 404, Note: "gone"}), "denied the feed f: 404 gone"},
+	}
+	for name, test := range tests {
+		v := Check(test.change(goodFeed()), Rules{})
+		if !strings.Contains(strings.Join(v.Violations, "\n"), test.want) {
+			t.Errorf("%s: got %q, want %q", name, v.Violations, test.want)
+		}
+	}
+}
+
 func TestCheck_LinesAreKeptApart(t *testing.T) {
 	log := good()
 	first := log[3]

@@ -23,6 +23,13 @@ const (
 	Ended    Kind = "ended"    // it is over
 	Recorded Kind = "recorded" // the API lists a successful attempt
 	Audited  Kind = "audited"  // the API has listed all there are
+
+	Opened    Kind = "opened"    // a reader begins to read a feed, or comes back
+	Fed       Kind = "fed"       // it got the entry of this number
+	Gap       Kind = "gap"       // it was told that the entries from here to this number are gone
+	Asked     Kind = "asked"     // it is about to acknowledge all up to this number
+	Confirmed Kind = "confirmed" // that was answered
+	Denied    Kind = "denied"    // it was answered that it does something wrong
 )
 
 // Event is one line of the log.
@@ -41,6 +48,13 @@ type Event struct {
 	Fault int    `json:"fault,omitempty"` // its number
 	// Alone says of a fault that everything was well before, and nothing else happens meanwhile.
 	Alone bool `json:"alone,omitempty"`
+
+	Feeds   []string `json:"feeds,omitempty"` // where the message must be, and in no other
+	Feed    string   `json:"feed,omitempty"`
+	Reader  string   `json:"reader,omitempty"`
+	Number  int64    `json:"number,omitempty"` // in the feed; of a reader without a group, the place that it names
+	From    int64    `json:"from,omitempty"`
+	Grouped bool     `json:"grouped,omitempty"` // its place is the server's to keep
 }
 
 // Journal is the checker's own log. Its lines are on the disk after Sync.

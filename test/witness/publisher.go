@@ -24,8 +24,20 @@ import (
 type App struct {
 	ID     string
 	To     []string // the paths of its endpoints
+	Feeds  []Feed   // its consumers
 	Share  int      // of the load
 	Source *Source  // not nil: its messages come in as GitHub's webhooks
+}
+
+// sent is what the log says of a message before it goes out.
+func (a *App) sent(seq int64) Event {
+	e := Event{Kind: Sent, Seq: seq, To: a.To, Line: lineOf(seq), Hash: Hash(payload(seq))}
+	for _, f := range a.Feeds {
+		if f.Line == "" || f.Line == e.Line {
+			e.Feeds = append(e.Feeds, f.Name)
+		}
+	}
+	return e
 }
 
 // Source is where webhooks come in.
@@ -132,7 +144,7 @@ func (p *Publisher) Settle(ctx context.Context) error {
 func (p *Publisher) Publish(ctx context.Context, app App, node int) bool {
 	r := &request{app: app.ID, count: 1, first: p.seq.Add(1)}
 	r.key = fmt.Sprintf("witness-key-%d", r.first)
-	p.write(r, app.To)
+	p.write(r, &app)
 	for !p.send(ctx, r, node) {
 		if ctx.Err() != nil {
 			p.doubt(r)
@@ -193,7 +205,7 @@ func (p *Publisher) fresh() *request {
 	if app.Source != nil {
 		r.first = p.seq.Add(1)
 		r.body = payload(r.first)
-		p.Journal.Write(Event{Kind: Sent, Seq: r.first, To: app.To, Line: lineOf(r.first), Hash: Hash(r.body)})
+		p.Journal.Write(app.sent(r.first))
 		return r
 	}
 	dice := rand.IntN(10)
@@ -204,7 +216,7 @@ func (p *Publisher) fresh() *request {
 	if !r.batch && dice < 6 {
 		r.key = fmt.Sprintf("witness-key-%d", r.first)
 	}
-	p.write(r, app.To)
+	p.write(r, &app)
 	return r
 }
 
@@ -223,7 +235,7 @@ func (p *Publisher) anyApp() App {
 }
 
 // write composes the request's body, and the log's lines.
-func (p *Publisher) write(r *request, to []string) {
+func (p *Publisher) write(r *request, app *App) {
 	var body bytes.Buffer
 	for i := range r.count {
 		seq := r.first + int64(i)
@@ -235,7 +247,7 @@ func (p *Publisher) write(r *request, to []string) {
 			eventID = fmt.Sprintf(`"eventId":"witness-%d",`, seq)
 		}
 		fmt.Fprintf(&body, `{"eventType":"witness.test",%s"payload":%s}`, eventID, payload(seq))
-		p.Journal.Write(Event{Kind: Sent, Seq: seq, To: to, Line: lineOf(seq), Hash: Hash(payload(seq))})
+		p.Journal.Write(app.sent(seq))
 	}
 	r.body = body.Bytes()
 	if r.batch {
