@@ -55,12 +55,13 @@ type PollerSettings struct {
 	TimeZone string        `json:"timeZone,omitempty"` // of Cron; "" is UTC
 
 	// Whom: the request.
-	URL    string       `json:"url,omitempty"` // "" for a poller that sends Payload
-	Method string       `json:"method,omitempty"`
-	Body   string       `json:"body,omitempty"`
-	Auth   PollerAuth   `json:"auth,omitzero"`
-	Paging PollerPaging `json:"paging,omitzero"`
-	Since  PollerSince  `json:"since,omitzero"`
+	URL         string       `json:"url,omitempty"` // "" for a poller that sends Payload
+	Method      string       `json:"method,omitempty"`
+	Body        string       `json:"body,omitempty"`
+	ContentType string       `json:"contentType,omitempty"` // of Body; "" is application/json
+	Auth        PollerAuth   `json:"auth,omitzero"`
+	Paging      PollerPaging `json:"paging,omitzero"`
+	Since       PollerSince  `json:"since,omitzero"`
 
 	// What: the items, all paths being JSON pointers.
 	ItemsPath string   `json:"itemsPath,omitempty"` // to the array in the answer; "" when the answer is one
@@ -83,6 +84,8 @@ type PollerAuth struct {
 	TokenURL string `json:"tokenUrl,omitempty"` // oauth2, with client credentials
 	ClientID string `json:"clientId,omitempty"` // oauth2
 	Scope    string `json:"scope,omitempty"`    // oauth2
+	// ClientAuth is how the client proves itself to TokenURL: "" or basic in the header, body in the form.
+	ClientAuth string `json:"clientAuth,omitempty"`
 }
 
 // PollerPaging says how an answer leads to the next one.
@@ -108,6 +111,15 @@ type PollerState struct {
 	LastModified string      `json:"lastModified,omitempty"`
 	Failures     int         `json:"failures,omitempty"` // in a row
 	Runs         []PollerRun `json:"runs,omitempty"`     // the last MaxPollerRuns, the newest first
+	// Rest is where the next run goes on; nil where it begins at the first page.
+	Rest *PollerRest `json:"rest,omitempty"`
+}
+
+// PollerRest is what a run has left for the next one, because there was more than a run may take.
+type PollerRest struct {
+	URL    string `json:"url"`              // of the next page
+	Number int    `json:"number,omitempty"` // of that page, where pages have numbers
+	Since  string `json:"since,omitempty"`  // the largest value so far; PollerState.Since moves at the end
 }
 
 // MaxPollerRuns is how many runs a poller remembers.
@@ -138,5 +150,6 @@ const (
 	PollDone      PollerOutcome = "done"
 	PollLearned   PollerOutcome = "learned"   // the first run, without Backfill
 	PollUnchanged PollerOutcome = "unchanged" // the server said so
+	PollPartial   PollerOutcome = "partial"   // there is more than a run may take: the next goes on there
 	PollFailed    PollerOutcome = "failed"    // Error says why; what it had found until then is kept
 )

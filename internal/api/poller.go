@@ -18,6 +18,8 @@ type PollerAuth struct {
 	TokenURL string `json:"tokenUrl,omitempty" doc:"For oauth2: where client credentials get a token."`
 	ClientID string `json:"clientId,omitempty" doc:"For oauth2."`
 	Scope    string `json:"scope,omitempty" doc:"For oauth2."`
+
+	ClientAuth string `json:"clientAuth,omitempty" enum:"basic,body" doc:"For oauth2: where the client's id and secret go when a token is asked for, the Authorization header (basic, the default) or the form."`
 }
 
 // PollerPaging says how an answer leads to the next one.
@@ -44,14 +46,15 @@ type PollerIn struct {
 	Cron     manage.Opt[string]  `json:"cron" doc:"Minute, hour, day of month, month, day of week; or @hourly, @daily, @weekly, @monthly."`
 	TimeZone manage.Opt[string]  `json:"timeZone" doc:"Of cron, such as Europe/Berlin; UTC when it is left out."`
 
-	URL     manage.Opt[string]            `json:"url" doc:"What is asked; left out for a poller that sends payload."`
-	Method  manage.Opt[string]            `json:"method" doc:"GET (the default) or POST."`
-	Body    manage.Opt[string]            `json:"body"`
-	Headers manage.Opt[map[string]string] `json:"headers" doc:"Never shown again."`
-	Auth    manage.Opt[PollerAuth]        `json:"auth"`
-	Secret  manage.Opt[string]            `json:"secret" doc:"The password, token, key or client secret for auth; never shown again."`
-	Paging  manage.Opt[PollerPaging]      `json:"paging"`
-	Since   manage.Opt[PollerSince]       `json:"since"`
+	URL         manage.Opt[string]            `json:"url" doc:"What is asked; left out for a poller that sends payload."`
+	Method      manage.Opt[string]            `json:"method" doc:"GET (the default) or POST."`
+	Body        manage.Opt[string]            `json:"body"`
+	ContentType manage.Opt[string]            `json:"contentType" doc:"Of body; application/json when it is left out."`
+	Headers     manage.Opt[map[string]string] `json:"headers" doc:"Never shown again."`
+	Auth        manage.Opt[PollerAuth]        `json:"auth"`
+	Secret      manage.Opt[string]            `json:"secret" doc:"The password, token, key or client secret for auth; never shown again."`
+	Paging      manage.Opt[PollerPaging]      `json:"paging"`
+	Since       manage.Opt[PollerSince]       `json:"since"`
 
 	ItemsPath manage.Opt[string]   `json:"itemsPath" doc:"JSON pointer to the array in the answer; left out when the answer is one."`
 	IDPath    manage.Opt[string]   `json:"idPath" doc:"JSON pointer to an item's id; /id when it is left out."`
@@ -71,7 +74,7 @@ func as[Out, In any](in manage.Opt[In], convert func(In) Out) manage.Opt[Out] {
 func (in *PollerIn) domain() manage.PollerIn {
 	return manage.PollerIn{
 		UID: in.UID, Name: in.Name, Paused: in.Paused, Every: in.Every, Cron: in.Cron, TimeZone: in.TimeZone,
-		URL: in.URL, Method: in.Method, Body: in.Body, Headers: in.Headers, Secret: in.Secret,
+		URL: in.URL, Method: in.Method, Body: in.Body, ContentType: in.ContentType, Headers: in.Headers, Secret: in.Secret,
 		Auth:      as(in.Auth, func(a PollerAuth) hark.PollerAuth { return hark.PollerAuth(a) }),
 		Paging:    as(in.Paging, func(p PollerPaging) hark.PollerPaging { return hark.PollerPaging(p) }),
 		Since:     as(in.Since, func(s PollerSince) hark.PollerSince { return hark.PollerSince(s) }),
@@ -96,6 +99,7 @@ type PollerOut struct {
 	URL         *string       `json:"url"`
 	Method      string        `json:"method"`
 	Body        *string       `json:"body"`
+	ContentType *string       `json:"contentType"`
 	HeaderNames []string      `json:"headerNames"`
 	Auth        *PollerAuth   `json:"auth"`
 	Paging      *PollerPaging `json:"paging"`
@@ -122,7 +126,7 @@ type PollerRun struct {
 	Due        time.Time `json:"due"`
 	Late       bool      `json:"late" doc:"It made up for a time at which no server ran."`
 	DurationMs int64     `json:"durationMs"`
-	Outcome    string    `json:"outcome" enum:"done,learned,unchanged,failed"`
+	Outcome    string    `json:"outcome" enum:"done,learned,unchanged,partial,failed" doc:"partial: there were more pages than a run may take, and the next run goes on there."`
 	Status     *int      `json:"status" doc:"Of the last answer."`
 	Pages      int       `json:"pages"`
 	Limited    int       `json:"limited" doc:"Answers (429) that asked to wait a little, which it did."`
@@ -144,7 +148,7 @@ func pollerOut(p *hark.Poller) PollerOut {
 	out := PollerOut{
 		ID: p.ID, UID: orNull(p.UID), Name: p.Name, State: "waiting", Failures: p.State.Failures, Paused: p.Paused,
 		Every: orNull(p.Every.Seconds()), Cron: orNull(p.Cron), TimeZone: orNull(p.TimeZone),
-		URL: orNull(p.URL), Method: p.Method, Body: orNull(p.Body), HeaderNames: slices.Sorted(maps.Keys(p.Headers)), SinceValue: orNull(p.State.Since),
+		URL: orNull(p.URL), Method: p.Method, Body: orNull(p.Body), ContentType: orNull(p.ContentType), HeaderNames: slices.Sorted(maps.Keys(p.Headers)), SinceValue: orNull(p.State.Since),
 		ItemsPath: p.ItemsPath, IDPath: p.IDPath, Changed: p.Changed, Backfill: p.Backfill,
 		EventType: p.EventType, Payload: p.Payload, Channels: p.Channels,
 		Runs: make([]PollerRun, len(p.State.Runs)), CreatedAt: wireTime(p.CreatedAt), UpdatedAt: wireTime(p.UpdatedAt),
@@ -203,7 +207,7 @@ func pollerOperations() []operation {
 		{method: "POST", path: appPath + "/api-poller/preview", id: "hark.poller.preview-new", lean: true, may: "poller.preview", tag: tag, summary: "Ask what a new poller would do", doc: "It asks the API, makes no message and keeps nothing.",
 			access: operator, status: is200, handler: does(previewNewPoller)},
 		{method: "GET", path: pollerPath, id: "hark.poller.get", may: "poller.get", tag: tag, summary: "Get a poller and its last runs", access: operator, status: is200, handler: does(getPoller)},
-		{method: "PATCH", path: pollerPath, id: "hark.poller.patch", may: "poller.patch", tag: tag, summary: "Change a poller", doc: "With another url, itemsPath, idPath or changedPaths it begins anew.",
+		{method: "PATCH", path: pollerPath, id: "hark.poller.patch", may: "poller.patch", tag: tag, summary: "Change a poller", doc: "With another url, itemsPath, idPath or changedPaths it begins anew; with another method, body, paging or since at the first page.",
 			access: operator, status: is200, handler: does(patchPoller)},
 		{method: "DELETE", path: pollerPath, id: "hark.poller.delete", may: "poller.delete", tag: tag, summary: "Delete a poller", access: operator, status: is204, handler: does(deletePoller)},
 		{method: "POST", path: pollerPath + "/run", id: "hark.poller.run", may: "poller.run", tag: tag, summary: "Run a poller now", access: operator, status: is202, handler: does(runPoller)},

@@ -47,6 +47,7 @@ type pollerOut struct {
 	TimeZone     *string    `json:"timeZone"`
 	URL          *string    `json:"url"`
 	Method       string     `json:"method"`
+	ContentType  *string    `json:"contentType"`
 	Auth         *struct {
 		Type string `json:"type"`
 	} `json:"auth"`
@@ -120,11 +121,13 @@ type PollerFlags struct {
 	TimeZone  *string           `placeholder:"ZONE" help:"Of --cron, such as Europe/Berlin."`
 	Method    *string           `placeholder:"METHOD" help:"GET or POST."`
 	Body      *string           `placeholder:"TEXT" help:"Of a POST."`
+	Content   *string           `name:"content-type" placeholder:"TYPE" help:"Of --body; application/json by default."`
 	Header    map[string]string `placeholder:"NAME=VALUE" help:"Header to send (repeatable)."`
 	Auth      *string           `placeholder:"HOW" help:"basic:USER, bearer, header:NAME, query:NAME, oauth2:CLIENT-ID, or none."`
 	Secret    *string           `env:"HARK_POLLER_SECRET" placeholder:"TEXT" help:"The password, token, key or client secret for --auth."`
 	TokenURL  string            `placeholder:"URL" help:"Where oauth2 gets its tokens."`
 	Scope     string            `placeholder:"TEXT" help:"What oauth2 asks for."`
+	InForm    bool              `name:"client-in-form" help:"oauth2 sends the client's id and secret in the form; otherwise in the Authorization header."`
 	Items     *string           `placeholder:"POINTER" help:"JSON pointer to the array in the answer, such as /data."`
 	ItemID    *string           `placeholder:"POINTER" help:"JSON pointer to an item's id; /id by default."`
 	Changed   []string          `placeholder:"POINTER" help:"What of an item counts as a change (repeatable); all of it by default."`
@@ -149,6 +152,7 @@ func (f *PollerFlags) fields() (map[string]any, error) {
 	patch(in, "timeZone", f.TimeZone, nil)
 	patch(in, "method", f.Method, nil)
 	patch(in, "body", f.Body, nil)
+	patch(in, "contentType", f.Content, nil)
 	setIf(in, "headers", f.Header, f.Header != nil)
 	patch(in, "secret", f.Secret, nil)
 	patch(in, "itemsPath", f.Items, nil)
@@ -187,6 +191,7 @@ func (f *PollerFlags) auth() any {
 		auth["username"] = name
 	case "oauth2":
 		auth["clientId"], auth["tokenUrl"], auth["scope"] = name, f.TokenURL, f.Scope
+		setIf(auth, "clientAuth", "body", f.InForm)
 	default:
 		auth["name"] = name
 	}
@@ -312,7 +317,7 @@ func (sh *shell) drawPoller(p pollerOut) {
 	}
 	sh.fields([][2]string{
 		{"id", p.ID}, {"uid", text(p.UID)}, {"name", p.Name}, {"state", state}, {"schedule", p.schedule()}, {"next run", clock(moment(p.NextRun))},
-		{"url", text(p.URL)}, {"method", method}, {"auth", kind(p.Auth)}, {"paging", kind(p.Paging)}, {"since", text(p.SinceValue)},
+		{"url", text(p.URL)}, {"method", method}, {"content type", text(p.ContentType)}, {"auth", kind(p.Auth)}, {"paging", kind(p.Paging)}, {"since", text(p.SinceValue)},
 		{"items", items}, {"item id", id}, {"changed", strings.Join(p.ChangedPaths, ", ")},
 		{"event type", p.EventType}, {"channels", strings.Join(p.Channels, ", ")}, {"created", clock(p.CreatedAt)},
 	})

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"mime"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ const (
 	maxPollerBody    = 64 << 10
 	maxPollerPayload = 64 << 10
 	maxPollerSecret  = 4096
+	maxContentType   = 256
 	maxChangedPaths  = 50
 )
 
@@ -67,6 +69,7 @@ func (in *PollerIn) request(v *check, p *hark.Poller, httpsOnly bool) {
 	}
 	set(&p.Method, in.Method)
 	set(&p.Body, in.Body)
+	set(&p.ContentType, in.ContentType)
 	if in.Secret.Set {
 		p.Secret = hark.SecretKey(in.Secret.Value)
 	}
@@ -82,6 +85,9 @@ func (in *PollerIn) request(v *check, p *hark.Poller, httpsOnly bool) {
 	}
 	if set(&p.Since, in.Since) {
 		p.State.Since = ""
+	}
+	if in.Paging.Set || in.Since.Set || in.Method.Set || in.Body.Set {
+		p.State.Rest = nil
 	}
 }
 
@@ -186,6 +192,12 @@ func (v *check) whole(p *hark.Poller) {
 	if len(p.Body) > maxPollerBody || p.Body != "" && p.Method != "POST" {
 		v.wrong(fmt.Sprintf("needs the method POST, and must not be longer than %d bytes", maxPollerBody), "body", "body")
 	}
+	if p.ContentType != "" {
+		_, _, err := mime.ParseMediaType(p.ContentType)
+		if err != nil || p.Body == "" || len(p.ContentType) > maxContentType {
+			v.wrong("must be a media type such as application/x-www-form-urlencoded, of a body", "body", "contentType")
+		}
+	}
 	v.auth(p)
 	v.paging(&p.Paging)
 	if (p.Since.Param == "") != (p.Since.Path == "") || p.Since.Initial != "" && p.Since.Param == "" {
@@ -227,6 +239,9 @@ func (v *check) auth(p *hark.Poller) {
 		}
 		if a.ClientID == "" {
 			v.wrong("must not be empty", "body", "auth", "clientId")
+		}
+		if !slices.Contains([]string{"", "basic", "body"}, a.ClientAuth) {
+			v.wrong("must be basic or body", "body", "auth", "clientAuth")
 		}
 	default:
 		v.wrong("must be basic, bearer, header, query or oauth2", "body", "auth", "type")

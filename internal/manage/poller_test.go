@@ -32,6 +32,10 @@ func TestPollers_SaysAllThatIsWrong(t *testing.T) {
 		"schedule of change": {func(in *PollerIn) { in.URL, in.Payload = Opt[string]{}, Some(json.RawMessage(`{}`)) }, []string{"body.eventType"}},
 		"method":             {func(in *PollerIn) { in.Method = Some("DELETE") }, []string{"body.method"}},
 		"body of a GET":      {func(in *PollerIn) { in.Body = Some("x") }, []string{"body.body"}},
+		"type of no body":    {func(in *PollerIn) { in.ContentType = Some("text/xml") }, []string{"body.contentType"}},
+		"type of nothing": {func(in *PollerIn) {
+			in.Method, in.Body, in.ContentType = Some("POST"), Some("x"), Some("text/xml\r\nX-A: b")
+		}, []string{"body.contentType"}},
 		"pointers": {func(in *PollerIn) {
 			in.ItemsPath, in.IDPath, in.Changed = Some("data"), Some("id"), Some([]string{"x"})
 		}, []string{"body.changedPaths", "body.idPath", "body.itemsPath"}},
@@ -42,7 +46,11 @@ func TestPollers_SaysAllThatIsWrong(t *testing.T) {
 		"header of our own": {func(in *PollerIn) {
 			in.Auth, in.Secret = Some(hark.PollerAuth{Type: "header", Name: "Host"}), Some("s")
 		}, []string{"body.auth.name"}},
-		"oauth2":           {func(in *PollerIn) { in.Auth, in.Secret = Some(hark.PollerAuth{Type: "oauth2"}), Some("s") }, []string{"body.auth.clientId", "body.auth.tokenUrl"}},
+		"oauth2": {func(in *PollerIn) { in.Auth, in.Secret = Some(hark.PollerAuth{Type: "oauth2"}), Some("s") }, []string{"body.auth.clientId", "body.auth.tokenUrl"}},
+		"oauth2's client": {func(in *PollerIn) {
+			in.Secret = Some("s")
+			in.Auth = Some(hark.PollerAuth{Type: "oauth2", ClientID: "c", TokenURL: "https://a.example/t", ClientAuth: "cookie"})
+		}, []string{"body.auth.clientAuth"}},
 		"paging":           {func(in *PollerIn) { in.Paging = Some(hark.PollerPaging{Type: "cursor"}) }, []string{"body.paging.path"}},
 		"paging by number": {func(in *PollerIn) { in.Paging = Some(hark.PollerPaging{Type: "page", First: -2}) }, []string{"body.paging.first", "body.paging.param"}},
 		"since":            {func(in *PollerIn) { in.Since = Some(hark.PollerSince{Param: "since"}) }, []string{"body.since"}},
@@ -68,7 +76,7 @@ func TestPollers_BeginAnewWhenTheyAskForOtherThings(t *testing.T) {
 	learn := func() {
 		t.Helper()
 		p = must[hark.Poller](t)(r.store.Poller(t.Context(), app.Ref, "p"))
-		kept, err := r.store.RecordPoll(t.Context(), &store.PollProgress{PollerRef: p.Ref, Revision: p.Revision, State: &hark.PollerState{Learned: true, ETag: "e", Since: "7"}, Due: p.Due.Add(time.Hour)})
+		kept, err := r.store.RecordPoll(t.Context(), &store.PollProgress{PollerRef: p.Ref, Revision: p.Revision, State: &hark.PollerState{Learned: true, ETag: "e", Since: "7", Rest: &hark.PollerRest{URL: "u"}}, Due: p.Due.Add(time.Hour)})
 		if err != nil || !kept {
 			t.Fatal(kept, err)
 		}
@@ -77,15 +85,16 @@ func TestPollers_BeginAnewWhenTheyAskForOtherThings(t *testing.T) {
 		in   PollerIn
 		want hark.PollerState
 	}{
-		"name":  {PollerIn{Name: Some("n"), URL: Some("https://a.example/"), IDPath: Some("/id")}, hark.PollerState{Learned: true, ETag: "e", Since: "7"}},
+		"name":  {PollerIn{Name: Some("n"), URL: Some("https://a.example/"), IDPath: Some("/id")}, hark.PollerState{Learned: true, ETag: "e", Since: "7", Rest: &hark.PollerRest{}}},
 		"url":   {PollerIn{URL: Some("https://b.example/")}, hark.PollerState{}},
 		"id":    {PollerIn{IDPath: Some("/key")}, hark.PollerState{}},
 		"since": {PollerIn{Since: Some(hark.PollerSince{Param: "s", Path: "/at"})}, hark.PollerState{Learned: true, ETag: "e"}},
-		"body":  {PollerIn{Headers: Some(map[string]string{"X-A": "b"})}, hark.PollerState{Learned: true, Since: "7"}},
+		"body":  {PollerIn{Headers: Some(map[string]string{"X-A": "b"})}, hark.PollerState{Learned: true, Since: "7", Rest: &hark.PollerRest{}}},
+		"pages": {PollerIn{Paging: Some(hark.PollerPaging{Type: "link"})}, hark.PollerState{Learned: true, Since: "7"}},
 	} {
 		learn()
 		got := must[hark.Poller](t)(r.PatchPoller(t.Context(), r.admin, "acme", "p", tt.in))
-		if got.State.Learned != tt.want.Learned || got.State.ETag != tt.want.ETag || got.State.Since != tt.want.Since {
+		if got.State.Learned != tt.want.Learned || got.State.ETag != tt.want.ETag || got.State.Since != tt.want.Since || (got.State.Rest == nil) != (tt.want.Rest == nil) {
 			t.Errorf("%s: %+v, want %+v", name, got.State, tt.want)
 		}
 		reset := must[hark.Poller](t)(r.PatchPoller(t.Context(), r.admin, "acme", "p", PollerIn{URL: Some("https://a.example/"), IDPath: Some("/id")}))

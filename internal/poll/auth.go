@@ -78,7 +78,8 @@ const (
 	tokenDefault = 5 * time.Minute  // how long one lives whose end is not said
 )
 
-// token finds an access token, or asks for one with the client's credentials (RFC 6749 §4.4).
+// token finds an access token, or asks for one with the client's credentials (RFC 6749 §4.4), which go
+// into the header or the form (§2.3.1).
 func (r *Runner) token(ctx context.Context, p *hark.Poller) (string, error) {
 	now := time.Now()
 	if text := r.tokens.find(p, now); text != "" {
@@ -88,6 +89,11 @@ func (r *Runner) token(ctx context.Context, p *hark.Poller) (string, error) {
 	if p.Auth.Scope != "" {
 		form.Set("scope", p.Auth.Scope)
 	}
+	inBody := p.Auth.ClientAuth == "body"
+	if inBody {
+		form.Set("client_id", p.Auth.ClientID)
+		form.Set("client_secret", p.Secret.Reveal())
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.Auth.TokenURL, strings.NewReader(form.Encode()))
 	if err != nil {
 		return "", troublef("the token's URL cannot be read")
@@ -95,7 +101,9 @@ func (r *Runner) token(ctx context.Context, p *hark.Poller) (string, error) {
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", r.userAgent)
-	req.SetBasicAuth(url.QueryEscape(p.Auth.ClientID), url.QueryEscape(p.Secret.Reveal()))
+	if !inBody {
+		req.SetBasicAuth(url.QueryEscape(p.Auth.ClientID), url.QueryEscape(p.Secret.Reveal()))
+	}
 	a, err := r.exchange(req, maxToken)
 	if err != nil {
 		return "", err

@@ -2,6 +2,7 @@ package poll
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -65,7 +66,7 @@ func (r *Runner) fetch(ctx context.Context, p *hark.Poller, at *url.URL, conditi
 	if p.Body == "" {
 		req.Body, req.ContentLength, req.GetBody = http.NoBody, 0, nil
 	} else {
-		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Content-Type", cmp.Or(p.ContentType, "application/json"))
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", r.userAgent)
@@ -159,7 +160,33 @@ func newPages(p *hark.Poller) (*pages, error) {
 		g.at = withParam(first, p.Paging.Param, strconv.Itoa(g.number))
 	}
 	g.seen[g.at.String()] = true
+	if rest := p.State.Rest; rest != nil {
+		if g.at, err = url.Parse(rest.URL); err != nil {
+			return nil, troublef("the URL of the next page cannot be read")
+		}
+		g.at.User = first.User
+		g.number, g.seen[rest.URL] = rest.Number, true
+	}
 	return g, nil
+}
+
+// maxRest is how long the URL of a page may be that is kept.
+const maxRest = 8 << 10
+
+// rest is the page that is next, for another run. What proves who the poller is does not stand in it.
+func (g *pages) rest() (*hark.PollerRest, error) {
+	at := *g.at
+	at.User = nil
+	if g.p.Auth.Type == "query" {
+		q := at.Query()
+		q.Del(g.p.Auth.Name)
+		at.RawQuery = q.Encode()
+	}
+	rest := &hark.PollerRest{URL: at.String(), Number: g.number}
+	if len(rest.URL) > maxRest {
+		return nil, troublef("there are more than %d pages, and the link to the next is too long to be kept", maxPages)
+	}
+	return rest, nil
 }
 
 func withParam(u *url.URL, name, value string) *url.URL {

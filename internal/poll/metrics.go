@@ -19,7 +19,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		messages: prometheus.NewCounter(prometheus.CounterOpts{Name: "hark_poller_messages_total", Help: "Messages that pollers have made."}),
 		refused:  prometheus.NewCounter(prometheus.CounterOpts{Name: "hark_poller_refused_total", Help: "Items that could not become messages; the poller's runs say why."}),
 	}
-	for _, outcome := range []hark.PollerOutcome{hark.PollDone, hark.PollLearned, hark.PollUnchanged, hark.PollFailed} {
+	for _, outcome := range []hark.PollerOutcome{hark.PollDone, hark.PollLearned, hark.PollUnchanged, hark.PollPartial, hark.PollFailed} {
 		m.runs[outcome] = runs.WithLabelValues(string(outcome))
 	}
 	reg.MustRegister(runs, m.messages, m.refused)

@@ -13,7 +13,8 @@
 // fewest. Times that were missed are made up for by one run, which is marked as late.
 //
 // It refuses to leave the host that it was sent to, by redirect or by a link to the next page, to read
-// more than maxBody bytes of one answer, and to go through more than maxPages pages in one run.
+// more than maxBody bytes of one answer, and to go through more than maxPages pages in one run: what is left
+// is the next run's, which goes on at that page.
 package poll
 
 import (

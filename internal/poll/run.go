@@ -20,6 +20,7 @@ import (
 
 const (
 	maxPages    = 1000
+	runEnough   = 7 * time.Minute // after which a run asks for no further page: one may take two, with patience
 	runTimeout  = 10 * time.Minute
 	lateAfter   = time.Minute // a run that begins so much after its time makes up for it
 	chunk       = 500         // items that are published and recorded together
@@ -34,6 +35,9 @@ const (
 	previewTimeout  = 25 * time.Second
 )
 
+// pageGone are the answers that say that a page is not there, or not any more.
+var pageGone = []int{http.StatusBadRequest, http.StatusNotFound, http.StatusGone, http.StatusUnprocessableEntity}
+
 // errOvertaken says that the poller was changed or deleted while it ran, or that another node ran it.
 var errOvertaken = errors.New("the poller is not what it was when the run began")
 
@@ -43,13 +47,17 @@ type pass struct {
 	p       *hark.Poller
 	run     hark.PollerRun
 	state   hark.PollerState // as the run will leave it
+	learns  bool             // what it finds becomes no message
 	preview bool
 	shown   []Emission // of a preview
 	cut     bool       // of a preview: there was more
 }
 
 func (r *Runner) newPass(p *hark.Poller, now time.Time) *pass {
-	x := &pass{Runner: r, p: p, state: p.State}
+	x := &pass{Runner: r, p: p, state: p.State, learns: !p.IsSchedule() && !p.State.Learned && !p.Backfill}
+	if rest := p.State.Rest; rest != nil {
+		x.state.Since, x.state.Rest = rest.Since, nil
+	}
 	x.run = hark.PollerRun{StartedAt: now, Due: p.Due, Outcome: hark.PollDone, Late: !p.Due.IsZero() && now.Sub(p.Due) > lateAfter}
 	return x
 }
@@ -86,7 +94,6 @@ func (r *Runner) run(ctx context.Context, ref hark.Ref) error {
 // end records a run: what it came to, and when the next one is due.
 func (x *pass) end(ctx context.Context, err error) error {
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	learned := x.run.Outcome == hark.PollLearned
 	schedule, wrong := ParseSchedule(&x.p.PollerSettings)
 	if err == nil && wrong != nil {
 		err = troublef("the schedule %v", wrong)
@@ -96,15 +103,13 @@ func (x *pass) end(ctx context.Context, err error) error {
 		return err
 	}
 	progress := &store.PollProgress{PollerRef: x.p.Ref, Revision: x.p.Revision, State: &x.state}
-	if isTrouble {
-		x.state = x.p.State
-		x.state.Failures++
-		x.run.Outcome, x.run.Error = hark.PollFailed, readable(t.text)
-		if t.status != 0 {
-			x.run.Status = t.status
-		}
+	switch {
+	case isTrouble:
+		x.fail(t)
 		progress.Due = now.Add(backOff(x.state.Failures, t.after))
-	} else {
+	case x.state.Rest != nil:
+		x.state.Failures, progress.Due = 0, schedule.Next(now)
+	default:
 		x.state.Failures, x.state.Learned = 0, true
 		progress.Due = schedule.Next(now)
 		progress.ForgetBefore = now.Add(-forgetAfter)
@@ -122,8 +127,23 @@ func (x *pass) end(ctx context.Context, err error) error {
 	if !kept {
 		return errOvertaken
 	}
-	x.metrics.count(&x.run, learned)
+	x.metrics.count(&x.run, x.learns)
 	return nil
+}
+
+// fail leaves the poller as it was, with one failure more. A page where it wanted to go on and that is not
+// there any more is given up: cursors expire.
+func (x *pass) fail(t *trouble) {
+	x.state = x.p.State
+	x.state.Failures++
+	x.run.Outcome, x.run.Error = hark.PollFailed, readable(t.text)
+	if t.status != 0 {
+		x.run.Status = t.status
+	}
+	if x.state.Rest != nil && x.run.Pages == 0 && slices.Contains(pageGone, t.status) {
+		x.state.Rest = nil
+		x.run.Error += "; the next run begins at the first page"
+	}
 }
 
 // readable is text as every store takes it: an error may quote what a strange server has sent.
@@ -141,7 +161,7 @@ func (x *pass) do(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !x.p.State.Learned && !x.p.Backfill {
+	if x.learns {
 		x.run.Outcome = hark.PollLearned
 	}
 	alone := x.p.Paging.Type == ""
@@ -150,8 +170,8 @@ func (x *pass) do(ctx context.Context) error {
 			x.cut = true
 			return nil
 		}
-		if x.run.Pages == maxPages {
-			return troublef("there are more than %d pages", maxPages)
+		if x.run.Pages == maxPages || x.run.Pages > 0 && time.Since(x.run.StartedAt) > runEnough {
+			return x.leave(g)
 		}
 		a, err := x.ask(ctx, g.at, alone)
 		if err != nil {
@@ -174,6 +194,16 @@ func (x *pass) do(ctx context.Context) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// leave leaves the pages that are left to the next run. What it asks with moves on when all are read.
+func (x *pass) leave(g *pages) (err error) {
+	if x.state.Rest, err = g.rest(); err != nil {
+		return err
+	}
+	x.state.Rest.Since, x.state.Since = x.state.Since, x.p.State.Since
+	x.run.Outcome = hark.PollPartial
 	return nil
 }
 
@@ -317,7 +347,7 @@ func (x *pass) news(items []item, known map[[32]byte]store.PollerItem) []news {
 		k = store.PollerItem{Item: it.key, Content: it.content, Version: k.Version + 1, SeenAt: now}
 		known[it.key] = k
 		one := news{known: k}
-		if x.run.Outcome != hark.PollLearned || x.preview {
+		if !x.learns || x.preview {
 			m := x.emission(strings.ReplaceAll(x.p.EventType, "{{change}}", change), it.raw)
 			m.Key = x.key(k.Item, k.Version, k.Content)
 			one.message = &m

@@ -38,13 +38,13 @@ func testPollers(t *testing.T, f *fixture) {
 	full := hark.Poller{
 		ID: hark.NewPollerID(at), EnvironmentID: f.env, ApplicationRef: f.app.Ref, ApplicationID: f.app.ID, UID: "full",
 		PollerSettings: hark.PollerSettings{
-			Name: "n", Every: time.Minute, Cron: "0 * * * *", TimeZone: "Europe/Berlin", URL: "https://a.example/x", Method: "POST", Body: "{}",
-			Auth:   hark.PollerAuth{Type: "oauth2", Name: "n", Username: "u", TokenURL: "https://a.example/t", ClientID: "c", Scope: "s"},
+			Name: "n", Every: time.Minute, Cron: "0 * * * *", TimeZone: "Europe/Berlin", URL: "https://a.example/x", Method: "POST", Body: "{}", ContentType: "a/b",
+			Auth:   hark.PollerAuth{Type: "oauth2", Name: "n", Username: "u", TokenURL: "https://a.example/t", ClientID: "c", Scope: "s", ClientAuth: "body"},
 			Paging: hark.PollerPaging{Type: "page", Path: "/next", Param: "page", First: 3},
 			Since:  hark.PollerSince{Param: "since", Path: "/at", Initial: "0"}, ItemsPath: "/data", IDPath: "/id", Changed: []string{"/state"},
 			Backfill: true, EventType: "ticket.{{change}}", Payload: json.RawMessage(`{"now":"{{now}}"}`), Channels: []string{"eu"},
 		},
-		Headers: map[string]string{"X-Tenant": "secret"}, Secret: "secret", State: hark.PollerState{Since: "7", ETag: `"a"`, Failures: 2,
+		Headers: map[string]string{"X-Tenant": "secret"}, Secret: "secret", State: hark.PollerState{Since: "7", ETag: `"a"`, Failures: 2, Rest: &hark.PollerRest{URL: "https://a.example/x?page=9", Number: 9, Since: "8"},
 			Runs: []hark.PollerRun{{StartedAt: at, Outcome: hark.PollFailed, Error: "no", Took: time.Second}}},
 		Revision: 4, Due: at.Add(time.Hour), Paused: true, CreatedAt: at, UpdatedAt: at,
 	}
