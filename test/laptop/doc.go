@@ -10,6 +10,7 @@
 //	network   sockets are cut; connections are refused; bytes are swallowed and nobody is told; or they are
 //	          kept back, and come through later
 //	receiver  nothing listens where messages go, and what was being answered is cut off
+//	laptop    both the receiver and the listener crash
 //	takeover  another listener of this machine takes over, and is killed
 //
 // and now and then the receiver answers 500, or slowly. test/witness sends, and judges by its own log: what

@@ -30,7 +30,7 @@ func (c chance) between(least, most time.Duration) time.Duration {
 // kind is a kind of fault.
 type kind struct {
 	what   string
-	of     string // what it hits: two at once hit different things
+	of     string // what it hits: two at once hit different things, and not all of the laptop
 	length [2]time.Duration
 	long   [2]time.Duration // instead, now and then, in a long campaign
 	quiet  bool
@@ -71,6 +71,15 @@ func (c *campaign) ofLaptop() []kind {
 		{what: "bytes swallowed", of: "network", length: some, long: long, make: weather(harness.Swallow)},
 		{what: "bytes kept back", of: "network", length: some, long: long, make: weather(harness.KeptBack)},
 		{what: "receiver down", of: "receiver", length: brief, long: long, make: c.fall},
+		{what: "laptop crashes", of: "laptop", length: brief, make: func(length time.Duration) error {
+			c.receiver.down()
+			time.Sleep(length)
+			c.listener.running().Kill() // while it holds a message
+			if err := c.receiver.up(); err != nil {
+				return err
+			}
+			return c.listener.startAgain(startLimit)
+		}},
 		{what: "receiver answers 500", of: "receiver", length: some, quiet: true, make: c.moody(http.StatusInternalServerError, 0)},
 		{what: "receiver slow", of: "receiver", length: some, quiet: true, make: c.moody(http.StatusOK, 300*ms)},
 	}
@@ -151,7 +160,7 @@ func (c *campaign) pick(round int) []fault {
 	first := c.first[c.turns[turn]]
 	faults := []fault{c.faultOf(first)}
 	if c.chance.IntN(2) == 0 {
-		if second := c.kinds[c.chance.IntN(len(c.kinds))]; second.of != first.of {
+		if second := c.kinds[c.chance.IntN(len(c.kinds))]; second.of != first.of && first.of != "laptop" && second.of != "laptop" {
 			faults = append(faults, c.faultOf(second))
 		}
 	}
