@@ -27,7 +27,7 @@ func Audit(ctx context.Context, client *harness.Client, j *Journal, app, endpoin
 			return fmt.Errorf("list the attempts at %s: %d", path, status)
 		}
 		for _, a := range page.Data {
-			j.Write(Event{Kind: Recorded, ID: a.MsgID, Endpoint: path})
+			j.Write(Event{Kind: Recorded, ID: a.MsgID, Endpoint: path, Note: a.ID})
 		}
 		if page.Done {
 			return nil

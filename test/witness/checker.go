@@ -97,8 +97,8 @@ type story struct {
 type way struct {
 	path      string
 	arrivals  []arrival
-	delivered int // the place of the first that was answered 2xx; 0: none
-	recorded  int // successes in the API
+	delivered int      // the place of the first that was answered 2xx; 0: none
+	recorded  []string // ids of the attempts that succeeded, in the API
 }
 
 // at is the message's way to a path.
@@ -235,7 +235,7 @@ func (c *checker) recorded(e Event) {
 		return
 	}
 	w := s.at(e.Endpoint)
-	w.recorded++
+	w.recorded = append(w.recorded, e.Note)
 	if w.delivered == 0 {
 		c.violate("%s is recorded as delivered to %s, which never answered so", e.ID, e.Endpoint)
 	}
@@ -283,8 +283,8 @@ func (c *checker) judge(seq int64, s *story) {
 		if w.delivered == 0 {
 			c.violate("lost: message %d, acknowledged as %s, was never delivered to %s (%d arrivals)", seq, s.ackedID, path, len(w.arrivals))
 		}
-		if c.audited && w.recorded != 1 {
-			c.violate("message %d is recorded %d times as delivered to %s", seq, w.recorded, path)
+		if c.audited && len(w.recorded) != 1 {
+			c.violate("message %d (%s) is recorded %d times as delivered to %s: %v", seq, id, len(w.recorded), path, w.recorded)
 		}
 	}
 }

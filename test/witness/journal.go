@@ -43,7 +43,8 @@ type Event struct {
 	ID       string   `json:"id,omitempty"`
 	Endpoint string   `json:"endpoint,omitempty"` // path at the receiver
 	Status   int      `json:"status,omitempty"`
-	// Note is why a signature did not verify, the Retry-After of a 503, and what a fault was.
+	// Note is why a signature did not verify, the Retry-After of a 503, what a fault was, and the id of an
+	// attempt that is recorded.
 	Note  string `json:"note,omitempty"`
 	Fault int    `json:"fault,omitempty"` // its number
 	// Alone says of a fault that everything was well before, and nothing else happens meanwhile.
