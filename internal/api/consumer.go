@@ -189,6 +189,7 @@ func pollMessagesOfGroup(c *call, _ none) (PollingEndpointOut, error) {
 		return PollingEndpointOut{}, err
 	}
 	in.Group, in.Wait = c.path("consumer_id"), 0
+	in.Again = c.r.Header.Get("Svix-Retry-Count") != "" // the SDKs ask again by themselves
 	page, err := c.api.Manage.PollConsumer(c.r.Context(), c.caller, c.path("app_id"), c.path("sink_id"), in)
 	return polled(page), err
 }
@@ -380,7 +381,7 @@ func consumerOperations() []operation {
 		{method: "GET", path: poll, id: "v1.message.poller.poll", may: "consumer.read", tag: poller, summary: "Poll messages", access: customer, status: is200,
 			query: with(narrow, paging[0], paging[1], period[1]), handler: does(pollMessages)},
 		{method: "GET", path: poll + "/consumer/{consumer_id}", id: "v1.message.poller.consumer-poll", may: "consumer.ack", tag: poller, summary: "Poll messages; the server keeps the place",
-			doc: "Each read says that the one before is dealt with; with an iterator it begins there.", access: customer, status: is200, query: with(narrow, paging[0], paging[1]), handler: does(pollMessagesOfGroup)},
+			doc: "Come back with each answer's iterator: it says that all before is dealt with, and nothing else moves the place, so an answer that is lost is answered again. Without an iterator it goes on behind the last answer, and only a retry by the SDK (svix-retry-count) gets that answer again.", access: customer, status: is200, query: with(narrow, paging[0], paging[1]), handler: does(pollMessagesOfGroup)},
 		{method: "POST", path: poll + "/consumer/{consumer_id}/seek", id: "v1.message.poller.consumer-seek", may: "consumer.ack", tag: poller, summary: "Move the place to a time", access: customer, status: is200, handler: does(seekGroup)},
 	}
 }

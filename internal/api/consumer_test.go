@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -147,11 +148,56 @@ func TestPoller_SpeaksAsSvixDoes(t *testing.T) {
 		{method: "GET", url: "/app/a/poller/k/consumer/one?limit=2", status: 200, want: `{"data":[{"payload":{"lines":2}},{"payload":{"lines":3}}]}`},
 		{method: "GET", url: "/app/a/poller/k/consumer/two?limit=1", status: 200, want: `{"data":[{"payload":{"lines":0}}]}`},
 		{method: "GET", url: "/app/a/poller/k/consumer/one?iterator={i}", status: 200, want: `{"data":[{"payload":{"lines":3}},{"payload":{"lines":4}}],"done":true}`},
+		// Who comes with an iterator has not done with what is behind it.
+		{method: "GET", url: "/app/a/poller/k/consumer/one", status: 200, want: `{"data":[{"payload":{"lines":3}},{"payload":{"lines":4}}],"iterator":"at_5","done":true}`},
 		{method: "GET", url: "/app/a/poller/k/consumer/one", status: 200, want: `{"data":[],"iterator":"at_5","done":true}`},
+		{method: "GET", url: "/app/a/poller/k/consumer/%1fone", status: 422},
 		{method: "POST", url: "/app/a/poller/k/consumer/one/seek", body: `{"after":"2024-01-01T00:00:00Z"}`, status: 200, want: `{"iterator":"at_0"}`},
 		{method: "GET", url: "/app/a/poller/k/consumer/one?limit=1", status: 200, want: `{"data":[{"payload":{"lines":0}}]}`},
 		{method: "POST", url: "/app/a/poller/k/consumer/one/seek", body: `{}`, status: 422},
 	})
+}
+
+// The SDKs ask again when they got no answer, and say so.
+func TestPoller_AnswersARetryWithWhatMayHaveBeenLost(t *testing.T) {
+	w := consumer(t)
+	w.feed(5)
+	poll := func(query string, again bool, want ...int) {
+		t.Helper()
+		s := step{method: "GET", url: "/app/a/poller/k/consumer/one" + query}
+		if again {
+			s.header = "svix-retry-count: 1"
+		}
+		rec := w.do(s)
+		var out struct {
+			Data []struct{ Payload struct{ Lines int } }
+		}
+		if err := json.Unmarshal(rec.Body.Bytes(), &out); err != nil || rec.Code != http.StatusOK {
+			t.Fatalf("%d %s", rec.Code, rec.Body)
+		}
+		var got []int
+		for _, m := range out.Data {
+			got = append(got, m.Payload.Lines)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q, again: %v: got %v, want %v", query, again, got, want)
+		}
+	}
+	poll("?limit=2", true, 0, 1) // the first try never came here
+	poll("?limit=2", true, 0, 1)
+	poll("?limit=2", false, 2, 3)
+	poll("?limit=2", true, 2, 3)
+	poll("", false, 4)
+	poll("", false)
+	poll("", true) // the answer before was empty, too
+	w.feed(1)
+	poll("", true, 0)
+	poll("", true, 0)
+	w.run([]step{{method: "POST", url: "/app/a/poller/k/consumer/one/seek", body: `{"after":"2024-01-01T00:00:00Z"}`, status: 200}})
+	poll("?limit=1", true, 0)
+	poll("?iterator=at_3", false, 3, 4, 0)
+	poll("?limit=1", true, 3)
+	poll("?limit=1", false, 4)
 }
 
 func TestConsumers_LongPollIsAnsweredWhenAMessageComes(t *testing.T) {

@@ -219,6 +219,8 @@ type ReadIn struct {
 	Group string        // whose place to read from; "" is nobody's
 	Limit int           // 0 means DefaultLimit
 	Wait  time.Duration // how long to wait for news when there is nothing to read
+	// Again says that the client asks once more, because it got no answer: PollConsumer gives the same.
+	Again bool
 	// EventTypes and Channel narrow what is answered, not how far the cursor goes.
 	EventTypes []string
 	Channel    string
@@ -255,8 +257,8 @@ func (in *ReadIn) check(v *check) {
 	if in.Wait < 0 || in.Wait > stream.MaxWait {
 		v.wrong(fmt.Sprintf("must be 0 to %d seconds", int(stream.MaxWait.Seconds())), "query", "wait")
 	}
-	if len(in.Group) > maxGroup {
-		v.wrong(fmt.Sprintf("must have at most %d characters", maxGroup), "query", "group")
+	if len(in.Group) > maxGroup || strings.ContainsFunc(in.Group, unicode.IsControl) {
+		v.wrong(fmt.Sprintf("must have at most %d characters, and no control characters", maxGroup), "query", "group")
 	}
 }
 
@@ -377,30 +379,10 @@ func (m *Manager) SeekConsumer(ctx context.Context, c Caller, app, consumer, gro
 	if err := m.reachable(ctx, ep.Ref, group, seq); err != nil {
 		return 0, err
 	}
+	if err := m.store.SeekCursor(ctx, ep.Ref, asked+group, seq, moment()); err != nil {
+		return 0, err
+	}
 	return seq, m.store.SeekCursor(ctx, ep.Ref, group, seq, moment())
-}
-
-// PollConsumer is ReadConsumer as Svix's poller has it: the server keeps the group's place, and each read
-// says that the one before is done with. To read something again, name where from.
-func (m *Manager) PollConsumer(ctx context.Context, c Caller, app, consumer string, in ReadIn) (stream.Page, error) {
-	_, ep, err := m.appConsumer(ctx, &c, opConsumerAck, app, consumer)
-	if err != nil {
-		return stream.Page{}, err
-	}
-	var v check
-	in.check(&v)
-	if err := v.err(); err != nil {
-		return stream.Page{}, err
-	}
-	after, err := m.start(ctx, ep.Ref, in.From, in.Group)
-	if err != nil {
-		return stream.Page{}, err
-	}
-	page, err := m.readOn(ctx, ep.Ref, after, &in)
-	if err != nil || page.Last == after && in.From == "" {
-		return page, err
-	}
-	return page, m.store.SeekCursor(ctx, ep.Ref, in.Group, page.Last, moment())
 }
 
 // OpenStream makes the reader of a stream: it reads from where start says. Whether the caller may still

@@ -368,6 +368,12 @@ if (svix.message.poller) {
     const place = await poller.consumerSeek(appUid, sinkId, "worker", { after: new Date(Date.now() - 60_000) });
     assert.equal(typeof place.iterator, "string");
     assert.deepEqual(await read(10), order);
+    // What was not asked for behind is answered again.
+    const start = await poller.consumerPoll(appUid, sinkId, "careful", { limit: 2 });
+    const next = await poller.consumerPoll(appUid, sinkId, "careful", { limit: 2, iterator: start.iterator });
+    assert.deepEqual(next.data.map((m) => m.id), order.slice(2, 4));
+    const restarted = await poller.consumerPoll(appUid, sinkId, "careful", { limit: 2 });
+    assert.deepEqual(restarted.data, next.data);
     await failsWith(404, poller.poll(appUid, "sink_nobody"));
   });
 }
