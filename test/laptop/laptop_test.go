@@ -2,6 +2,7 @@ package laptop
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -20,7 +21,7 @@ import (
 )
 
 var (
-	rounds  = flag.Int("rounds", 4, "how many rounds of faults there are; more than ten have long ones among them")
+	rounds  = flag.Int("rounds", 3, "how many rounds of faults there are; more than ten have long ones among them")
 	seed    = flag.Uint64("seed", 0, "what the faults are made up from; 0: by chance")
 	waiting = flag.Int("waiting", 1000, "how many messages wait for a listener that starts")
 	keep    = flag.String("keep", "", "folder for the logs, kept afterwards; default: a temporary one")
@@ -153,6 +154,14 @@ func (c *campaign) run(t *testing.T, rounds int) {
 	defer stop()
 	for i := range rounds {
 		c.round(t, i)
+		if i == 0 { // else the next might end the listener before it is connected again, and it would never be
+			harness.Eventually(t, startLimit, func() error {
+				if !c.listener.out().isBack() {
+					return errors.New("the listener has not connected again")
+				}
+				return nil
+			})
+		}
 	}
 }
 

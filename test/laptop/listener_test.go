@@ -185,3 +185,10 @@ func (r *records) find(kind string) (record, bool) {
 	}
 	return record{}, false
 }
+
+// isBack says whether it has connected again, at least once.
+func (r *records) isBack() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.all, func(rec record) bool { return rec.Type == "ready" && rec.Again })
+}
