@@ -25,6 +25,7 @@ var scenarios = []struct {
 	{"pg-batch", "PostgreSQL, one node: as batch", (*bench).pgBatch},
 	{"pg-nodes", "PostgreSQL, three nodes, the load spread over them: as throughput", (*bench).pgNodes},
 	{"pg-latency", "PostgreSQL, one node and three: as latency", (*bench).pgLatency},
+	{"pg-ingest", "PostgreSQL, one node: as ingest", (*bench).pgIngest},
 	{"pg-history", "PostgreSQL, one node: an empty database against one with history", (*bench).pgHistory},
 	{"pg-held", "PostgreSQL, one node: a transaction of somebody else is left open", (*bench).pgHeld},
 }
