@@ -18,6 +18,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -106,7 +107,7 @@ func run(ctx context.Context, args []string, sh *shell) int {
 		args = []string{"--help"}
 	}
 	exited := -1
-	parser, err := newParser(sh, func(code int) { exited = code })
+	parser, err := newParser(sh, args, func(code int) { exited = code })
 	if err != nil {
 		return sh.fail(err)
 	}
@@ -128,9 +129,10 @@ func run(ctx context.Context, args []string, sh *shell) int {
 	return exitOK
 }
 
-// newParser builds the command line's grammar.
-func newParser(sh *shell, exit func(int)) (*kong.Kong, error) {
+// newParser builds the grammar of a command line.
+func newParser(sh *shell, args []string, exit func(int)) (*kong.Kong, error) {
 	return kong.New(&commands{},
+		kong.IgnoreFields(sh.needless(args)...),
 		kong.Name("hark"),
 		kong.Description(description),
 		kong.Writers(sh.stdout, sh.stderr),
@@ -147,6 +149,34 @@ func newParser(sh *shell, exit func(int)) (*kong.Kong, error) {
 		}),
 		kong.Resolvers(&settings{lookup: sh.lookupEnv}),
 	)
+}
+
+// needless are the commands, as fields of commands, whose grammar a command line can do without: all but
+// the one that it begins with. To build them all takes most of the time of a short command. Only what
+// looks at other commands' flags needs them: completion, and the check of a settings file.
+func (sh *shell) needless(args []string) []string {
+	if file, ok := sh.lookupEnv("HARK_CONFIG"); ok && file != "" {
+		return nil
+	}
+	if strings.HasPrefix(args[0], "-") || args[0] == "completion" ||
+		slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, "--config") }) {
+		return nil
+	}
+	var others []string
+	name, known := strings.ReplaceAll(args[0], "-", ""), false
+	for field := range reflect.TypeFor[commands]().Fields() {
+		switch _, isCommand := field.Tag.Lookup("cmd"); {
+		case !isCommand:
+		case strings.EqualFold(field.Name, name):
+			known = true
+		default:
+			others = append(others, field.Name)
+		}
+	}
+	if !known {
+		return nil
+	}
+	return []string{`^commands\.(` + strings.Join(others, "|") + `)$`}
 }
 
 // asUsage makes a parser's complaint a usage error with a way on.

@@ -138,7 +138,7 @@ func TestSeconds_ReadAsPeopleSayThem(t *testing.T) {
 
 func TestHelp_HasAnExampleForEveryCommand(t *testing.T) {
 	sh := &shell{stdout: &bytes.Buffer{}, stderr: &bytes.Buffer{}, lookupEnv: func(string) (string, bool) { return "", false }}
-	parser, err := newParser(sh, func(int) {})
+	parser, err := newParser(sh, []string{"--help"}, func(int) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +157,7 @@ var update = flag.Bool("update", false, "rewrite the golden file")
 func TestHelp_IsTheGoldenFile(t *testing.T) {
 	t.Setenv("COLUMNS", "80")
 	none := func(string) (string, bool) { return "", false }
-	parser, err := newParser(&shell{stdout: &bytes.Buffer{}, stderr: &bytes.Buffer{}, lookupEnv: none}, func(int) {})
+	parser, err := newParser(&shell{stdout: &bytes.Buffer{}, stderr: &bytes.Buffer{}, lookupEnv: none}, []string{"--help"}, func(int) {})
 	if err != nil {
 		t.Fatal(err)
 	}
