@@ -26,22 +26,6 @@ import (
 // Key is the live environment's admin key of every server that the harness starts.
 const Key = "harness-key-0123456789abcdef0123456789abcdef"
 
-// Build compiles cmd/hark as it is released, a static binary, into dir.
-func Build(ctx context.Context, dir string) (string, error) {
-	root, err := Root()
-	if err != nil {
-		return "", err
-	}
-	bin := filepath.Join(dir, "hark")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", bin, "./cmd/hark")
-	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build hark: %w\n%s", err, out)
-	}
-	return bin, nil
-}
-
 // Root is the folder of the repository: the nearest one upwards with a go.mod.
 func Root() (string, error) {
 	dir, err := os.Getwd()

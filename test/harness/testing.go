@@ -48,6 +48,9 @@ func Binary(t testing.TB) string {
 	if bin == "" {
 		t.Fatal("no HARK_BINARY: does the package's TestMain call harness.Main?")
 	}
+	if err := see(); err != nil {
+		t.Fatal(err)
+	}
 	return bin
 }
 

@@ -9,8 +9,8 @@
 // types of its library. What hark listen brings to a receiver on this machine, through a source and through the
 // URL that it prints, is verified by the libraries of Stripe, GitHub and Standard Webhooks.
 //
-// The JavaScript clients are installed from their lock files into a temporary folder; without
-// Node.js or a package registry their tests are skipped, loudly.
+// The JavaScript clients are installed from their lock files, once: the user's cache (hark-tests/npm) keeps them.
+// Without Node.js, or at first without a package registry, their tests are skipped, loudly.
 //
 // The tests are the package; it has no other content.
 package sdk

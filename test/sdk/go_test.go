@@ -35,6 +35,7 @@ type goClient struct {
 // TestGo drives every operation of the Go client v1.99.1 that Hark serves, in the order of a
 // life: what one step makes, the next ones use.
 func TestGo(t *testing.T) {
+	t.Parallel()
 	c := &goClient{server: harness.Run(t, "--log-level", "warn"), eventType: "invoice.paid"}
 	c.Svix = c.client(t, harness.Key)
 	c.sink = harness.NewSink(t, func(w http.ResponseWriter, _ *http.Request, a harness.Arrival) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ func TestJavaScript_ProvidersLibraries(t *testing.T) {
 
 // drive installs the packages of a folder from its lock file and runs scripts with them.
 func drive(t *testing.T, folder string, scripts ...string) {
+	t.Parallel()
 	binary := harness.Binary(t) // first of all the skip of -short
 	for _, tool := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -30,16 +32,10 @@ func drive(t *testing.T, folder string, scripts ...string) {
 		}
 	}
 	dir := t.TempDir()
-	for _, file := range append([]string{folder + "/package.json", folder + "/package-lock.json"}, scripts...) {
-		b, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, filepath.Base(file)), b, 0o600); err != nil {
-			t.Fatal(err)
-		}
+	copyTo(t, dir, append([]string{folder + "/package.json"}, scripts...)...)
+	if err := os.Symlink(installed(t, folder), filepath.Join(dir, "node_modules")); err != nil {
+		t.Fatal(err)
 	}
-	install(t, dir)
 	s := harness.Run(t, "--log-level", "warn")
 	for _, script := range scripts {
 		ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
@@ -51,6 +47,58 @@ func drive(t *testing.T, folder string, scripts ...string) {
 		t.Logf("%s", out)
 		if err != nil {
 			t.Errorf("node %s: %v", script, err)
+		}
+	}
+}
+
+// installed is the node_modules folder of a lock file. It stays in the user's cache from one run to the next,
+// under what decides its content; two runs at once may both make it, and use whichever was done first.
+func installed(t *testing.T, folder string) string {
+	t.Helper()
+	files := []string{folder + "/package.json", folder + "/package-lock.json"}
+	version, err := exec.Command("npm", "--version").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := runtime.GOOS + runtime.GOARCH + string(version)
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key += string(b)
+	}
+	kept, err := harness.Cache("npm", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(kept); err == nil {
+		return kept + "/node_modules"
+	}
+	dir, err := os.MkdirTemp(filepath.Dir(kept), "new-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // gone already, unless it failed or another run was first
+	copyTo(t, dir, files...)
+	install(t, dir)
+	if err := os.Rename(dir, kept); err != nil {
+		if _, other := os.Stat(kept); other != nil {
+			t.Fatal(err)
+		}
+	}
+	return kept + "/node_modules"
+}
+
+func copyTo(t *testing.T, dir string, files ...string) {
+	t.Helper()
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(file)), b, 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
