@@ -45,11 +45,15 @@ func (w withDatabase) Run() int { return postgrestest.Run(w.m) }
 //	received NAME N  wait until it has received N webhooks
 //	database NAME    set $NAME to the URL of an empty PostgreSQL database; [postgres] says whether there can be one
 //	grab NAME RE     set $NAME to the first group of RE in the last stdout
+//
+// $NOBODY is an address that nobody listens on, or can.
 func TestScripts(t *testing.T) {
+	nobody := takenAddr(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HARK_BOOTSTRAP_KEY", "")
+			env.Setenv("NOBODY", nobody)
 			env.Values[worldKey{}] = &world{t: t, sinks: map[string]*sink{}}
 			return nil
 		},
@@ -64,6 +68,25 @@ func TestScripts(t *testing.T) {
 			"database": makeDatabase,
 		},
 	})
+}
+
+// takenAddr is a loopback address that is held for the time of the test, and not listened on.
+func takenAddr(t *testing.T) string {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	syscall.CloseOnExec(fd) // what the scripts start must not hold it longer
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	addr, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", addr.(*syscall.SockaddrInet4).Port)
 }
 
 // world is what a script has running.
