@@ -83,6 +83,7 @@ func shared(t *testing.T, nodes ...*server) {
 }
 
 func TestCluster_AChangeThroughOneNodeCountsAtOnceThroughEveryOther(t *testing.T) {
+	t.Parallel()
 	sink := newArrivals(t)
 	c := database(t)
 	nodes := []*server{start(t, c), start(t, c), start(t, c)}
@@ -123,6 +124,7 @@ func TestCluster_AChangeThroughOneNodeCountsAtOnceThroughEveryOther(t *testing.T
 }
 
 func TestCluster_ANodeThatLeavesHandsItsEndpointsOver(t *testing.T) {
+	t.Parallel()
 	sink := newArrivals(t)
 	c := database(t)
 	a, b := start(t, c), start(t, c)
@@ -140,6 +142,7 @@ func TestCluster_ANodeThatLeavesHandsItsEndpointsOver(t *testing.T) {
 }
 
 func TestCluster_AReplayIsDoneOnceWhicheverNodeWasAsked(t *testing.T) {
+	t.Parallel()
 	sink := newArrivals(t)
 	c := database(t)
 	nodes := []*server{start(t, c), start(t, c)}
@@ -171,6 +174,7 @@ func TestCluster_AReplayIsDoneOnceWhicheverNodeWasAsked(t *testing.T) {
 }
 
 func TestCluster_NodesThatStartTogetherMakeEverythingOnce(t *testing.T) {
+	t.Parallel()
 	c := database(t)
 	c.BootstrapKey = ""
 	apps := make([]*app.App, 4)
@@ -205,6 +209,7 @@ func TestCluster_NodesThatStartTogetherMakeEverythingOnce(t *testing.T) {
 }
 
 func TestNew_RefusesADatabaseSealedWithAnotherKey(t *testing.T) {
+	t.Parallel()
 	c := database(t)
 	c.MasterKey = ""
 	start(t, c).end() // its fresh key is in c.Data now
@@ -223,6 +228,7 @@ func TestNew_RefusesADatabaseSealedWithAnotherKey(t *testing.T) {
 }
 
 func TestNew_RefusesASchemaThatIsNotUpToDateUnlessAskedToMigrate(t *testing.T) {
+	t.Parallel()
 	c := defaults(t)
 	c.Database = config.Secret(postgrestest.Shared(t).Database(t, "empty", func(string) error { return nil }))
 	if _, err := app.New(t.Context(), app.Options{Config: c}); !errors.Is(err, app.ErrNotMigrated) {

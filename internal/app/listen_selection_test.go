@@ -11,6 +11,7 @@ import (
 )
 
 func TestListen_SelectionsDoNotDisturbEachOtherAndGoOnWhereTheyStopped(t *testing.T) {
+	t.Parallel()
 	s, c := listenTo(t)
 	defer s.end()
 	send := map[string]func(n string){}
@@ -84,6 +85,7 @@ func TestListen_SelectionsDoNotDisturbEachOtherAndGoOnWhereTheyStopped(t *testin
 }
 
 func TestListen_TheSameSelectionIsOneHoweverItIsWritten(t *testing.T) {
+	t.Parallel()
 	s, c := listenTo(t)
 	defer s.end()
 	src := s.call("POST", "/source", map[string]any{"uid": "pay", "name": "pay", "unverified": true, "applicationId": "a"})
@@ -116,6 +118,7 @@ func TestListen_TheSameSelectionIsOneHoweverItIsWritten(t *testing.T) {
 }
 
 func TestListen_RemovesItsUnusedSelectionsAndNobodyElses(t *testing.T) {
+	t.Parallel()
 	s, c := listenTo(t)
 	defer s.end()
 	prepare := func(machine string, unused time.Duration, types ...string) string {

@@ -16,6 +16,7 @@ import (
 // An application writes into the database, and the endpoint gets each message once and in order, whichever
 // node is there to take it.
 func TestOutbox_WhatIsCommittedIsDeliveredOnceThroughNodesThatComeAndGo(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	var got []int
 	sink := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

@@ -14,6 +14,7 @@ import (
 
 // Nodes come and go, and each content of an item is delivered once.
 func TestPollers_MakeEachMessageOnceOnNodesThatComeAndGo(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	got := map[string]int{}
 	sink := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

@@ -153,6 +153,7 @@ func newFleet(t *testing.T, c config.Config, servers ...*server) *fleet {
 }
 
 func TestStreams_MissNothingAcrossRestarts(t *testing.T) {
+	t.Parallel()
 	c := defaults(t)
 	s := start(t, c)
 	f := newFleet(t, c, s)
@@ -165,6 +166,7 @@ func TestStreams_MissNothingAcrossRestarts(t *testing.T) {
 }
 
 func TestCluster_StreamsMissNothingWhileNodesComeAndGo(t *testing.T) {
+	t.Parallel()
 	c := database(t)
 	a, b := start(t, c), start(t, c)
 	shared(t, a, b)
@@ -180,6 +182,7 @@ func TestCluster_StreamsMissNothingWhileNodesComeAndGo(t *testing.T) {
 }
 
 func TestCluster_AReaderOnAnotherNodeIsWokenSoon(t *testing.T) {
+	t.Parallel()
 	for _, quiet := range []bool{false, true} {
 		c := database(t)
 		c.NoNotify = quiet

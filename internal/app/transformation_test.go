@@ -10,6 +10,7 @@ import (
 
 // TestTransformation_IsAppliedByAServerAndTheOneAfterIt goes from the API to the receiver and back.
 func TestTransformation_IsAppliedByAServerAndTheOneAfterIt(t *testing.T) {
+	t.Parallel()
 	bodies := make(chan string, 10)
 	sink := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
