@@ -445,6 +445,7 @@ func TestOutbox_AsksWhatBecameOfACommit(t *testing.T) {
 // Two nodes take what an application commits while the server crashes again and again: every committed
 // row becomes one message, and what was rolled back none.
 func TestOutbox_IsTakenExactlyOnceThroughCrashes(t *testing.T) {
+	t.Parallel()
 	server := postgrestest.New(t, postgrestest.Options{Fsync: true})
 	url := server.Database(t, "partitioned", func(url string) error { return Migrate(t.Context(), url, Options{}) })
 	nodes := []*Store{openTest(t, url, Options{}), openTest(t, url, Options{})}

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -22,12 +23,9 @@ import (
 // folder after the store was closed. It closes the store when the test ends; Close twice is fine.
 type Open func(t *testing.T, dir string) store.Store
 
-// Run checks a store.
-func Run(t *testing.T, open Open) {
-	for _, test := range []struct {
-		name string
-		run  func(*testing.T, *fixture)
-	}{
+// tests are the suite, but for the model.
+func tests() []test {
+	return []test{
 		{"Environments", testEnvironments},
 		{"Applications", testApplications},
 		{"ApplicationFilters", testApplicationFilters},
@@ -85,7 +83,26 @@ func Run(t *testing.T, open Open) {
 		{"Canceled", testCanceled},
 		{"Transfer", testTransfer},
 		{"TransferFails", testTransferFails},
-	} {
+	}
+}
+
+// test is one of the suite.
+type test struct {
+	name string
+	run  func(*testing.T, *fixture)
+}
+
+// Run checks a store; where names are given, with these tests of the suite only, and the model.
+func Run(t *testing.T, open Open, only ...string) {
+	for _, name := range only {
+		if !slices.ContainsFunc(tests(), func(test test) bool { return test.name == name }) {
+			t.Errorf("the suite has no test %q", name)
+		}
+	}
+	for _, test := range tests() {
+		if len(only) > 0 && !slices.Contains(only, test.name) {
+			continue
+		}
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			test.run(t, newFixture(t, open))
