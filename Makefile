@@ -33,10 +33,10 @@ postgres: # what the tests of the second store start a throwaway of
 .PHONY: test
 test: lint postgres ## Everything that decides: vet, staticcheck, all tests, crash rounds, real SDKs
 	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/hark
-	$(GO) test $(PACKAGES)
+	HARK_TESTS=all $(GO) test $(PACKAGES)
 	@for tool in node npm; do command -v $$tool >/dev/null || \
 	  echo "SKIPPED, NOT TESTED: the JavaScript SDKs, because there is no $$tool here."; done
-	$(GO) test -v ./test/sdk | grep -v '^=== '
+	HARK_TESTS=all $(GO) test -v ./test/sdk | grep -v '^=== '
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck

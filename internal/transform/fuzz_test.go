@@ -2,7 +2,9 @@ package transform_test
 
 import (
 	"encoding/json"
+	"flag"
 	"math/big"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -14,7 +16,11 @@ import (
 // FuzzRun gives the engine any script and any payload. Whatever they are, the answer is a message or an
 // Error, and never that the engine broke.
 func FuzzRun(f *testing.F) {
-	for _, test := range hostile {
+	all := os.Getenv("HARK_TESTS") == "all" || flag.Lookup("test.fuzz").Value.String() != ""
+	for i, test := range hostile {
+		if !all && i%5 > 0 {
+			continue // TestHostile has run them
+		}
 		f.Add("function handler(webhook) {"+test.body+"}", `{"n":1}`)
 	}
 	f.Add(`addHandler("transform", async (request, { env }) => { request.headers.a = env.B; return request })`, "a=b")

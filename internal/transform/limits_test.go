@@ -89,12 +89,16 @@ var (
 func TestHostile_HarmsNothingButItsOwnRun(t *testing.T) {
 	good := compile(t, `function handler(w) { w.payload.n++; return w }`)
 	watch := watchMemory(t)
+	short := 75 * time.Millisecond
+	if os.Getenv("HARK_TESTS") == "all" {
+		short *= 2
+	}
 	for _, test := range hostile {
 		t.Run(test.name, func(t *testing.T) {
 			bad := compile(t, "function handler(webhook) {"+test.body+"}")
 			limits := transform.Limits{Time: 20 * time.Second} // for those that end by themselves, on a busy machine
 			if slices.Contains(test.kinds, transform.Timeout) {
-				limits.Time = 150 * time.Millisecond
+				limits.Time = short
 			}
 			start := time.Now()
 			_, err := bad.Run(t.Context(), example, limits)
@@ -125,7 +129,11 @@ func TestHostile_HarmsNothingButItsOwnRun(t *testing.T) {
 // TestHostile_DoesNotHoldUpGo: code in the sandbox cannot be preempted, so an endless loop in it that never
 // came back to Go would stop the collector, and with it the process.
 func TestHostile_DoesNotHoldUpGo(t *testing.T) {
-	for _, body := range []string{`for (;;);`, `Array.prototype.includes.call({ length: 2 ** 53 - 1 }, 1)`, `/(a+)+$/.test("a".repeat(50) + "b")`} {
+	bodies := []string{`for (;;);`}
+	if os.Getenv("HARK_TESTS") == "all" {
+		bodies = append(bodies, `Array.prototype.includes.call({ length: 2 ** 53 - 1 }, 1)`, `/(a+)+$/.test("a".repeat(50) + "b")`)
+	}
+	for _, body := range bodies {
 		s := compile(t, "function handler() {"+body+"}")
 		var wg sync.WaitGroup
 		for range runtime.GOMAXPROCS(0) {
@@ -159,7 +167,7 @@ func TestLimits_MemoryIsTheRunsOwn(t *testing.T) {
 	}{{"4e6", "8388608", true}, {"12e6", "8388608", false}, {"12e6", "16777216", true}, {"60e6", "0", true}, {"70e6", "0", false}, {"70e6", "1e12", false}} {
 		n, _ := strconv.ParseFloat(test.limit, 64)
 		in := transform.Input{Message: transform.Message{Payload: []byte(`{"n":` + test.want + `}`)}}
-		_, err := s.Run(t.Context(), in, transform.Limits{Memory: int64(n)})
+		_, err := s.Run(t.Context(), in, transform.Limits{Memory: int64(n), Time: 20 * time.Second}) // memory may be slow to come on a busy machine
 		if test.ok && err != nil || !test.ok && kindOf(err) != transform.OutOfMemory {
 			t.Errorf("%s of %s: got %v", test.want, test.limit, err)
 		}

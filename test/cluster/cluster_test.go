@@ -21,7 +21,7 @@ import (
 )
 
 var (
-	rounds = flag.Int("rounds", 4, "how many rounds of faults there are")
+	rounds = flag.Int("rounds", harness.Rounds(2, 4), "how many rounds of faults there are")
 	keep   = flag.String("keep", "", "folder for the logs, kept afterwards; default: a temporary one")
 )
 

@@ -92,11 +92,12 @@ func TestOutbox_EveryRowBecomesOneMessage(t *testing.T) {
 					return
 				default:
 					b.write(t, 1+rand.IntN(20), i%4 != 3)
+					time.Sleep(10 * time.Millisecond) // what comes together is delivered while others wait
 				}
 			}
 		})
 	}
-	for range 6 {
+	for range harness.Rounds(3, 6) {
 		time.Sleep(time.Duration(200+rand.IntN(600)) * time.Millisecond)
 		victim := rand.IntN(2)
 		nodes[victim].Kill()

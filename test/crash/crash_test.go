@@ -16,7 +16,7 @@ import (
 )
 
 var (
-	rounds = flag.Int("rounds", 20, "how often the server is killed")
+	rounds = flag.Int("rounds", harness.Rounds(6, 20), "how often the server is killed")
 	keep   = flag.String("keep", "", "folder for the data and the log, kept afterwards; default: a temporary one")
 )
 
@@ -28,6 +28,7 @@ const concurrency = 16
 
 // TestCrash_LosesNothingAcknowledged kills the server at random under load, and judges by the log.
 func TestCrash_LosesNothingAcknowledged(t *testing.T) {
+	t.Parallel()
 	dir := *keep
 	if dir == "" {
 		dir = t.TempDir()

@@ -22,6 +22,7 @@ import (
 // tickets are opened and closed meanwhile. A ticket has at most two states, so what must have come of it is
 // known: its last state, once, and the one before it, once, if anybody asked in between.
 func TestCrash_EveryItemBecomesItsMessagesAndNoMore(t *testing.T) {
+	t.Parallel()
 	addr, err := harness.FreeAddr()
 	if err != nil {
 		t.Fatal(err)

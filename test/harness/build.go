@@ -52,6 +52,7 @@ func see() error {
 	if err != nil {
 		return err
 	}
+	_ = os.Getenv("HARK_TESTS") // Rounds has read it before there was anybody to note that
 	files, err := filepath.Glob(filepath.Join(root, "*.*"))
 	for _, file := range files {
 		if _, serr := os.Stat(file); serr != nil {

@@ -54,6 +54,15 @@ func Binary(t testing.TB) string {
 	return bin
 }
 
+// Rounds is how often a campaign does what it does when nobody says so: few times in the inner loop, many
+// times where everything is to be tested (HARK_TESTS=all, as make test has it).
+func Rounds(few, many int) int {
+	if os.Getenv("HARK_TESTS") == "all" {
+		return many
+	}
+	return few
+}
+
 // Run starts a server on an empty folder for the time of a test. When the test fails, the end of
 // the server's log is shown.
 func Run(t testing.TB, args ...string) *Server {

@@ -21,7 +21,7 @@ import (
 )
 
 var (
-	rounds  = flag.Int("rounds", 3, "how many rounds of faults there are; more than ten have long ones among them")
+	rounds  = flag.Int("rounds", harness.Rounds(3, 6), "how many rounds of faults there are; more than ten have long ones among them")
 	seed    = flag.Uint64("seed", 0, "what the faults are made up from; 0: by chance")
 	waiting = flag.Int("waiting", 1000, "how many messages wait for a listener that starts")
 	keep    = flag.String("keep", "", "folder for the logs, kept afterwards; default: a temporary one")
