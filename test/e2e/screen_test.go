@@ -161,10 +161,19 @@ func (term *terminal) ends(t *testing.T, before string) {
 	if after := term.settings(t); after != before {
 		t.Errorf("the terminal was left in another state: %s, not %s", after, before)
 	}
-	out := term.output()
-	if strings.LastIndex(out, "\x1b[?1049l") < strings.LastIndex(out, "\x1b[?1049h") || strings.LastIndex(out, "\x1b[?25h") < strings.LastIndex(out, "\x1b[?25l") {
-		t.Error("the screen was not left, or the cursor not shown again")
+	// What a process has written last is read after its end.
+	for deadline := time.Now().Add(10 * time.Second); !term.isLeft(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the screen was not left, or the cursor not shown again")
+		}
 	}
+}
+
+// isLeft says whether the usual screen is back, with its cursor.
+func (term *terminal) isLeft() bool {
+	out := term.output()
+	return strings.LastIndex(out, "\x1b[?1049l") >= strings.LastIndex(out, "\x1b[?1049h") &&
+		strings.LastIndex(out, "\x1b[?25h") >= strings.LastIndex(out, "\x1b[?25l")
 }
 
 // runCopied runs the command that was put into the terminal's clipboard.
