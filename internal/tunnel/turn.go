@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/harkhq/hark"
@@ -28,7 +29,7 @@ type turn struct {
 	store    Store
 	consumer hark.Ref
 	name     string
-	mine     int64 // the number with its count
+	mine     atomic.Int64 // the number with its count; whoever keeps answers reads it, too
 	renewed  time.Time
 
 	// What it stood at when it was seen last, by who stands by.
@@ -60,13 +61,13 @@ func (t *turn) take(ctx context.Context, now time.Time) error {
 		return err
 	}
 	number := max(now.UnixMilli()<<chanceBits, at>>countBits+1) + rand.Int64N(1<<chanceBits)
-	t.mine = number << countBits
+	t.mine.Store(number << countBits)
 	return t.write(ctx, now)
 }
 
 func (t *turn) write(ctx context.Context, now time.Time) error {
 	t.renewed = now
-	return t.store.MoveCursor(ctx, t.consumer, t.name, t.mine, now)
+	return t.store.MoveCursor(ctx, t.consumer, t.name, t.mine.Load(), now)
 }
 
 func (t *turn) look(ctx context.Context) (int64, error) {
@@ -83,7 +84,7 @@ func (t *turn) isOurs(ctx context.Context) (bool, error) {
 		return true, nil
 	}
 	at, err := t.look(ctx)
-	return at>>countBits == t.mine>>countBits, err
+	return at>>countBits == t.mine.Load()>>countBits, err
 }
 
 // renew says that we live, when it is time to; false when somebody has taken the turn.
@@ -95,7 +96,7 @@ func (t *turn) renew(ctx context.Context, now time.Time) (bool, error) {
 	if err != nil || !ours {
 		return ours, err
 	}
-	if t.mine++; t.mine&givenBack == givenBack { // after hours
+	if t.mine.Add(1)&givenBack == givenBack { // after hours
 		return true, t.take(ctx, now)
 	}
 	return true, t.write(ctx, now)
@@ -118,6 +119,6 @@ func (t *turn) giveBack(ctx context.Context, now time.Time) {
 	if t == nil {
 		return
 	}
-	t.mine |= givenBack
+	t.mine.Or(givenBack)
 	_ = t.write(ctx, now) // else the others wait for deadAfter
 }

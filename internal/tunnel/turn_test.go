@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -80,4 +81,45 @@ func TestTurn_IsTheNewestsUntilItIsGivenBackOrItsOwnerIsDead(t *testing.T) {
 	}
 	a.giveBack(ctx, now)
 	check(yes, "given back")(b.isFree(ctx, now))
+}
+
+func TestTurn_IsAskedForByAnswersWhileItIsRenewed(t *testing.T) {
+	ctx, now := t.Context(), time.Unix(1_000_000, 0)
+	own := newTurn(&lockedPlaces{places: places{at: map[string]int64{}}}, 1, "g")
+	if err := own.take(ctx, now); err != nil {
+		t.Fatal(err)
+	}
+	var answers sync.WaitGroup
+	answers.Go(func() {
+		for range givenBack - 1 {
+			if ours, err := own.isOurs(ctx); err != nil || !ours {
+				t.Errorf("%v, %v", ours, err)
+			}
+		}
+	})
+	for range givenBack - 1 { // as often as one number lasts
+		now = now.Add(renewEvery)
+		if ours, err := own.renew(ctx, now); err != nil || !ours {
+			t.Errorf("%v, %v", ours, err)
+		}
+	}
+	answers.Wait()
+}
+
+// lockedPlaces are places for several goroutines.
+type lockedPlaces struct {
+	places
+	mu sync.Mutex
+}
+
+func (p *lockedPlaces) Cursor(ctx context.Context, consumer hark.Ref, group string) (int64, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.places.Cursor(ctx, consumer, group)
+}
+
+func (p *lockedPlaces) MoveCursor(ctx context.Context, consumer hark.Ref, group string, seq int64, now time.Time) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.places.MoveCursor(ctx, consumer, group, seq, now)
 }
