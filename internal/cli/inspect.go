@@ -96,7 +96,7 @@ Examples:
 }
 
 // Run makes a bin and shows what comes in.
-func (c *inspectStart) Run(ctx context.Context, sh *shell) error {
+func (c *inspectStart) Run(ctx context.Context, sh *shell) (err error) {
 	if c.Limit < 0 {
 		return usagef("--limit 10", "--limit must be 1 or more, not %d", c.Limit)
 	}

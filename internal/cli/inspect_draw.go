@@ -65,7 +65,7 @@ func bodyLines(q *requestOut) (lines []string, more int) {
 			return nil, 0
 		}
 		shown := body[:min(len(body), maxHexShown)]
-		return slices.Collect(strings.Lines(strings.TrimSuffix(hex.Dump(shown), "\n"))), len(body) - len(shown)
+		return strings.Split(strings.TrimSuffix(hex.Dump(shown), "\n"), "\n"), len(body) - len(shown)
 	}
 	body := string(indented([]byte(text(q.Body))))
 	if len(body) > maxTextShown {

@@ -3,6 +3,9 @@ package cli
 import (
 	"bytes"
 	"encoding/base64"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +31,7 @@ func TestBodyLines_ShowWhatPeopleCanRead(t *testing.T) {
 	}
 	binary := base64.StdEncoding.EncodeToString(append([]byte("\x00\xffabc"), make([]byte, maxHexShown)...))
 	lines, more = bodyLines(&requestOut{Base64: &binary})
-	if len(lines) != maxHexShown/16 || more != 5 || strings.TrimSpace(lines[0]) != "00000000  00 ff 61 62 63 00 00 00  00 00 00 00 00 00 00 00  |..abc...........|" {
+	if len(lines) != maxHexShown/16 || more != 5 || lines[0] != "00000000  00 ff 61 62 63 00 00 00  00 00 00 00 00 00 00 00  |..abc...........|" {
 		t.Errorf("%d lines, %d more: %q", len(lines), more, lines)
 	}
 }
@@ -56,5 +59,27 @@ func TestParseAnswer_ReadsAStatusAndABody(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" || (err == nil) != (want != nil) {
 			t.Errorf("%q: %v\n%s", line, err, diff)
 		}
+	}
+}
+
+func TestInspect_SaysThatItCouldNotRemoveItsBin(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.Method + " " + r.URL.Path {
+		case "POST /api/v1/source":
+			_, _ = io.WriteString(w, `{"id":"src_1","applicationId":"app_1","url":"http://127.0.0.1/in/x"}`)
+		case "GET /api/v1/tail":
+			_, _ = io.WriteString(w, "data: {\"kind\":\"request\",\"request\":{\"id\":\"req_1\"}}\n\n")
+		case "GET /api/v1/source/src_1/request/req_1":
+			_, _ = io.WriteString(w, `{"id":"req_1"}`)
+		default:
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = io.WriteString(w, `{"code":"internal","detail":"it broke"}`)
+		}
+	}))
+	defer server.Close()
+	c := inspectStart{Remote: Remote{URL: server.URL, APIKey: "hark_test"}, Limit: 1}
+	err := c.Run(t.Context(), &shell{stdout: io.Discard, stderr: io.Discard})
+	if err == nil || err.Error() != "remove src_1: it broke" {
+		t.Errorf("got %v", err)
 	}
 }
