@@ -22,6 +22,7 @@ import (
 // Limits of one exchange with the local address.
 const (
 	MostBody     = 20_000 // bytes of an answer that are kept, as of an endpoint's
+	mostError    = 500    // bytes of why there was none: the server keeps no more, and takes no frame of any length
 	localTimeout = 30 * time.Second
 	dialTimeout  = 5 * time.Second
 	// signedFor is how long a signature's time is good enough: receivers refuse what is five minutes old,
@@ -195,6 +196,7 @@ func (f *forwarder) send(ctx context.Context, m *Message) (*Response, error) {
 			return nil, &nobodyError{op.Err}
 		}
 		out.Err = sentence(err)
+		out.Err = strings.ToValidUTF8(out.Err[:min(len(out.Err), mostError)], "")
 		out.cut = resp == nil && brokeOff(err)
 	}
 	return out, nil

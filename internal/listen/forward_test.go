@@ -2,7 +2,9 @@ package listen
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -30,6 +32,32 @@ func TestForwarder_NoAnswerInTimeIsAFailureAndNotALoss(t *testing.T) {
 	defer cancel()
 	if r, err := f.send(ctx, &Message{ID: "msg_1"}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("an end of the listener became an answer: %+v, %v", r, err)
+	}
+}
+
+func TestForwarder_WhatIsNoHTTPIsToldInAFrameThatTheServerTakes(t *testing.T) {
+	local, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer local.Close()
+	go func() {
+		conn, err := local.Accept()
+		if err != nil {
+			return
+		}
+		_, _ = conn.Read(make([]byte, 1024))
+		_, _ = conn.Write([]byte(strings.Repeat("é\x01", 100_000) + "\r\n\r\n")) // which the error quotes
+		_ = conn.Close()
+	}()
+	l := &Listener{forward: newForwarder(&Options{ForwardTo: &url.URL{Scheme: "http", Host: local.Addr().String(), Path: "/"}})}
+	r, err := l.forward.send(t.Context(), &Message{ID: "msg_1"})
+	if err != nil || r.Status != 0 || !strings.Contains(r.Err, "malformed HTTP") {
+		t.Fatalf("%.100v, %v", r, err)
+	}
+	const taken = 96 << 10 // by the server: a longer one would end the connection, again and again
+	if text, err := json.Marshal(l.told(r)); err != nil || len(text) > taken {
+		t.Errorf("%d bytes, %v", len(text), err)
 	}
 }
 
