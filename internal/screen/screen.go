@@ -16,6 +16,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	tea "charm.land/bubbletea/v2"
@@ -64,11 +65,23 @@ func (s *Screen) Emit(e listen.Event) {
 	s.waiting = append(s.waiting, e)
 	s.bytes += weight(e)
 	for len(s.waiting) > 2*maxMessages || s.bytes > maxBytes && len(s.waiting) > 1 {
-		s.bytes -= weight(s.waiting[0]) // the list would forget it at once
-		s.waiting[0] = nil
-		s.waiting = s.waiting[1:]
+		s.forget()
 	}
 	s.nudge()
+}
+
+// forget drops the oldest of what the list would forget at once. What says how the connection does stays, while
+// there is anything else: nothing newer might say it.
+func (s *Screen) forget() {
+	oldest := max(0, slices.IndexFunc(s.waiting, func(e listen.Event) bool {
+		switch e.(type) {
+		case listen.Ready, listen.Reconnecting, listen.Standby:
+			return false
+		}
+		return true
+	}))
+	s.bytes -= weight(s.waiting[oldest])
+	s.waiting = slices.Delete(s.waiting, oldest, oldest+1)
 }
 
 // nudge says that something waits.

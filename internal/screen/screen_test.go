@@ -396,6 +396,7 @@ func TestScreen_RemembersSoMuch(t *testing.T) {
 
 func TestScreen_EmitDoesNotWait(t *testing.T) {
 	s := New(Options{})
+	s.Emit(listen.Ready{Again: true})
 	for i := range 10_000 {
 		s.Emit(message(i, strings.Repeat("x", 10_000)))
 	}
@@ -405,6 +406,9 @@ func TestScreen_EmitDoesNotWait(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	s.tell(ctx, func(msg tea.Msg) {
 		events := msg.(happened)
+		if _, ok := events[0].(listen.Ready); !ok {
+			t.Errorf("that there is a connection was forgotten: %T", events[0])
+		}
 		if last := events[len(events)-1].(listen.Message); last.Seq != 9_999 {
 			t.Errorf("the newest is %d", last.Seq)
 		}
