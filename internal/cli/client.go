@@ -10,8 +10,9 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
+
+	"github.com/harkhq/hark/internal/refusal"
 )
 
 // client speaks to a server's API.
@@ -35,10 +36,8 @@ func newClient(base, key string) *client {
 
 // apiError is an answer other than 2xx.
 type apiError struct {
+	refusal.Refusal
 	Status     int
-	Code       string
-	Detail     string
-	Field      string // the first input that was wrong, when the API named one
 	RetryAfter string
 	Method     string
 	Path       string
@@ -129,38 +128,9 @@ func unwrapURL(err error) error {
 	return err
 }
 
-// readAPIError understands both error shapes of the API: one sentence, or a list of fields.
 func readAPIError(resp *http.Response, text []byte, method, path string) error {
-	e := &apiError{Status: resp.StatusCode, Method: method, Path: path, RetryAfter: resp.Header.Get("Retry-After")}
-	var wire struct {
-		Code   string          `json:"code"`
-		Detail json.RawMessage `json:"detail"`
-	}
-	if json.Unmarshal(text, &wire) != nil {
-		return e
-	}
-	e.Code = wire.Code
-	var fields []struct {
-		Loc []string `json:"loc"`
-		Msg string   `json:"msg"`
-	}
-	if json.Unmarshal(wire.Detail, &fields) == nil {
-		var parts []string
-		for _, f := range fields {
-			where := f.Loc
-			if len(where) > 1 { // "body" says nothing to somebody who typed flags
-				where = where[1:]
-			}
-			if e.Field == "" {
-				e.Field = strings.Join(where, ".")
-			}
-			parts = append(parts, strings.Join(where, ".")+": "+f.Msg)
-		}
-		e.Detail = strings.Join(parts, "; ")
-	} else if json.Unmarshal(wire.Detail, &e.Detail) != nil {
-		e.Detail = ""
-	}
-	if e.RetryAfter != "" {
+	e := &apiError{Refusal: refusal.Read(text), Status: resp.StatusCode, Method: method, Path: path, RetryAfter: resp.Header.Get("Retry-After")}
+	if e.Detail != "" && e.RetryAfter != "" {
 		e.Detail += " (again in " + e.RetryAfter + " s)"
 	}
 	return e

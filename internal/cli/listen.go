@@ -14,6 +14,7 @@ import (
 
 	"github.com/harkhq/hark/internal/listen"
 	"github.com/harkhq/hark/internal/profile"
+	"github.com/harkhq/hark/internal/refusal"
 	"github.com/harkhq/hark/internal/screen"
 )
 
@@ -264,7 +265,7 @@ func (v via) listenError(err error, base string) error {
 	}
 	switch e.Status {
 	case http.StatusUnauthorized:
-		return v.explain(&apiError{Status: e.Status, Code: e.Code, Detail: e.Detail}, base)
+		return v.explain(&apiError{Refusal: refusal.Refusal{Code: e.Code, Detail: e.Detail}, Status: e.Status}, base)
 	case http.StatusForbidden:
 		return hintf(exitForbidden, "a key of scope admin; one for a single application needs --app", "%w", e)
 	case http.StatusNotFound:

@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/harkhq/hark/internal/refusal"
 )
 
 // APIError is an answer of the server's API other than 2xx.
@@ -133,29 +135,9 @@ func (a *api) unreachable(ctx context.Context, err error) error {
 	return &UnreachableError{a.base, err}
 }
 
-// readError reads both shapes of the API's errors: one sentence, or a list of fields.
 func readError(status int, text []byte) error {
-	e := &APIError{Status: status}
-	var wire struct {
-		Code   string          `json:"code"`
-		Detail json.RawMessage `json:"detail"`
-	}
-	if json.Unmarshal(text, &wire) != nil {
-		return e
-	}
-	e.Code = wire.Code
-	var fields []struct {
-		Loc []string `json:"loc"`
-		Msg string   `json:"msg"`
-	}
-	if json.Unmarshal(wire.Detail, &e.Detail) != nil && json.Unmarshal(wire.Detail, &fields) == nil {
-		var parts []string
-		for _, f := range fields {
-			parts = append(parts, strings.Join(f.Loc[min(1, len(f.Loc)):], ".")+": "+f.Msg)
-		}
-		e.Detail = strings.Join(parts, "; ")
-	}
-	return e
+	r := refusal.Read(text)
+	return &APIError{Status: status, Code: r.Code, Detail: r.Detail}
 }
 
 // isStatus says whether the server answered so.
