@@ -1,7 +1,6 @@
 package tunnel
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/outbound"
-	"github.com/harkhq/hark/internal/store"
 	"github.com/harkhq/hark/internal/stream"
 )
 
@@ -87,8 +85,8 @@ func (s *session) start(ctx context.Context) error {
 	return s.open(ctx, in.From)
 }
 
-// open takes the turn and says where the group goes on, from where it was told to if it was. The place is
-// put there only when nobody else moves it any more.
+// open takes the turn and says where the group goes on: from where it was told to, if it was. The place is put
+// there only when nobody else has the turn any more.
 func (s *session) open(ctx context.Context, from string) error {
 	seq, err := int64(0), error(nil)
 	if from != "" {
@@ -103,12 +101,13 @@ func (s *session) open(ctx context.Context, from string) error {
 	if err := s.turn.take(ctx, time.Now()); err != nil {
 		return err
 	}
-	if from != "" {
-		if err := s.hub.opt.Store.SeekCursor(ctx, s.listener.ConsumerRef, s.group, seq, time.Now()); err != nil {
-			return err
-		}
+	if from == "" {
+		return s.goOn(ctx)
 	}
-	return s.goOn(ctx)
+	if err := s.hub.opt.Store.SeekCursor(ctx, s.listener.ConsumerRef, s.group, seq, time.Now()); err != nil {
+		return err
+	}
+	return s.ready(ctx, seq) // whoever had the turn may just have moved the place
 }
 
 // goOn says that it goes on at the group's place.
@@ -256,117 +255,6 @@ func (s *session) send(ctx context.Context, p stream.Page) error {
 		}
 	}
 	return nil
-}
-
-// answers deals with what the client says until it has gone. One thing after the other: a client that says
-// more than can be kept waits.
-func (s *session) answers(ctx context.Context) error {
-	for {
-		in, err := s.hear(ctx)
-		if err != nil {
-			return err
-		}
-		switch in.Type {
-		case "response", "ack":
-			err = s.answer(ctx, &in)
-		case "attempt":
-			err = s.retried(ctx, &in)
-		default:
-			err = errProtocol
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-// answer keeps what a message was answered, and moves the place behind it.
-func (s *session) answer(ctx context.Context, in *heard) error {
-	out, ok := s.landed(in.Seq)
-	if !ok && s.wasSent(in.Seq) {
-		return nil // it was answered before the turn went to and fro, and once more
-	}
-	if !ok {
-		return errProtocol
-	}
-	said := frame{Type: "acked", Seq: in.Seq}
-	if in.Type == "response" && out.message != 0 {
-		id, err := s.record(ctx, out.message, in, hark.Scheduled)
-		if err != nil {
-			return err
-		}
-		said.Attempt = string(id)
-	}
-	// Another's place is not ours to move: it may have been put back on purpose.
-	if ours, err := s.turn.isOurs(ctx); err != nil {
-		return err
-	} else if ours && s.group != "" {
-		if err := s.hub.opt.Store.MoveCursor(ctx, s.listener.ConsumerRef, s.group, in.Seq, time.Now()); err != nil {
-			return err
-		}
-	}
-	if err := s.say(ctx, said); err != nil {
-		return err
-	}
-	select {
-	case s.moved <- struct{}{}:
-	default:
-	}
-	return nil
-}
-
-// landed takes what was sent with a number, and all before it, out of what waits for an answer.
-func (s *session) landed(seq int64) (out sent, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if out, ok = s.flight[seq]; !ok {
-		out, ok = s.late[seq]
-		delete(s.late, seq)
-		return out, ok
-	}
-	for n, f := range s.flight {
-		if n <= seq {
-			s.bytes -= f.bytes
-			delete(s.flight, n)
-		}
-	}
-	return out, true
-}
-
-// wasSent says whether a number was sent at all.
-func (s *session) wasSent(seq int64) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.least > 0 && seq >= s.least && seq <= s.most
-}
-
-// retried keeps what an earlier message was answered when it was forwarded again by hand.
-func (s *session) retried(ctx context.Context, in *heard) error {
-	said := frame{Type: "recorded", ID: in.ID}
-	m, err := s.listener.Message(ctx, in.ID)
-	switch {
-	case errors.Is(err, hark.ErrNotFound): // it has expired meanwhile
-	case err != nil:
-		return err
-	default:
-		id, err := s.record(ctx, m.Ref, in, hark.Manual)
-		if err != nil {
-			return err
-		}
-		said.Attempt = string(id)
-	}
-	return s.say(ctx, said)
-}
-
-func (s *session) record(ctx context.Context, message hark.Ref, in *heard, trigger hark.Trigger) (hark.AttemptID, error) {
-	l := &s.listener
-	a, err := in.attempt(time.Now(), trigger)
-	if err != nil {
-		return "", err
-	}
-	a.ApplicationRef, a.MessageRef, a.EndpointRef, a.URL = l.ApplicationRef, message, l.ConsumerRef, cmp.Or(a.URL, s.url)
-	row := hark.Delivery{ApplicationRef: l.ApplicationRef, EndpointRef: l.ConsumerRef, MessageRef: message}
-	return a.ID, s.hub.opt.Store.Settle(ctx, []store.Settlement{{Delivery: row, Attempt: a, Told: true, OwnURL: true}})
 }
 
 // beat finds out that the client has gone, or may not listen any more.
