@@ -33,6 +33,7 @@ func tests() []test {
 		{"EndpointDeletion", testEndpointDeletion},
 		{"Rules", testRules},
 		{"Transformations", testTransformations},
+		{"VersionsConcurrently", testVersionsConcurrently},
 		{"Executions", testExecutions},
 		{"CanceledAttempts", testCanceledAttempts},
 		{"DelayedDeliveries", testDelayedDeliveries},

@@ -2,9 +2,11 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,6 +37,35 @@ func (f *fixture) versions(ep hark.Endpoint) (numbers []int) {
 		}
 	}
 	return numbers
+}
+
+// testVersionsConcurrently: of changes at once each is a version, and none is lost.
+func testVersionsConcurrently(_ *testing.T, f *fixture) {
+	ep := f.newEndpoint(f.app, "e")
+	const writers, each = 4, 5
+	failed := make([]error, writers)
+	var all sync.WaitGroup
+	for w := range writers {
+		all.Go(func() {
+			for n := range each {
+				_, err := f.UpdateEndpoint(f.ctx, f.app.Ref, "e", func(e *hark.Endpoint) error {
+					e.Transformation.Code = fmt.Sprint(w, n)
+					return nil
+				})
+				failed[w] = errors.Join(failed[w], err)
+			}
+		})
+	}
+	all.Wait()
+	f.ok(errors.Join(failed...))
+	codes := map[string]bool{}
+	numbers := f.versions(ep)
+	for _, n := range numbers {
+		v, err := f.TransformationVersion(f.ctx, ep.Ref, n)
+		f.ok(err)
+		codes[v.Code] = true
+	}
+	f.same("versions and codes", []int{len(numbers), numbers[0], len(codes)}, []int{writers * each, writers * each, writers * each})
 }
 
 func testTransformations(t *testing.T, f *fixture) {
