@@ -144,12 +144,7 @@ func (a *App) build(ctx context.Context, build observe.Build, keys *vault.Vault)
 	a.atEnd(func() error { client.Close(); return nil })
 
 	dir := directory.New(a.store, directory.Options{})
-	a.alterer = alter.New(alter.Options{HeaderPrefixes: a.config.HeaderPrefixes()})
-	a.atEnd(func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		return a.alterer.Close(ctx)
-	})
+	a.addAlterer()
 	// The engine finds out that an endpoint must go, and manage knows how; each needs the other, and
 	// the engine asks only once it runs.
 	var manager *manage.Manager
@@ -175,21 +170,7 @@ func (a *App) build(ctx context.Context, build observe.Build, keys *vault.Vault)
 	a.replayer = replay.New(replays)
 	a.keeper = retain.New(retain.Options{Store: a.store, Logger: a.log, Mine: a.isUpkeeper})
 
-	var publicKey []byte
-	if path := a.config.JWTPublicKeyFile; path != "" {
-		if publicKey, err = os.ReadFile(path); err != nil {
-			return nil, fmt.Errorf("read the JWT public key: %w", err)
-		}
-	}
-	tokens := keys.Derive("application tokens")
-	authenticator, err := auth.New(auth.Options{
-		Store:                a.store,
-		JWTSecret:            []byte(a.config.JWTSecret.Reveal()),
-		JWTPublicKey:         publicKey,
-		TokenSecret:          tokens[:],
-		BootstrapKey:         a.config.BootstrapKey.Reveal(),
-		BootstrapEnvironment: a.first.Live.ID,
-	})
+	authenticator, err := a.authenticator(keys)
 	if err != nil {
 		return nil, err
 	}
@@ -217,18 +198,53 @@ func (a *App) build(ctx context.Context, build observe.Build, keys *vault.Vault)
 		Logger: a.log, HTTPSOnly: a.config.HTTPSOnly, MaxPayload: a.config.MaxPayload, PortalURL: a.URL() + "/docs",
 		Ingest: a.ingest, IngestURL: a.URL(), Transformations: a.alterer,
 	})
-	if box, ok := a.store.(store.Outbox); ok {
-		a.taker = outbox.New(outbox.Options{
-			Store: box, Publisher: manager, Logger: a.log, Metrics: a.metrics, Mine: a.isUpkeeper,
-		})
-		box.OnOutbox(a.taker.Ring)
-	}
+	a.takeOutbox(manager)
 	observe.WatchStore(a.metrics, a.store.Stats)
 	tunnels := tunnel.New(tunnel.Options{Store: a.store, Streams: a.streams, HeaderPrefixes: a.config.HeaderPrefixes(), Log: a.log})
 	return api.New(api.Options{
 		Manage: manager, Auth: authenticator, Guards: a.store, Streams: a.streams, Tunnels: tunnels, RateLimit: a.config.RateLimit, Log: a.log,
 		Observe: observe.Requests(a.metrics),
 	}), nil
+}
+
+// addAlterer makes what applies transformations.
+func (a *App) addAlterer() {
+	a.alterer = alter.New(alter.Options{HeaderPrefixes: a.config.HeaderPrefixes()})
+	a.atEnd(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		return a.alterer.Close(ctx)
+	})
+}
+
+// authenticator makes what knows whose tokens are whose.
+func (a *App) authenticator(keys *vault.Vault) (*auth.Authenticator, error) {
+	var publicKey []byte
+	if path := a.config.JWTPublicKeyFile; path != "" {
+		var err error
+		if publicKey, err = os.ReadFile(path); err != nil {
+			return nil, fmt.Errorf("read the JWT public key: %w", err)
+		}
+	}
+	tokens := keys.Derive("application tokens")
+	return auth.New(auth.Options{
+		Store:                a.store,
+		JWTSecret:            []byte(a.config.JWTSecret.Reveal()),
+		JWTPublicKey:         publicKey,
+		TokenSecret:          tokens[:],
+		BootstrapKey:         a.config.BootstrapKey.Reveal(),
+		BootstrapEnvironment: a.first.Live.ID,
+	})
+}
+
+// takeOutbox takes what applications put into the database themselves, where it has a table for that.
+func (a *App) takeOutbox(to *manage.Manager) {
+	box, ok := a.store.(store.Outbox)
+	if !ok {
+		return
+	}
+	a.taker = outbox.New(outbox.Options{Store: box, Publisher: to, Logger: a.log, Metrics: a.metrics, Mine: a.isUpkeeper})
+	box.OnOutbox(a.taker.Ring)
 }
 
 // fetchTimeout bounds the fetching of a provider's key, for which a webhook waits.

@@ -137,13 +137,8 @@ func (w *writer) accept(a *acceptance) error {
 		return err
 	}
 	if !expunged {
-		if err := w.payloads.add(w.c, ref, m.Payload, m.RawBody, m.Head); err != nil {
+		if err := w.addPayload(m); err != nil {
 			return err
-		}
-		if !m.PayloadExpiresAt.IsZero() {
-			if _, err := w.c.exec(insertPayloadExpirySQL, m.PayloadExpiresAt, ref); err != nil {
-				return err
-			}
 		}
 	}
 	if a.request != nil {
@@ -171,6 +166,14 @@ func (w *writer) accept(a *acceptance) error {
 		}
 	}
 	return nil
+}
+
+func (w *writer) addPayload(m *hark.Message) error {
+	if err := w.payloads.add(w.c, m.Ref, m.Payload, m.RawBody, m.Head); err != nil || m.PayloadExpiresAt.IsZero() {
+		return err
+	}
+	_, err := w.c.exec(insertPayloadExpirySQL, m.PayloadExpiresAt, m.Ref)
+	return err
 }
 
 const versionSQL = `SELECT version FROM application WHERE ref = ? AND deleted_at = 0`
