@@ -12,9 +12,9 @@ import (
 
 // Headers that say where an inbound message came from.
 const (
-	SourceHeader  = "Hark-Source-Id"
-	RequestHeader = "Hark-Request-Id"
-	MethodHeader  = "Hark-Request-Method"
+	sourceHeader  = "Hark-Source-Id"
+	requestHeader = "Hark-Request-Id"
+	methodHeader  = "Hark-Request-Method"
 	PathHeader    = "Hark-Request-Path" // behind the source's token, with the query
 )
 
@@ -56,8 +56,8 @@ func (e *Endpoint) AppendContent(fields []outbound.Field, m *hark.Message, prefi
 		path += "?" + head.Query
 	}
 	for _, f := range [...]outbound.Field{
-		{Name: SourceHeader, Value: string(head.SourceID)}, {Name: RequestHeader, Value: string(head.RequestID)},
-		{Name: MethodHeader, Value: head.Method}, {Name: PathHeader, Value: path},
+		{Name: sourceHeader, Value: string(head.SourceID)}, {Name: requestHeader, Value: string(head.RequestID)},
+		{Name: methodHeader, Value: head.Method}, {Name: PathHeader, Value: path},
 	} {
 		if f.Value != "" {
 			fields = append(fields, f)
@@ -79,7 +79,7 @@ func isForwarded(name, hops string, credentials bool, prefixes []string) bool {
 	switch name {
 	case "Host", "Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Content-Length", "Expect",
 		"Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Accept", "Accept-Encoding", "User-Agent",
-		SourceHeader, RequestHeader, MethodHeader, PathHeader:
+		sourceHeader, requestHeader, methodHeader, PathHeader:
 		return false
 	case "Authorization", "Cookie":
 		return credentials

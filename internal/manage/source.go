@@ -163,20 +163,20 @@ func (m *Manager) Source(ctx context.Context, c Caller, source string) (SourceOu
 
 // The states of a source.
 const (
-	SourceEnabled  = "enabled"
-	SourceFailing  = "failing" // nothing of what comes can be verified
-	SourceDisabled = "disabled"
+	sourceEnabled  = "enabled"
+	sourceFailing  = "failing" // nothing of what comes can be verified
+	sourceDisabled = "disabled"
 )
 
 // State is one word for how the source does.
 func (s *SourceOut) State() string {
 	switch {
 	case s.Disabled:
-		return SourceDisabled
+		return sourceDisabled
 	case !s.FailingSince.IsZero():
-		return SourceFailing
+		return sourceFailing
 	}
-	return SourceEnabled
+	return sourceEnabled
 }
 
 // ListSources lists sources, oldest first unless asked otherwise; app and state, when not "", narrow the
@@ -198,7 +198,7 @@ func (m *Manager) ListSources(ctx context.Context, c Caller, app, state string, 
 	}
 	var v check
 	l := v.list(in, hark.SourcePrefix, false)
-	if state != "" && !slices.Contains([]string{SourceEnabled, SourceFailing, SourceDisabled}, state) {
+	if state != "" && !slices.Contains([]string{sourceEnabled, sourceFailing, sourceDisabled}, state) {
 		v.wrong("must be enabled, failing or disabled", "query", "status")
 	}
 	if err := v.err(); err != nil {

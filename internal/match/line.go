@@ -32,15 +32,15 @@ func ValidPointer(pointer string) error {
 // matter. The hash is the same in every process and version, as it is stored. ok is false when
 // there is no value, or null. On a payload that is not JSON the answer means nothing.
 func Line(payload []byte, pointer string) (line uint64, ok bool) {
-	raw, ok := At(payload, pointer)
+	raw, ok := at(payload, pointer)
 	if !ok {
 		return 0, false
 	}
 	return hashValue(bytes.TrimSpace(raw))
 }
 
-// At answers the raw value that pointer leads to. On a payload that is not JSON the answer means nothing.
-func At(payload []byte, pointer string) (raw []byte, ok bool) {
+// at answers the raw value that pointer leads to. On a payload that is not JSON the answer means nothing.
+func at(payload []byte, pointer string) (raw []byte, ok bool) {
 	raw = payload
 	for rest := pointer; rest != ""; {
 		if rest[0] != '/' {

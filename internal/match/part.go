@@ -59,7 +59,7 @@ func (p Part) Value(header http.Header, query string, body []byte) (value string
 		values := form[p.query]
 		return strings.Join(values, "\x00"), len(values) > 0
 	case p.pointer != "":
-		raw, ok := At(body, p.pointer)
+		raw, ok := at(body, p.pointer)
 		return string(bytes.TrimSpace(raw)), ok
 	}
 	return string(body), true
