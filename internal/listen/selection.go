@@ -31,7 +31,7 @@ type selection struct {
 	filter json.RawMessage
 }
 
-// selected is what was asked for, so that what means the same is the same.
+// selected is what was asked for, in one form: the order of types, and how a filter is written, change nothing.
 func (l *Listener) selected(source *sourceOut) selection {
 	var s selection
 	if l.opt.Source != "" && source != nil {

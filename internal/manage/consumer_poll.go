@@ -8,8 +8,8 @@ import (
 	"github.com/harkhq/hark/internal/stream"
 )
 
-// asked before a group's name names the place from which its last poll without a cursor was answered. No
-// group of anybody's has a control character.
+// asked before a group's name makes the name of a second place: where the answer to the group's last poll began,
+// so that a retry of that poll gets the same answer. Groups' own names have no control characters.
 const asked = "\x1f"
 
 // PollConsumer is ReadConsumer as Svix's poller has it: the server keeps the group's place. Who comes back with

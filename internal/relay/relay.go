@@ -52,7 +52,7 @@ const (
 type Options struct {
 	Caller func(*http.Request) netip.Addr // who calls; nil is the peer
 	Wait   time.Duration                  // for the client's answer; 0 is 30 s, the client's own patience
-	Ping   time.Duration                  // between pings; 0 is 20 s, after a missing one and a half the client leaves
+	Ping   time.Duration                  // between pings; 0 is 20 s: the client leaves when it has heard none for about 30 s
 }
 
 // Relay hands requests over. It is safe for concurrent use.

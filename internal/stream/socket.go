@@ -251,7 +251,7 @@ func (s *socket) wait(ctx context.Context, ready bool, more *bool, news <-chan s
 
 func (s *socket) ack(ctx context.Context, in asked) error {
 	if in.Type == "" {
-		return nil // it rang for what was taken with the one before
+		return nil // two acks came before this was woken, and both were dealt with the time before
 	}
 	if in.Type != "ack" || in.Seq > s.after {
 		return errProtocol

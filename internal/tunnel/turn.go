@@ -10,19 +10,19 @@ import (
 	"github.com/harkhq/hark"
 )
 
-// Of the tunnels of one group one is open at a time, on whichever node. Whose turn it is stands beside the
-// group's place, as another place that no group can have:
+// Of the tunnels of one group only one is open at a time, whichever node they are connected to. Whose turn it is
+// is written beside the group's place, as the place of a group with a name that no real group can have:
 //
 //	milliseconds since 1970, and chance   51 bits: the owner's number
 //	a count                               12 bits: the owner raises it as long as it lives; all ones: given back
 //
-// Whoever comes takes the turn with a higher number; whoever finds another's number has lost it, and stands by;
-// whoever stands by takes it when it was given back, or when its count stands still for longer than a living
-// owner would let it. Places move forwards only, so nobody who has lost it can take it back by mistake, and
-// no clocks are compared: one that is behind takes a number above the one that it finds.
+// A new tunnel takes the turn by writing a higher number. A tunnel that finds another's number has lost the turn,
+// and stands by. One that stands by takes it when it was given back, or when the count has stood still for longer
+// than a living owner would let it. Places move forwards only, so a tunnel that has lost the turn cannot take it
+// back by mistake; and no clocks are compared, since a node whose clock is behind writes a number above the one
+// that it finds.
 //
-// Whoever has lost it finds out when it looks, which it does before it sends: what was under way at that
-// moment comes to both.
+// A tunnel looks before it sends. What it sends between its look and another's taking the turn comes to both.
 //
 // A nil turn is that of a tunnel without a group, which shares with nobody.
 type turn struct {
@@ -32,7 +32,7 @@ type turn struct {
 	mine     atomic.Int64 // the number with its count; whoever keeps answers reads it, too
 	renewed  time.Time
 
-	// What it stood at when it was seen last, by who stands by.
+	// While it stands by: the number at its last look, and when it first saw that number.
 	seen   int64
 	seenAt time.Time
 }

@@ -9,10 +9,10 @@ import (
 	"github.com/harkhq/hark/internal/store"
 )
 
-// Window is where a tail stands among rows that are kept by their ids. Such a row comes in late: its id
-// says when it began, and it is there when it is committed. So each look goes back behind the last one, a
-// little way every time and as far as the slowest may be late now and then, and leaves out the ids that
-// it knows.
+// Window is where a tail stands among rows that are kept by their ids. An id says when something began, but its
+// row can be seen only once it is committed, which may be much later. So each look begins before the last one: a
+// little before, every time, and now and then as far back as the slowest row can be late. It leaves out the ids
+// that it has seen.
 type Window struct {
 	Since time.Time // zero: from the first look on
 
@@ -31,8 +31,8 @@ const (
 	TailRows = 100_000
 )
 
-// Floor is the id behind which to look: what was committed since the last look stands there, unless it
-// was late; what was late stands behind the floor of a look that goes far back.
+// Floor is the id behind which to look. Most of what was committed since the last look is behind the floor of a
+// near look, and what was late is behind that of a far one.
 func (w *Window) Floor(now time.Time) hark.KSUID {
 	switch {
 	case w.looked.IsZero() && !w.Since.IsZero() && w.Since.Before(now.Add(-windowFar)):

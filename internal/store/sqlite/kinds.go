@@ -64,7 +64,7 @@ func (c *conn) lent() row.Conn {
 	}
 }
 
-// twice tells a row that is there already from other trouble.
+// twice makes store.ErrTwice of the error that says that a row is there already.
 func twice(err error) error {
 	if isUnique(err) {
 		return store.ErrTwice
