@@ -94,6 +94,7 @@ type world struct {
 	t      *testing.T
 	server *exec.Cmd
 	log    *lockedLog
+	read   *sync.WaitGroup // of who reads the log: to be waited for before the server is
 	sinks  map[string]*sink
 }
 
@@ -145,10 +146,10 @@ func startServer(ts *testscript.TestScript, neg bool, args []string) {
 	stdout, err := cmd.StdoutPipe()
 	ts.Check(err)
 	ts.Check(cmd.Start())
-	w.server, w.log = cmd, &lockedLog{}
+	w.server, w.log, w.read = cmd, &lockedLog{}, &sync.WaitGroup{}
 	url := make(chan string, 1)
-	go collect(stdout, w.log, nil)
-	go collect(out, w.log, url)
+	w.read.Go(func() { collect(stdout, w.log, nil) })
+	w.read.Go(func() { collect(out, w.log, url) })
 	ts.Defer(func() {
 		if w.server == cmd {
 			_ = cmd.Process.Kill()
@@ -187,7 +188,7 @@ func stopServer(ts *testscript.TestScript, neg bool, args []string) {
 	w.server = nil
 	ts.Check(cmd.Process.Signal(syscall.SIGTERM))
 	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
+	go func() { w.read.Wait(); done <- cmd.Wait() }()
 	select {
 	case err := <-done:
 		if err != nil {
