@@ -111,7 +111,8 @@ func (m *Message) SentTo(target string) string {
 }
 
 // where is the URL that a message goes to: the target, and behind its path and query those with which the
-// message came to its source, byte for byte. Whatever they are, they stay a path and a query of the target's host.
+// message came to its source, byte for byte. Whatever they are, they stay a path and a query of the target's host,
+// below the target's path: whoever knows a source's URL reaches nothing else of the program.
 func where(target *url.URL, path string) *url.URL {
 	path, query, hasQuery := strings.Cut(path, "?")
 	u := *target
@@ -135,7 +136,24 @@ func escapePath(path string) string {
 	if _, err := url.PathUnescape(path); err != nil {
 		path = strings.ReplaceAll(path, "%", "%25")
 	}
-	return escapeBytes(path, "\"<>#?\\^`{|}", 0x7e)
+	parts := strings.Split(path, "/")
+	for i, part := range parts {
+		if leadsUp(part) {
+			parts[i] = strings.NewReplacer("%", "%25", ".", "%252e").Replace(part)
+		}
+	}
+	return escapeBytes(strings.Join(parts, "/"), "\"<>#?\\^`{|}", 0x7e)
+}
+
+// leadsUp says whether a part of a path is, or has in it when its escapes are read, one that leads up: "..".
+func leadsUp(part string) bool {
+	plain, err := url.PathUnescape(part)
+	if err != nil {
+		return false // which cannot be: its escapes are whole by now
+	}
+	return slices.ContainsFunc(strings.FieldsFunc(plain, func(r rune) bool { return r == '/' || r == '\\' }), func(name string) bool {
+		return name == "." || name == ".."
+	})
 }
 
 // escapeBytes escapes spaces, control characters, some others, and what is above the last.

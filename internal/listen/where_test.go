@@ -9,17 +9,18 @@ import (
 	"testing"
 )
 
-func TestWhere_AppendsPathAndQueryAndNeverLeavesTheHost(t *testing.T) {
+func TestWhere_AppendsPathAndQueryAndNeverLeavesTheTarget(t *testing.T) {
 	for _, c := range []struct{ target, path, want string }{
 		{"http://localhost:3000/", "", "/"},
 		{"http://localhost:3000/hook?a=1", "", "/hook?a=1"},
 		{"http://localhost:3000/hook?a=1", "/eu?x=1", "/hook/eu?a=1&x=1"},
 		{"http://localhost:3000/", "/eu?x=1&x=2", "/eu?x=1&x=2"},
-		{"http://localhost:3000/a%2Fb/", "/%2e%2E/%2F%e9?q=%zz", "/a%2Fb/%2e%2E/%2F%e9?q=%zz"},
+		{"http://localhost:3000/a%2Fb/", "/%2e%2E/%2F%e9?q=%zz", "/a%2Fb/%252e%252E/%2F%e9?q=%zz"},
 		{"http://localhost:3000/hook", "?x=1", "/hook?x=1"},
 		{"http://localhost:3000/", "//evil.test/x", "//evil.test/x"},
 		{"http://localhost:3000/hook", "//evil.test/x", "/hook//evil.test/x"},
-		{"http://localhost:3000/hook", "/../../x", "/hook/../../x"},
+		{"http://localhost:3000/hook", "/../../x", "/hook/%252e%252e/%252e%252e/x"},
+		{"http://localhost:3000/hook", "/..%2Fx/..\\x/...", "/hook/%252e%252e%252Fx/%252e%252e%5Cx/..."},
 		{"http://localhost:3000/hook", "@evil.test/", "/hook/@evil.test/"},
 		{"http://localhost:3000/hook", "/\\evil.test|%", "/hook/%5Cevil.test%7C%25"},
 		{"http://localhost:3000/", "/a?b?c#d \"\xff", "/a?b?c%23d%20\"\xff"},
@@ -37,7 +38,7 @@ func TestWhere_AppendsPathAndQueryAndNeverLeavesTheHost(t *testing.T) {
 }
 
 func FuzzWhere(f *testing.F) {
-	for _, path := range []string{"", "/x?y", "//h/..", "/%zz|%2f", "?#", "/\x00\r\n", "/[::1]:80/@"} {
+	for _, path := range []string{"", "/x?y", "//h/..", "/%2e%2E%5c.%2f..", "/%zz|%2f", "?#", "/\x00\r\n", "/[::1]:80/@"} {
 		f.Add(path)
 	}
 	target, _ := url.Parse("http://localhost:3000/a/?k=v")
@@ -45,6 +46,12 @@ func FuzzWhere(f *testing.F) {
 		u := where(target, path)
 		if !strings.HasPrefix(u.RequestURI(), "/a/") || u.Host != target.Host || strings.ContainsAny(u.RequestURI(), " \r\n\x00#") {
 			t.Fatalf("%q became %q", path, u.RequestURI())
+		}
+		plain, _ := url.PathUnescape(u.EscapedPath())
+		for _, name := range strings.FieldsFunc(plain, func(r rune) bool { return r == '/' || r == '\\' }) {
+			if name == "." || name == ".." {
+				t.Fatalf("%q became %q, which leads up", path, u.RequestURI())
+			}
 		}
 	})
 }
@@ -72,7 +79,7 @@ func TestForwarder_SendsTheRequestLineThatCame(t *testing.T) {
 	f := newForwarder(&Options{ForwardTo: target})
 	for _, c := range []struct{ method, path, want string }{
 		{"PUT", "/eu?x=1", "PUT /eu?x=1 HTTP/1.1\r\n"},
-		{"DELETE", "//evil.test/%2F../", "DELETE //evil.test/%2F../ HTTP/1.1\r\n"},
+		{"DELETE", "//evil.test/%2F../", "DELETE //evil.test/%252F%252e%252e/ HTTP/1.1\r\n"},
 		{"", "", "POST / HTTP/1.1\r\n"},
 		{"CONNECT", "", "POST / HTTP/1.1\r\n"},
 		{"G ET", "/", "POST / HTTP/1.1\r\n"},
