@@ -137,23 +137,34 @@ func escapePath(path string) string {
 		path = strings.ReplaceAll(path, "%", "%25")
 	}
 	parts := strings.Split(path, "/")
+	depth := 0 // below where the path begins, at least
 	for i, part := range parts {
-		if leadsUp(part) {
-			parts[i] = strings.NewReplacer("%", "%25", ".", "%252e").Replace(part)
+		ups, names := steps(part)
+		if depth -= ups; depth < 0 {
+			parts[i] = strings.NewReplacer("%", "%25", ".", "%252e").Replace(part) // a name like any other now
+			depth, ups, names = depth+ups, 0, 1
+		}
+		if ups == 0 && names > 0 {
+			depth++
 		}
 	}
 	return escapeBytes(strings.Join(parts, "/"), "\"<>#?\\^`{|}", 0x7e)
 }
 
-// leadsUp says whether a part of a path is, or has in it when its escapes are read, one that leads up: "..".
-func leadsUp(part string) bool {
-	plain, err := url.PathUnescape(part)
-	if err != nil {
-		return false // which cannot be: its escapes are whole by now
+// steps is how many times a part of a path leads up ("..") and how many names it has, for a program that takes
+// escaped slashes and backslashes for slashes.
+func steps(part string) (ups, names int) {
+	plain, _ := url.PathUnescape(part) // its escapes are whole by now
+	for _, name := range strings.FieldsFunc(plain, func(r rune) bool { return r == '/' || r == '\\' }) {
+		switch name {
+		case ".":
+		case "..":
+			ups++
+		default:
+			names++
+		}
 	}
-	return slices.ContainsFunc(strings.FieldsFunc(plain, func(r rune) bool { return r == '/' || r == '\\' }), func(name string) bool {
-		return name == "." || name == ".."
-	})
+	return ups, names
 }
 
 // escapeBytes escapes spaces, control characters, some others, and what is above the last.
