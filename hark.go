@@ -1,13 +1,15 @@
-// Package hark holds the words of Hark: environments, applications, event types, messages,
-// endpoints, deliveries and attempts, sources and requests, their ids, the retry Schedule, and the errors that people see.
+// Package hark holds the words of Hark: environments, applications, event types, messages, endpoints and their
+// transformations, deliveries and attempts, sources and requests, pollers, their ids, the retry Schedule, and the
+// errors that people see.
 //
-// Everything else in the repository speaks these words and imports this package; this package
-// imports the standard library only, does no I/O, starts no goroutine and reads no clock.
+// Everything else in the repository speaks these words; this package imports the standard library only, does
+// no I/O, starts no goroutine and reads no clock.
 //
 //	environment ─┬─ event type
-//	             └─ application ─┬─ endpoint (one that is pulled is a consumer)
+//	             └─ application ─┬─ endpoint (one that is pulled is a consumer) ── transformation ── execution
 //	                             ├─ message ── delivery (message × endpoint) ── attempt
-//	                             └─ source ── request (becomes a message, or is rejected)
+//	                             ├─ source ── request (becomes a message, or is rejected)
+//	                             └─ poller ── run (its items become messages)
 package hark
 
 import (
