@@ -30,7 +30,7 @@ type ConsumerIn struct {
 	Paused      bool
 	Disabled    bool
 	Metadata    map[string]string
-	// Since also feeds it what was accepted from that moment on, as far as it is kept.
+	// Since also feeds it what it matches of what was accepted from that moment on, as far as it is kept.
 	Since  Opt[time.Time]
 	Secret Opt[string]
 }
@@ -191,7 +191,7 @@ func (m *Manager) DeleteConsumer(ctx context.Context, c Caller, app, consumer st
 	return nil
 }
 
-// ReplayMissingToConsumer feeds a consumer what it never got.
+// ReplayMissingToConsumer feeds a consumer what it matches and never got.
 func (m *Manager) ReplayMissingToConsumer(ctx context.Context, c Caller, app, consumer string, in ReplayIn) (hark.Task, error) {
 	a, ep, err := m.appConsumer(ctx, &c, opConsumerReplay, app, consumer)
 	if err != nil {

@@ -40,7 +40,7 @@ type Tokens interface {
 
 // Replays starts background tasks, and counts what they would do; *replay.Replayer does.
 type Replays interface {
-	Count(ctx context.Context, app, endpoint hark.Ref, kind string, job replay.Job) (n int, complete bool, err error)
+	Count(ctx context.Context, app hark.Ref, endpoint *directory.Endpoint, kind string, job replay.Job) (n int, complete bool, err error)
 	Start(ctx context.Context, env hark.EnvironmentID, kind string, job replay.Job, now time.Time) (hark.Task, error)
 }
 

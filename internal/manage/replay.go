@@ -27,8 +27,8 @@ func (m *Manager) Recover(ctx context.Context, c Caller, app, endpoint string, i
 	return m.replay(ctx, &c, opRecover, replay.Recover, app, endpoint, recoverWindow, in.bulk())
 }
 
-// ReplayMissing sends what was never sent to an endpoint: messages from before it existed, or that
-// came while it was disabled or filtered otherwise.
+// ReplayMissing sends what an endpoint's rules of now match and what was never sent to it: messages from
+// before it existed, or that came while it was disabled or filtered otherwise.
 func (m *Manager) ReplayMissing(ctx context.Context, c Caller, app, endpoint string, in ReplayIn) (hark.Task, error) {
 	return m.replay(ctx, &c, opReplayMissing, replay.Missing, app, endpoint, 0, in.bulk())
 }
@@ -96,7 +96,7 @@ func (m *Manager) CountReplay(ctx context.Context, c Caller, app, endpoint strin
 	if err := v.err(); err != nil {
 		return n, err
 	}
-	n.Messages, n.Complete, err = m.replays.Count(ctx, a.Ref, ep.Ref, kind, job)
+	n.Messages, n.Complete, err = m.replays.Count(ctx, a.Ref, ep, kind, job)
 	return n, err
 }
 

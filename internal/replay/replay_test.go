@@ -58,14 +58,31 @@ func newRig(t *testing.T) *rig {
 
 func (r *rig) endpoint(t *testing.T, ordering hark.Ordering) hark.Endpoint {
 	t.Helper()
-	now := time.Now()
-	ep, err := r.store.InsertEndpoint(t.Context(), hark.Endpoint{
-		ApplicationRef: r.app.Ref, ID: hark.NewEndpointID(now), URL: "http://example.com/", Ordering: ordering, CreatedAt: now})
+	return r.insert(t, hark.Endpoint{ID: hark.NewEndpointID(time.Now()), Ordering: ordering})
+}
+
+func (r *rig) insert(t *testing.T, ep hark.Endpoint) hark.Endpoint {
+	t.Helper()
+	ep.ApplicationRef, ep.CreatedAt = r.app.Ref, time.Now()
+	if !ep.ID.IsPulled() {
+		ep.URL = "http://example.com/"
+	}
+	ep, err := r.store.InsertEndpoint(t.Context(), ep)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.dir.Forget(r.app.Ref)
 	return ep
+}
+
+// compiled is the endpoint as the directory has it.
+func (r *rig) compiled(t *testing.T, ep hark.Endpoint) *directory.Endpoint {
+	t.Helper()
+	app, err := r.dir.Application(t.Context(), r.env.ID, string(r.app.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return app.Endpoint(ep.Ref)
 }
 
 // messages accepts n messages, which are queued for the given endpoints.
@@ -185,7 +202,7 @@ func TestReplays_SendWhatTheyAreFor(t *testing.T) {
 					if job.EventTypes = nil; types != "" {
 						job.EventTypes = []string{types}
 					}
-					if n, complete, err := replayer.Count(t.Context(), r.app.Ref, ep.Ref, c.kind, job); n != want || !complete || err != nil {
+					if n, complete, err := replayer.Count(t.Context(), r.app.Ref, r.compiled(t, ep), c.kind, job); n != want || !complete || err != nil {
 						t.Errorf("counted %d of %q, %v, %v, want %d", n, types, complete, err, want)
 					}
 				}
@@ -225,6 +242,41 @@ func TestReplay_IsNarrowedByTypeChannelAndTag(t *testing.T) {
 			if _, done := r.wait(t, id, func() {}); *done.Sent != 0 {
 				t.Errorf("%+v sent %d", job, *done.Sent)
 			}
+		}
+		stop()
+	})
+}
+
+func TestReplay_WhatIsMissingIsWhatTheRulesMatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		since := time.Now().Add(-time.Second)
+		r.messages(t, 7)
+		time.Sleep(time.Second)
+		now := time.Now()
+		replayer, stop := r.run(t)
+		for _, c := range []struct {
+			name string
+			ep   hark.Endpoint
+			want int
+		}{
+			{"another event type", hark.Endpoint{ID: hark.NewEndpointID(now), EventTypes: []string{"c.d"}}, 0},
+			{"a channel", hark.Endpoint{ID: hark.NewEndpointID(now), Channels: []string{"x"}}, 0},
+			{"another payload", hark.Endpoint{ID: hark.NewEndpointID(now), Filter: []byte(`{"k":"w"}`)}, 0},
+			{"this type and payload", hark.Endpoint{ID: hark.NewEndpointID(now), EventTypes: []string{"a.b"}, Filter: []byte(`{"k":"v"}`)}, 7},
+			{"a consumer of another type", hark.Endpoint{ID: hark.NewConsumerID(now), EventTypes: []string{"c.d"}}, 0},
+			{"a consumer of this type", hark.Endpoint{ID: hark.NewConsumerID(now), EventTypes: []string{"a.b"}}, 7},
+		} {
+			ep := r.insert(t, c.ep)
+			job := replay.Job{EndpointID: ep.ID, Since: since, Until: now}
+			if n, _, err := replayer.Count(t.Context(), r.app.Ref, r.compiled(t, ep), replay.Missing, job); n != c.want || err != nil {
+				t.Errorf("%s: counted %d, %v, want %d", c.name, n, err, c.want)
+			}
+			id := r.start(t, replayer, replay.Missing, job)
+			if _, done := r.wait(t, id, func() { r.drain(t, hark.Succeeded) }); *done.Sent != c.want {
+				t.Errorf("%s: sent %d, want %d", c.name, *done.Sent, c.want)
+			}
+			r.drain(t, hark.Succeeded)
 		}
 		stop()
 	})

@@ -148,7 +148,7 @@ func (r *Replayer) page(ctx context.Context, w *work) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	sent, err := r.queue(ctx, &w.job, app.Ref, endpoint, refs)
+	sent, err := r.queue(ctx, w.task.Kind, &w.job, app.Ref, endpoint, refs)
 	if err != nil {
 		return false, err
 	}
@@ -196,8 +196,9 @@ func (r *Replayer) find(ctx context.Context, kind string, j *Job, app, endpoint 
 	}, j.Cursor, limit)
 }
 
-// load reads those of the messages that the job is about and that can still be sent.
-func (r *Replayer) load(ctx context.Context, j *Job, refs []hark.Ref) ([]hark.Message, error) {
+// load reads those of the messages that the job is about and that can still be sent. What was never sent to
+// the endpoint is missing there only if it is what the endpoint wants, by its rules of now.
+func (r *Replayer) load(ctx context.Context, kind string, j *Job, endpoint *directory.Endpoint, refs []hark.Ref) ([]hark.Message, error) {
 	if len(refs) == 0 {
 		return nil, nil
 	}
@@ -206,14 +207,15 @@ func (r *Replayer) load(ctx context.Context, j *Job, refs []hark.Ref) ([]hark.Me
 		return m.Expunged ||
 			len(j.EventTypes) > 0 && !slices.Contains(j.EventTypes, m.EventType) ||
 			j.Channel != "" && !slices.Contains(m.Channels, j.Channel) ||
-			j.Tag != "" && !slices.Contains(m.Tags, j.Tag)
+			j.Tag != "" && !slices.Contains(m.Tags, j.Tag) ||
+			kind == Missing && (endpoint.Matcher == nil || !endpoint.Matcher.Match(match.Of(&m)))
 	}), err
 }
 
 // queue puts messages into the endpoint's queue as if they had just come in: they are tried and
 // retried by the endpoint's schedule.
-func (r *Replayer) queue(ctx context.Context, j *Job, app hark.Ref, endpoint *directory.Endpoint, refs []hark.Ref) (int, error) {
-	messages, err := r.load(ctx, j, refs)
+func (r *Replayer) queue(ctx context.Context, kind string, j *Job, app hark.Ref, endpoint *directory.Endpoint, refs []hark.Ref) (int, error) {
+	messages, err := r.load(ctx, kind, j, endpoint, refs)
 	if err != nil || len(messages) == 0 {
 		return 0, err
 	}
@@ -236,14 +238,14 @@ func (r *Replayer) queue(ctx context.Context, j *Job, app hark.Ref, endpoint *di
 
 // Count counts what a task of this kind would send, and sends nothing. complete is false where there
 // was too much to look at: it is at least so many then.
-func (r *Replayer) Count(ctx context.Context, app, endpoint hark.Ref, kind string, job Job) (n int, complete bool, err error) {
+func (r *Replayer) Count(ctx context.Context, app hark.Ref, endpoint *directory.Endpoint, kind string, job Job) (n int, complete bool, err error) {
 	for end := time.Now().Add(countFor); ; {
-		refs, next, err := r.find(ctx, kind, &job, app, endpoint, countPage)
+		refs, next, err := r.find(ctx, kind, &job, app, endpoint.Ref, countPage)
 		if err != nil {
 			return 0, false, err
 		}
 		for some := range slices.Chunk(refs, pageSize) {
-			messages, err := r.load(ctx, &job, some)
+			messages, err := r.load(ctx, kind, &job, endpoint, some)
 			if err != nil {
 				return 0, false, err
 			}
