@@ -48,7 +48,7 @@ func ParseTarget(text string) (*url.URL, error) {
 		full = "http://" + text
 	}
 	u, err := url.Parse(full)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || !isPort(u.Port()) || isNumber(port) && !isPort(port) {
 		return nil, fmt.Errorf("%q is no address to forward to: write 4242, localhost:4242/webhook, /path or a URL", text)
 	}
 	if u.Path == "" {
@@ -57,6 +57,15 @@ func ParseTarget(text string) (*url.URL, error) {
 	u.Fragment = ""
 	return u, nil
 }
+
+// isPort says whether a program can listen at the port; "" is the scheme's.
+func isPort(text string) bool {
+	n, err := strconv.ParseUint(text, 10, 16)
+	return text == "" || err == nil && n > 0
+}
+
+// isNumber says whether nothing but digits was written: that was meant as a port.
+func isNumber(text string) bool { return text != "" && strings.Trim(text, "0123456789") == "" }
 
 // forwarder speaks with the local address.
 type forwarder struct {

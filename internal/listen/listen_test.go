@@ -21,7 +21,7 @@ func TestParseTarget_ReadsWhatPeopleWrite(t *testing.T) {
 		"4242": "http://localhost:4242/", ":4242": "http://localhost:4242/", "4242/hook": "http://localhost:4242/hook", "/hook?a=1": "http://localhost/hook?a=1",
 		"localhost:3000/x": "http://localhost:3000/x", "app.test": "http://app.test/", "https://localhost:8443/a b#c": "https://localhost:8443/a%20b",
 		"[::1]:80": "http://[::1]:80/", "127.0.0.1:1": "http://127.0.0.1:1/",
-		"": "", "ftp://x": "", "http://": "", "99999999": "http://99999999/", "http://x\n": "", "localhost:port": "",
+		"": "", "ftp://x": "", "http://": "", "99999999": "", "70000/x": "", "0": "", "localhost:0": "", "localhost:70000": "", "http://x\n": "", "localhost:port": "",
 	} {
 		u, err := listen.ParseTarget(text)
 		if (err != nil) != (want == "") || err == nil && u.String() != want {
