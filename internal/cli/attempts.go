@@ -31,8 +31,8 @@ type attemptsList struct {
 	Message  string  `short:"m" xor:"of" required:"" placeholder:"ID" help:"Attempts of this message."`
 	Endpoint string  `short:"e" xor:"of" required:"" placeholder:"ID" help:"Attempts at this endpoint."`
 	Status   string  `placeholder:"STATUS" help:"Only success or fail."`
-	Since    moments `help:"Made after: 2h, 3d or a date."`
-	Until    moments `help:"Made before: 2h, 3d or a date."`
+	Since    moments `placeholder:"TIME" help:"Made after: 2h, 3d or a date."`
+	Until    moments `placeholder:"TIME" help:"Made before: 2h, 3d or a date."`
 }
 
 // Help is shown by hark attempts list --help.

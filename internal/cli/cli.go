@@ -67,7 +67,7 @@ type commands struct {
 	Applications    applicationsCmd    `cmd:"" group:"api" help:"Manage applications."`
 	Sources         sourcesCmd         `cmd:"" group:"api" help:"Receive: manage the URLs that providers send to."`
 	Pollers         pollersCmd         `cmd:"" group:"api" help:"Ask APIs that have no webhooks, and send messages on a schedule."`
-	Requests        requestsCmd        `cmd:"" group:"api" help:"List, show and accept what came in at them."`
+	Requests        requestsCmd        `cmd:"" group:"api" help:"List, show and accept what came in at sources."`
 	Inspect         inspectCmd         `cmd:"" group:"api" help:"Make a URL to throw things at, and look at what comes in."`
 	EventTypes      eventTypesCmd      `cmd:"" group:"api" help:"Manage event types."`
 	Keys            keysCmd            `cmd:"" group:"api" help:"List, create, rotate and revoke API keys."`
@@ -111,7 +111,7 @@ func run(ctx context.Context, args []string, sh *shell) int {
 	if err != nil {
 		return sh.fail(err)
 	}
-	sh.model = parser.Model
+	sh.model, sh.asked = parser.Model, ctx.Done()
 	kctx, err := parser.Parse(args)
 	if exited >= 0 { // --help has been printed
 		return exited

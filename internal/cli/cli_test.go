@@ -2,8 +2,10 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -125,6 +127,18 @@ func TestProgress_IsSilentWhereNobodyLooks(t *testing.T) {
 	bar.end()
 	if got := out.String(); !strings.Contains(got, "copying ████████████░░░░░░░░░░░░  50 % 5.0 MiB") || !strings.HasSuffix(got, "\r") {
 		t.Errorf("progress wrote %q", got)
+	}
+}
+
+func TestInput_EndsWhenTheCommandIsAskedToEnd(t *testing.T) {
+	typed, keyboard := io.Pipe() // nobody types
+	defer keyboard.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	var out, notes strings.Builder
+	sh := newShell(typed, &out, &notes)
+	time.AfterFunc(10*time.Millisecond, cancel)
+	if code := run(ctx, []string{"sign", "-", "--secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}, sh); code != 130 || out.Len() > 0 || notes.Len() > 0 {
+		t.Errorf("exit code %d, %q, %q", code, out.String(), notes.String())
 	}
 }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,8 @@ import (
 type consumersCmd struct {
 	List   consumersList   `cmd:"" default:"withargs" help:"List consumers, newest first."`
 	Create consumersCreate `cmd:"" help:"Create a consumer."`
+	Show   consumersShow   `cmd:"" help:"Show a consumer."`
+	Update consumersUpdate `cmd:"" help:"Change what a consumer gets."`
 	Delete consumersDelete `cmd:"" help:"Delete a consumer and what waits for it."`
 }
 
@@ -25,6 +28,7 @@ Examples:
 
   hark consumers
   hark consumers create --uid ledger --event-type payment.cleared
+  hark consumers show ledger
   hark consume ledger --group books --follow`
 }
 
@@ -54,16 +58,40 @@ func (c *consumersList) Run(ctx context.Context, sh *shell) error {
 	return api.explain(ctx, named{}, err)
 }
 
-type consumersCreate struct {
-	InApp
-	UID         string         `help:"Your own id for it; every command takes it in place of the id."`
-	Description string         `help:"For people."`
+// ConsumerFlags are what can be set on a consumer, at its creation and later.
+type ConsumerFlags struct {
+	UID         *string        `help:"Your own id for it; every command takes it in place of the id."`
+	Description *string        `help:"For people."`
 	EventType   []string       `name:"event-type" short:"t" placeholder:"TYPE" help:"Only these event types (repeatable)."`
 	Channel     []string       `placeholder:"NAME" help:"Only messages in one of these channels (repeatable)."`
-	Filter      string         `placeholder:"JSON" help:"Only payloads that match."`
+	Filter      *string        `placeholder:"JSON" help:"Only payloads that match, such as '{\"data\":{\"amount\":{\"$gt\":100}}}'."`
 	DedupeBy    []string       `name:"dedupe-by" placeholder:"PART" help:"Take only the first of messages of a type in which this is the same: a JSON pointer, body, header:NAME or query:NAME (repeatable)."`
-	DedupeFor   *time.Duration `name:"dedupe-for" placeholder:"DURATION" help:"How long a message keeps equal ones back. Default: 72h; at most 720h."`
-	Since       *time.Duration `placeholder:"DURATION" help:"Also what was accepted since then, such as 24h."`
+	DedupeFor   *time.Duration `name:"dedupe-for" placeholder:"DURATION" help:"How long a message keeps equal ones back; 0 takes every one. Default: 72h; at most 720h."`
+	Disabled    *bool          `negatable:"" help:"Take it out of matching."`
+}
+
+// fields turns the flags into a request.
+func (f ConsumerFlags) fields() (map[string]any, error) {
+	in := map[string]any{}
+	patch(in, "uid", f.UID, ptr(""))
+	patch(in, "description", f.Description, nil)
+	setIf(in, "eventTypes", f.EventType, f.EventType != nil)
+	setIf(in, "channels", f.Channel, f.Channel != nil)
+	if f.Filter != nil {
+		if !json.Valid([]byte(*f.Filter)) {
+			return nil, usagef("--filter '{\"type\":\"invoice.paid\"}'", "--filter is not JSON: %s", *f.Filter)
+		}
+		in["filter"] = json.RawMessage(*f.Filter)
+	}
+	setDedupe(in, f.DedupeBy, f.DedupeFor)
+	patch(in, "disabled", f.Disabled, nil)
+	return in, nil
+}
+
+type consumersCreate struct {
+	InApp
+	ConsumerFlags
+	Since moments `placeholder:"TIME" help:"Also what it matches of what was accepted since then: 2h, 3d or a date."`
 }
 
 // Help is shown by hark consumers create --help.
@@ -77,39 +105,93 @@ func (c *consumersCreate) Run(ctx context.Context, sh *shell) error {
 	if err != nil {
 		return err
 	}
-	in := map[string]any{}
-	setIf(in, "uid", c.UID, c.UID != "")
-	setIf(in, "description", c.Description, c.Description != "")
-	setIf(in, "eventTypes", c.EventType, c.EventType != nil)
-	setIf(in, "channels", c.Channel, c.Channel != nil)
-	if c.Filter != "" {
-		if !json.Valid([]byte(c.Filter)) {
-			return usagef("--filter '{\"type\":\"invoice.paid\"}'", "--filter is not JSON: %s", c.Filter)
-		}
-		in["filter"] = json.RawMessage(c.Filter)
+	in, err := c.fields()
+	if err != nil {
+		return err
 	}
-	setDedupe(in, c.DedupeBy, c.DedupeFor)
-	if c.Since != nil {
-		in["since"] = time.Now().Add(-*c.Since).UTC()
-	}
+	setIf(in, "since", c.Since.UTC(), !c.Since.IsZero())
 	var raw json.RawMessage
 	if err := api.call(ctx, named{}, http.MethodPost, api.path("consumer"), nil, in, &raw); err != nil {
 		return err
 	}
 	return showing(sh, c.JSON, raw, func(e endpointOut) {
-		sh.fields([][2]string{
-			{"id", e.ID}, {"uid", text(e.UID)}, {"description", e.Description}, {"state", e.state()},
-			{"event types", join(e.EventTypes, "all")}, {"channels", join(e.Channels, "all")}, {"deduplicate", e.Deduplicate.text()},
-			{"created", clock(e.CreatedAt)},
-		})
-		sh.note("Its messages: hark consume %s --follow", e.ID)
+		sh.drawConsumer(e)
+		sh.note("Its messages: hark consume %s --follow", cmp.Or(text(e.UID), e.ID))
 	})
 }
 
-type consumersDelete struct {
+func (sh *shell) drawConsumer(e endpointOut) {
+	filter := string(e.Filter)
+	if filter == "null" {
+		filter = ""
+	}
+	sh.fields([][2]string{
+		{"id", e.ID}, {"uid", text(e.UID)}, {"description", e.Description}, {"state", e.state()},
+		{"event types", join(e.EventTypes, "all")}, {"channels", join(e.Channels, "all")}, {"filter", filter},
+		{"deduplicate", e.Deduplicate.text()}, {"metadata", pairs(e.Metadata)}, {"created", clock(e.CreatedAt)}, {"updated", clock(e.UpdatedAt)},
+	})
+}
+
+// OneConsumer names the consumer that a command is about.
+type OneConsumer struct {
 	InApp
 	ID string `arg:"" name:"consumer" help:"The consumer, by id or uid."`
 }
+
+type consumersShow struct{ OneConsumer }
+
+// Help is shown by hark consumers show --help.
+func (consumersShow) Help() string { return "Example:\n\n  hark consumers show ledger" }
+
+// Run shows a consumer.
+func (c *consumersShow) Run(ctx context.Context, sh *shell) error {
+	api, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	var raw json.RawMessage
+	if err := api.call(ctx, aConsumer(c.ID), http.MethodGet, api.path("consumer", c.ID), nil, nil, &raw); err != nil {
+		return err
+	}
+	return showing(sh, c.JSON, raw, sh.drawConsumer)
+}
+
+type consumersUpdate struct {
+	OneConsumer
+	ConsumerFlags
+}
+
+// Help is shown by hark consumers update --help.
+func (consumersUpdate) Help() string {
+	return `What is not named stays as it is. What waits in the feed already stays there.
+
+Examples:
+
+  hark consumers update ledger -t payment.cleared -t payment.failed
+  hark consumers update ledger --filter null --no-disabled`
+}
+
+// Run changes a consumer.
+func (c *consumersUpdate) Run(ctx context.Context, sh *shell) error {
+	api, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	in, err := c.fields()
+	if err != nil {
+		return err
+	}
+	if len(in) == 0 {
+		return usagef("hark consumers update --help", "nothing to change")
+	}
+	var raw json.RawMessage
+	if err := api.call(ctx, aConsumer(c.ID), http.MethodPatch, api.path("consumer", c.ID), nil, in, &raw); err != nil {
+		return err
+	}
+	return showing(sh, c.JSON, raw, sh.drawConsumer)
+}
+
+type consumersDelete struct{ OneConsumer }
 
 // Help is shown by hark consumers delete --help.
 func (consumersDelete) Help() string {

@@ -65,8 +65,8 @@ func (c *endpointsRotate) Run(ctx context.Context, sh *shell) error {
 
 type endpointsStats struct {
 	OneEndpoint
-	Since moments `help:"Count from here: 2h, 3d or a date. Default: 28 days."`
-	Until moments `help:"Count up to here. Default: now."`
+	Since moments `placeholder:"TIME" help:"Count from here: 2h, 3d or a date. Default: 28 days."`
+	Until moments `placeholder:"TIME" help:"Count up to here. Default: now."`
 }
 
 // Help is shown by hark endpoints stats --help.

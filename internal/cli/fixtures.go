@@ -92,7 +92,7 @@ func (c *fixturesCmd) Run(ctx context.Context, sh *shell) error {
 
 // read reads the file. What the flags say stands in for what the file leaves out.
 func (c *fixturesCmd) read(sh *shell) (*scenario.Scenario, error) {
-	var from io.Reader = sh.stdin
+	from := sh.input()
 	name := "stdin"
 	if c.File != "-" {
 		f, err := os.Open(c.File)
@@ -100,7 +100,7 @@ func (c *fixturesCmd) read(sh *shell) (*scenario.Scenario, error) {
 			return nil, usagef("hark fixtures --help", "read steps: %w", err)
 		}
 		defer f.Close()
-		from, name = f, c.File
+		from, name = io.Reader(f), c.File
 	}
 	s, err := scenario.Read(name, from)
 	if err != nil {

@@ -21,9 +21,9 @@ import (
 // Forwarding says which messages go where; hark dev is told the same.
 type Forwarding struct {
 	ForwardTo  string   `short:"f" placeholder:"ADDRESS" help:"Where messages go: 4242, localhost:4242/webhook, /path or a URL. Left out, they are printed."`
-	Events     []string `short:"e" placeholder:"TYPE,…" help:"Only these event types."`
-	FilterBody []string `sep:"none" placeholder:"JSON" help:"Only messages whose payload matches, as an endpoint's filter."`
-	Headers    []string `short:"H" sep:"none" placeholder:"NAME: VALUE" help:"Sent besides, in place of others of the name."`
+	Events     []string `short:"e" aliases:"event-type" placeholder:"TYPE" help:"Only these event types (--event-type is the same)."`
+	FilterBody []string `sep:"none" aliases:"filter" placeholder:"JSON" help:"Only messages whose payload matches, as an endpoint's filter (--filter is the same)."`
+	Headers    []string `short:"H" sep:"none" aliases:"header" placeholder:"NAME: VALUE" help:"Sent besides, in place of others of the name."`
 	SkipVerify bool     `help:"Do not verify the certificate of the local address."`
 	Format     string   `enum:"text,json" default:"text" help:"text, or json: one record a line, for scripts."`
 	Plain      bool     `help:"Lines, also on a terminal."`
@@ -32,12 +32,12 @@ type Forwarding struct {
 type listenCmd struct {
 	InApp
 	Forwarding
-	Source      string        `placeholder:"ID" help:"Only what came from this source, by id or uid."`
-	Since       time.Duration `placeholder:"DURATION" xor:"from" help:"Begin with what was accepted since then, such as 10m."`
-	Live        bool          `xor:"from" help:"Begin now, and skip what waits."`
-	FanOut      bool          `help:"Get every message although other listeners of this machine get them, too. Begins now."`
-	Once        bool          `help:"End after the first message: exits 0 if it was answered 2xx."`
-	PrintSecret bool          `help:"Print the signing secret and nothing else."`
+	Source      string  `placeholder:"ID" help:"Only what came from this source, by id or uid."`
+	Since       moments `placeholder:"TIME" xor:"from" help:"Begin with what was accepted since then: 10m, 3d or a date."`
+	Live        bool    `xor:"from" help:"Begin now, and skip what waits."`
+	FanOut      bool    `help:"Get every message although other listeners of this machine get them, too. Begins now."`
+	Once        bool    `help:"End after the first message: exits 0 if it was answered 2xx."`
+	PrintSecret bool    `help:"Print the signing secret and nothing else."`
 }
 
 // Help is shown by hark listen --help.
@@ -204,10 +204,10 @@ func (c *listenCmd) options(sh *shell, api *client) (opt listen.Options, err err
 		opt.Application = cmp.Or(c.App, api.via.app)
 	}
 	switch {
-	case c.Since < 0:
+	case c.Since.After(time.Now()):
 		return opt, usagef("--since 10m", "--since is a time that has passed, such as 10m")
-	case c.Since > 0:
-		opt.From = time.Now().Add(-c.Since).UTC().Format(time.RFC3339Nano)
+	case !c.Since.IsZero():
+		opt.From = c.Since.UTC().Format(time.RFC3339Nano)
 	case c.Live:
 		opt.From = "end"
 	}

@@ -22,7 +22,7 @@ type sendCmd struct {
 	Tag       []string      `placeholder:"TAG" help:"Tag to find it by (repeatable)."`
 	DeliverIn time.Duration `placeholder:"DURATION" help:"Not before this has passed."`
 	CreateApp bool          `help:"Create the application that --app names when there is none with this uid."`
-	Wait      bool          `short:"w" help:"Wait until every delivery has succeeded or failed for good; exit 1 if one failed."`
+	Wait      bool          `short:"w" help:"Wait until every delivery has succeeded, was canceled or has failed for good; exit 1 if one failed."`
 }
 
 // Help is shown by hark send --help.
@@ -84,11 +84,11 @@ func readPayload(sh *shell, arg string) ([]byte, error) {
 	var from io.Reader
 	switch {
 	case arg == "-":
-		from = sh.stdin
+		from = sh.input()
 	case strings.HasPrefix(arg, "@"):
 		f, err := os.Open(arg[1:])
 		if err != nil {
-			return nil, usagef("@FILE names a file", "read payload: %w", err)
+			return nil, usagef("@FILE names a file, and - is stdin", "%w", err)
 		}
 		defer f.Close()
 		from = f
@@ -97,7 +97,7 @@ func readPayload(sh *shell, arg string) ([]byte, error) {
 	}
 	text, err := io.ReadAll(io.LimitReader(from, maxPayloadBytes+1))
 	if err != nil {
-		return nil, fmt.Errorf("read payload: %w", err)
+		return nil, fmt.Errorf("read %s: %w", strings.TrimPrefix(arg, "@"), err)
 	}
 	if len(text) > maxPayloadBytes {
 		return nil, usagef("a link to the data instead of the data", "the payload is larger than %s", byteCount(maxPayloadBytes))
@@ -119,10 +119,14 @@ type traceOut struct {
 	} `json:"endpoints"`
 }
 
+// longWait is how far off an attempt is when whoever waits for it is told so.
+const longWait = 2 * time.Second
+
 // awaitDeliveries polls a message's trace until nothing is under way, and shows it.
 func awaitDeliveries(ctx context.Context, sh *shell, api *inApp, id string, asJSON bool) error {
 	bar := sh.newProgress("delivering")
 	defer bar.end()
+	told := false
 	for pause := 20 * time.Millisecond; ; pause = min(pause*2, time.Second) {
 		var raw json.RawMessage
 		if err := api.call(ctx, aMessage(id), http.MethodGet, api.path("msg", id, "trace"), nil, nil, &raw); err != nil {
@@ -141,7 +145,12 @@ func awaitDeliveries(ctx context.Context, sh *shell, api *inApp, id string, asJS
 			switch e.Delivery.StatusText {
 			case "pending", "sending":
 				open++
-			case "fail", "canceled":
+				if next := e.Delivery.NextAttempt; next != nil && time.Until(*next) > longWait && !told {
+					told = true
+					bar.end()
+					sh.note("The next attempt is at %s (^C ends the waiting, and nothing else)", clock(*next))
+				}
+			case "fail":
 				failed++
 			}
 		}
@@ -187,8 +196,8 @@ type messagesList struct {
 	EventType []string `name:"event-type" short:"t" placeholder:"TYPE" help:"Only these event types (repeatable)."`
 	Channel   string   `help:"Only this channel."`
 	Tag       string   `help:"Only this tag."`
-	Since     moments  `help:"Created after: 2h, 3d or a date."`
-	Until     moments  `help:"Created before: 2h, 3d or a date."`
+	Since     moments  `placeholder:"TIME" help:"Created after: 2h, 3d or a date."`
+	Until     moments  `placeholder:"TIME" help:"Created before: 2h, 3d or a date."`
 }
 
 // Help is shown by hark messages list --help.

@@ -13,8 +13,8 @@ import (
 
 type replayCmd struct {
 	InApp
-	Since     moments  `required:"" help:"Messages created after this: 2h, 3d or 2026-11-02T08:00:00Z."`
-	Until     moments  `help:"Messages created before this. Default: now."`
+	Since     moments  `placeholder:"TIME" required:"" help:"Messages created after this: 2h, 3d or 2026-11-02T08:00:00Z."`
+	Until     moments  `placeholder:"TIME" help:"Messages created before this. Default: now."`
 	Status    string   `enum:"failed,missing,all" default:"failed" placeholder:"STATUS" help:"failed: what failed for good. missing: what was never sent there (it was made later, or disabled). all: whatever was sent there, also what succeeded. Default: failed."`
 	Endpoint  []string `short:"e" aliases:"to" placeholder:"ID" help:"To this endpoint (repeatable; --to is the same). Default: to each that is not disabled."`
 	EventType []string `name:"event-type" short:"t" placeholder:"TYPE" help:"Only these event types (repeatable)."`

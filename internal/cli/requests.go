@@ -59,8 +59,8 @@ type requestsList struct {
 	Status    string   `help:"accepted, rejected or duplicate."`
 	Cause     string   `help:"Only those rejected for this reason, such as verification_failed."`
 	EventType []string `name:"event-type" short:"t" placeholder:"TYPE" help:"Only these event types (repeatable)."`
-	Since     moments  `help:"Received after: 2h, 3d or a date."`
-	Until     moments  `help:"Received before: 2h, 3d or a date."`
+	Since     moments  `placeholder:"TIME" help:"Received after: 2h, 3d or a date."`
+	Until     moments  `placeholder:"TIME" help:"Received before: 2h, 3d or a date."`
 }
 
 // Help is shown by hark requests list --help.

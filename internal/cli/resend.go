@@ -92,7 +92,7 @@ func (c *resendCmd) ids(sh *shell) ([]string, error) {
 			ids = append(ids, id)
 			continue
 		}
-		lines := bufio.NewScanner(sh.stdin)
+		lines := bufio.NewScanner(sh.input())
 		for lines.Scan() {
 			if id := strings.TrimSpace(lines.Text()); id != "" {
 				ids = append(ids, id)

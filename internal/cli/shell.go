@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ type shell struct {
 	progress  bool // stderr is a terminal
 	keyboard  bool // stdin is a terminal, and so is stdout
 	model     *kong.Application
+	asked     <-chan struct{} // closed when the command is asked to end; nil: it never is
 }
 
 // newShell looks at what the streams are.
@@ -46,6 +48,33 @@ func newShell(stdin io.Reader, stdout, stderr io.Writer) *shell {
 func (sh *shell) env(name string) string {
 	v, _ := sh.lookupEnv(name)
 	return v
+}
+
+// input is stdin for those who read it to its end: an interrupt ends it, also on a terminal where nobody types.
+func (sh *shell) input() io.Reader { return interruptible{sh.stdin, sh.asked} }
+
+type interruptible struct {
+	from  io.Reader
+	asked <-chan struct{}
+}
+
+// Read reads, or says that it was interrupted.
+func (in interruptible) Read(p []byte) (int, error) {
+	type read struct {
+		n   int
+		err error
+	}
+	buf, done := make([]byte, len(p)), make(chan read, 1)
+	go func() { // nothing can interrupt the reading itself, so after an interrupt this ends with the process
+		n, err := in.from.Read(buf)
+		done <- read{n, err}
+	}()
+	select {
+	case r := <-done:
+		return copy(p, buf[:r.n]), r.err
+	case <-in.asked:
+		return 0, context.Canceled
+	}
 }
 
 // say writes a line of the answer.

@@ -17,7 +17,7 @@ type tailCmd struct {
 	EventType []string `name:"event-type" short:"t" placeholder:"TYPE" help:"Only these event types (repeatable)."`
 	Status    string   `placeholder:"failed" help:"failed: only attempts that were no success, and requests that were rejected."`
 	Source    string   `short:"s" placeholder:"ID" help:"Only this source's requests."`
-	Since     moments  `help:"Begin in the past: 10m, 2h, at most a day; or a date."`
+	Since     moments  `placeholder:"TIME" help:"Begin in the past: 10m, 2h, at most a day; or a date."`
 	Limit     int      `short:"n" placeholder:"N" help:"End after so many."`
 }
 
