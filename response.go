@@ -2,7 +2,6 @@ package hark
 
 import (
 	"fmt"
-	"net/url"
 	"strings"
 	"unicode/utf8"
 )
@@ -81,15 +80,24 @@ func hideCredentials(name, value string) string {
 	case lower == "www-authenticate" || lower == "proxy-authenticate" || strings.HasPrefix(lower, "access-control-"):
 		return value // they say what is wanted, and not what it is
 	case lower == "location" || lower == "content-location":
-		if u, err := url.Parse(value); err == nil && u.User != nil {
-			u.User = nil
-			return u.String()
-		}
-		return value
+		return withoutUser(value)
 	case carriesCredential(lower) || isCredential(value):
 		return hiddenValue
 	}
 	return value
+}
+
+// withoutUser leaves the user and password out of a URL, also of one that is malformed.
+func withoutUser(location string) string {
+	scheme, rest, ok := strings.Cut(location, "//")
+	if !ok || scheme != "" && !strings.HasSuffix(scheme, ":") {
+		return location
+	}
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	return scheme + "//" + rest[strings.LastIndexByte(rest[:end], '@')+1:]
 }
 
 // carriesCredential goes by what such headers are called.
