@@ -28,7 +28,9 @@ type checkpointer struct {
 
 // Sizes in pages of 8 KiB.
 const (
-	logPages       = 4096 // 32 MiB: longer logs save nothing, and cost start-up time after a crash
+	// 8 MiB. What a checkpoint writes at once is what the syncs of commits wait behind: with 32 MiB one request
+	// in a hundred took 10 to 15 ms at 1,000 a second, with 8 MiB 4 ms, at the same throughput.
+	logPages       = 1024
 	logRestPages   = 64
 	logPasses      = 4
 	commitsPerLook = 16
