@@ -32,8 +32,11 @@ func (e *Engine) alter(ctx context.Context, j *job, m *hark.Message, attempt *ha
 	case failed:
 		attempt.Error = "the transformation failed: " + failure.Error()
 		x.Altering, x.Exhausted = true, failure.Exhausted()
+	case errors.Is(err, alter.ErrBusy):
+		j.crowded = true
+		return false
 	case err != nil:
-		if ctx.Err() == nil && !errors.Is(err, alter.ErrBusy) {
+		if ctx.Err() == nil {
 			e.opt.Log.LogAttrs(ctx, slog.LevelError, "transformation not run", slog.String("endpoint", string(ep.ID)), slog.Any("err", err))
 		}
 		return false

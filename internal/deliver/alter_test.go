@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
@@ -373,4 +374,65 @@ func killWorkers(t *testing.T) {
 			_ = p.Kill() // pgrep itself is among them, and gone
 		}
 	}
+}
+
+// crowd is an alterer in which nobody gets a turn, until it is empty.
+type crowd struct {
+	mu       sync.Mutex
+	waiting  int
+	mostLate int // that waited at once, after the first minute
+	began    time.Time
+	empty    bool
+}
+
+func (c *crowd) Apply(ctx context.Context, _ alter.Job) (alter.Altered, error) {
+	c.mu.Lock()
+	empty := c.empty
+	c.waiting++
+	if time.Since(c.began) > time.Minute {
+		c.mostLate = max(c.mostLate, c.waiting)
+	}
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.waiting--
+	}()
+	if empty {
+		return alter.Altered{Canceled: true}, nil
+	}
+	select {
+	case <-time.After(10 * time.Second):
+	case <-ctx.Done():
+	}
+	return alter.Altered{}, alter.ErrBusy
+}
+
+func TestAlter_WhoGetsNoTurnHoldsFewPlacesAndLosesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &crowd{}
+		w := newWorld(t, deliver.Options{Alterer: c})
+		defer w.stop()
+		c.began = time.Now()
+		var all journal
+		w.endpoint("a", all.ok, scripted("function handler(webhook) { return webhook }"))
+		var messages []hark.Message
+		for range 100 {
+			messages = append(messages, w.publish(`{}`))
+		}
+		time.Sleep(10 * time.Minute)
+		c.mu.Lock()
+		if c.mostLate > 1 {
+			t.Errorf("%d waited at once", c.mostLate)
+		}
+		c.empty = true
+		c.mu.Unlock()
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		for _, m := range messages {
+			if attempts := w.attempts(m); len(attempts) != 1 || attempts[0].Number != 1 {
+				t.Fatalf("attempts of a message: %v", attempts)
+			}
+		}
+	})
 }

@@ -227,7 +227,11 @@ func (o *owner) ended(j *job, now time.Time) {
 	l.lastUsed = now
 	if j.unsent { // the attempt did not take place: the row is where it was
 		o.over(j)
-		l.health.Ended(now, health.Unasked, 0, 0)
+		class := health.Unasked
+		if j.crowded { // those that wait for a turn hold places that others could send from: fewer at once
+			class = health.Overload
+		}
+		l.health.Ended(now, class, 0, j.endpoint.MostInFlight())
 		l.unsent(j)
 		o.wakeLane(l, now.Add(time.Second))
 		return

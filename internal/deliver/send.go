@@ -30,6 +30,7 @@ type job struct {
 	verdict    verdict
 	settlement store.Settlement
 	unsent     bool // the attempt did not take place and nothing is to be recorded
+	crowded    bool // it did not, because no turn came for its transformation
 }
 
 // inLine says that the attempt was made in the order of a line.
