@@ -587,6 +587,7 @@ func TestCluster_ListenWorksAtAnyNodeAndFollowsToAnother(t *testing.T) {
 	if len(slices.Compact(got)) != 60 {
 		t.Errorf("%v", got)
 	}
+	until(t, "it is connected to the other node", func() bool { return count[listen.Ready](l) == 2 }) // who connects last has the turn
 	a = start(t, c)
 	_, stopOther := other.listen(other.options(a.URL(), c)) // at another node
 	other.isReady()
