@@ -1,10 +1,12 @@
 package hark
 
 import (
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"net/http"
 	"slices"
+	"unicode/utf8"
 )
 
 // Head is what an inbound request said besides its body. It is kept beside the payload of the message
@@ -23,6 +25,37 @@ type Head struct {
 
 // HeadField is one header field.
 type HeadField struct{ Name, Value string }
+
+// pairIsBase64 is a third element of a field's JSON, which says that the value is base64.
+const pairIsBase64 = "base64"
+
+// Pair is the field as it goes in JSON: ["Name", "value"], and with a third element if the value is no UTF-8.
+func (f HeadField) Pair() []string {
+	if utf8.ValidString(f.Value) {
+		return []string{f.Name, f.Value}
+	}
+	return []string{f.Name, base64.StdEncoding.EncodeToString([]byte(f.Value)), pairIsBase64}
+}
+
+// FieldOf reads what Pair wrote.
+func FieldOf(pair []string) (f HeadField, ok bool) {
+	switch {
+	case len(pair) == 2:
+		return HeadField{pair[0], pair[1]}, true
+	case len(pair) == 3 && pair[2] == pairIsBase64:
+		value, err := base64.StdEncoding.DecodeString(pair[1])
+		return HeadField{pair[0], string(value)}, err == nil
+	}
+	return HeadField{}, false
+}
+
+// PathQuery is the path with the query, behind the source's token; "" for neither.
+func (h *Head) PathQuery() string {
+	if h.Query == "" {
+		return h.Path
+	}
+	return h.Path + "?" + h.Query
+}
 
 // Get is the first value of a header with a canonical name; "" when there is none.
 func (h *Head) Get(name string) string {

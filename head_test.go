@@ -1,6 +1,7 @@
 package hark
 
 import (
+	"encoding/json"
 	"net/http"
 	"reflect"
 	"testing"
@@ -32,4 +33,25 @@ func FuzzDecodeHead(f *testing.F) {
 			t.Errorf("%+v came back as %+v, %v", h, again, err)
 		}
 	})
+}
+
+func TestHeadField_ComesBackFromItsPair(t *testing.T) {
+	for _, f := range []HeadField{{Name: "X-Text", Value: "crème"}, {Name: "X-Bytes", Value: "\xff\x00"}, {Name: "X-Empty"}} {
+		text, err := json.Marshal(f.Pair())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var pair []string
+		if err := json.Unmarshal(text, &pair); err != nil {
+			t.Fatal(err)
+		}
+		if got, ok := FieldOf(pair); !ok || got != f {
+			t.Errorf("%q came back as %q, %v", f, got, ok)
+		}
+	}
+	for _, pair := range [][]string{nil, {"X"}, {"X", "YQ==", "hex"}, {"X", "no base64!", "base64"}, {"X", "1", "base64", "more"}} {
+		if f, ok := FieldOf(pair); ok {
+			t.Errorf("%q was read as %q", pair, f)
+		}
+	}
 }

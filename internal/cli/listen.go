@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/listen"
 	"github.com/harkhq/hark/internal/profile"
 	"github.com/harkhq/hark/internal/refusal"
@@ -231,7 +232,7 @@ func (f *Forwarding) options() (opt listen.Options, err error) {
 		if !ok || name == "" || strings.ContainsAny(name, " \t\r\n") || strings.ContainsAny(value, "\r\n") {
 			return opt, usagef(`--headers "X-Debug: 1"`, "%q is no header", text)
 		}
-		opt.Headers = append(opt.Headers, listen.Field{Name: name, Value: value})
+		opt.Headers = append(opt.Headers, hark.HeadField{Name: name, Value: value})
 	}
 	return opt, nil
 }

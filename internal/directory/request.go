@@ -51,13 +51,9 @@ func (e *Endpoint) AppendContent(fields []outbound.Field, m *hark.Message, prefi
 	if m.Head == nil || err != nil {
 		return append(fields, outbound.Field{Name: "Content-Type", Value: "application/json"})
 	}
-	path := head.Path
-	if head.Query != "" {
-		path += "?" + head.Query
-	}
 	for _, f := range [...]outbound.Field{
 		{Name: sourceHeader, Value: string(head.SourceID)}, {Name: requestHeader, Value: string(head.RequestID)},
-		{Name: methodHeader, Value: head.Method}, {Name: PathHeader, Value: path},
+		{Name: methodHeader, Value: head.Method}, {Name: PathHeader, Value: head.PathQuery()},
 	} {
 		if f.Value != "" {
 			fields = append(fields, f)

@@ -19,19 +19,16 @@ type Ready struct {
 	Again     bool
 }
 
-// Field is one header field. Values of one name stand in their order.
-type Field struct{ Name, Value string }
-
 // Message is a message that has come, before it is forwarded.
 type Message struct {
 	At        time.Time // when its turn came here
 	Seq       int64     // its number in the feed
 	ID        hark.MessageID
 	EventType string
-	CreatedAt time.Time // when the server accepted it
-	Method    string    // by which it came to its source; POST where it was published
-	Path      string    // behind the source's URL, with the query; "" where there is none
-	Header    []Field   // all that is sent, signatures included
+	CreatedAt time.Time        // when the server accepted it
+	Method    string           // by which it came to its source; POST where it was published
+	Path      string           // behind the source's URL, with the query; "" where there is none
+	Header    []hark.HeadField // all that is sent, signatures included; values of one name in their order
 	Body      []byte
 }
 

@@ -71,7 +71,7 @@ func isNumber(text string) bool { return text != "" && strings.Trim(text, "01234
 type forwarder struct {
 	target  *url.URL
 	url     string // without credentials
-	headers []Field
+	headers []hark.HeadField
 	agent   string
 	http    *http.Client
 }
@@ -270,7 +270,7 @@ func sentence(err error) string {
 func signed(m *Message, key webhook.Key, id hark.MessageID, body []byte, at time.Time) *Message {
 	fresh := *m
 	fresh.ID, fresh.Body = id, body
-	fresh.Header = append([]Field(nil), m.Header...)
+	fresh.Header = append([]hark.HeadField(nil), m.Header...)
 	prefixes := map[string]bool{}
 	for _, h := range m.Header {
 		if prefix, ok := strings.CutSuffix(strings.ToLower(h.Name), "-id"); ok && h.Value == string(m.ID) {

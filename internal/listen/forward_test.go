@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/webhook"
 )
 
@@ -63,16 +64,16 @@ func TestForwarder_WhatIsNoHTTPIsToldInAFrameThatTheServerTakes(t *testing.T) {
 
 func TestSigned_ChangesEverySignatureOfHarkAndNoOther(t *testing.T) {
 	key := webhook.GenerateKey()
-	m := &Message{ID: "msg_1", Header: []Field{
-		{"Stripe-Signature", "t=1,v1=x"}, {"X-Event-Id", "evt_1"}, {"webhook-id", "msg_1"}, {"webhook-timestamp", "1"}, {"webhook-signature", "old"},
-		{"acme-id", "msg_1"}, {"acme-timestamp", "1"}, {"acme-signature", "old"}, {"X-Event-Signature", "theirs"},
+	m := &Message{ID: "msg_1", Header: []hark.HeadField{
+		{Name: "Stripe-Signature", Value: "t=1,v1=x"}, {Name: "X-Event-Id", Value: "evt_1"}, {Name: "webhook-id", Value: "msg_1"}, {Name: "webhook-timestamp", Value: "1"}, {Name: "webhook-signature", Value: "old"},
+		{Name: "acme-id", Value: "msg_1"}, {Name: "acme-timestamp", Value: "1"}, {Name: "acme-signature", Value: "old"}, {Name: "X-Event-Signature", Value: "theirs"},
 	}}
 	body, at := []byte("{}"), time.Unix(1_700_000_000, 0)
 	got := signed(m, key, "msg_2", body, at)
 	signature := string(key.AppendSignature(nil, "msg_2", at.Unix(), body))
-	want := []Field{
-		{"Stripe-Signature", "t=1,v1=x"}, {"X-Event-Id", "evt_1"}, {"webhook-id", "msg_2"}, {"webhook-timestamp", "1700000000"}, {"webhook-signature", signature},
-		{"acme-id", "msg_2"}, {"acme-timestamp", "1700000000"}, {"acme-signature", signature}, {"X-Event-Signature", "theirs"},
+	want := []hark.HeadField{
+		{Name: "Stripe-Signature", Value: "t=1,v1=x"}, {Name: "X-Event-Id", Value: "evt_1"}, {Name: "webhook-id", Value: "msg_2"}, {Name: "webhook-timestamp", Value: "1700000000"}, {Name: "webhook-signature", Value: signature},
+		{Name: "acme-id", Value: "msg_2"}, {Name: "acme-timestamp", Value: "1700000000"}, {Name: "acme-signature", Value: signature}, {Name: "X-Event-Signature", Value: "theirs"},
 	}
 	if !slices.Equal(got.Header, want) || got.ID != "msg_2" || m.Header[2].Value != "msg_1" {
 		t.Errorf("%v", got.Header)

@@ -46,8 +46,8 @@ type Options struct {
 
 	// ForwardTo is the local address; nil forwards nothing, and is done with a message when it was told.
 	ForwardTo  *url.URL
-	Headers    []Field // sent besides, in place of others of the same name
-	SkipVerify bool    // of the local address's certificate
+	Headers    []hark.HeadField // sent besides, in place of others of the same name
+	SkipVerify bool             // of the local address's certificate
 
 	// From is where to begin: a time, start or end. Left out it is where this machine stopped; the first
 	// time, now.

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/listen"
 )
 
@@ -96,9 +97,9 @@ func TestForward_SendsWhatCameAndNothingElse(t *testing.T) {
 		w.Header()["X-Answer"] = []string{"1", "2"}
 		http.Redirect(w, r, "/elsewhere", http.StatusFound)
 	}, false, func(o *listen.Options) {
-		o.Headers = []listen.Field{{Name: "X-Debug", Value: "1"}, {Name: "host", Value: "shop.test"}, {Name: "x-replaced", Value: "ours"}}
+		o.Headers = []hark.HeadField{{Name: "X-Debug", Value: "1"}, {Name: "host", Value: "shop.test"}, {Name: "x-replaced", Value: "ours"}}
 	})
-	m := &listen.Message{ID: "msg_1", Seq: 1, Body: []byte("\x00\xff{}"), Header: []listen.Field{
+	m := &listen.Message{ID: "msg_1", Seq: 1, Body: []byte("\x00\xff{}"), Header: []hark.HeadField{
 		{Name: "X-Many", Value: "b"}, {Name: "X-Many", Value: "a"}, {Name: "X-Replaced", Value: "theirs"}, {Name: "Content-Encoding", Value: "gzip"}}}
 	r, err := l.Retry(t.Context(), m)
 	if err != nil {

@@ -2,7 +2,6 @@ package listen
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -206,20 +205,13 @@ func statusOf(code string) int {
 }
 
 func (f *frame) message() (*Message, error) {
-	m := &Message{Seq: f.Seq, ID: f.ID, EventType: f.EventType, CreatedAt: f.Timestamp, Method: f.Method, Path: f.Path, Body: f.Body, Header: make([]Field, 0, len(f.Headers))}
+	m := &Message{Seq: f.Seq, ID: f.ID, EventType: f.EventType, CreatedAt: f.Timestamp, Method: f.Method, Path: f.Path, Body: f.Body, Header: make([]hark.HeadField, 0, len(f.Headers))}
 	for _, h := range f.Headers {
-		switch {
-		case len(h) == 3 && h[2] == "base64":
-			value, err := base64.StdEncoding.DecodeString(h[1])
-			if err != nil {
-				return nil, fmt.Errorf("header %s: %w", h[0], err)
-			}
-			m.Header = append(m.Header, Field{h[0], string(value)})
-		case len(h) == 2:
-			m.Header = append(m.Header, Field{h[0], h[1]})
-		default:
+		field, ok := hark.FieldOf(h)
+		if !ok {
 			return nil, errors.New("the server does not speak like Hark: a header has a name and a value")
 		}
+		m.Header = append(m.Header, field)
 	}
 	return m, nil
 }

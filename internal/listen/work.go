@@ -2,12 +2,10 @@ package listen
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"math/rand/v2"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/harkhq/hark"
 )
@@ -141,11 +139,7 @@ func (l *Listener) told(r *Response) reply {
 	var head hark.Head
 	head.SetHeader(r.Header)
 	for _, f := range hark.KeepHeader(head.Header) {
-		if utf8.ValidString(f.Value) {
-			say.Headers = append(say.Headers, []string{f.Name, f.Value})
-		} else {
-			say.Headers = append(say.Headers, []string{f.Name, base64.StdEncoding.EncodeToString([]byte(f.Value)), "base64"})
-		}
+		say.Headers = append(say.Headers, f.Pair())
 	}
 	return say
 }

@@ -8,6 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/listen"
 )
 
@@ -17,7 +18,7 @@ const mostArgument = 96 << 10
 // curl is a command that sends a message to a URL as it came: its method, its headers, no others, and its bytes. It is
 // for bash and zsh; a plain sh does not know how bytes in headers are written that cannot be typed. Headers that
 // were given besides stand in place of others of their name.
-func curl(m *listen.Message, url string, besides []listen.Field, skipVerify bool) string {
+func curl(m *listen.Message, url string, besides []hark.HeadField, skipVerify bool) string {
 	var b strings.Builder
 	inline := isTypable(m.Body)
 	if !inline {
@@ -39,7 +40,7 @@ func curl(m *listen.Message, url string, besides []listen.Field, skipVerify bool
 	fields := headersOf(m.Header, besides)
 	for _, name := range []string{"Accept", "Content-Type", "Expect"} { // that curl would add
 		if !has(fields, name) {
-			fields = append(fields, listen.Field{Name: name + ":"})
+			fields = append(fields, hark.HeadField{Name: name + ":"})
 		}
 	}
 	for _, h := range fields {
@@ -62,7 +63,7 @@ func curl(m *listen.Message, url string, besides []listen.Field, skipVerify bool
 }
 
 // headersOf are the headers that are sent. Curl finds the length by itself.
-func headersOf(own, besides []listen.Field) (out []listen.Field) {
+func headersOf(own, besides []hark.HeadField) (out []hark.HeadField) {
 	for _, h := range own {
 		if !has(besides, h.Name) && !strings.EqualFold(h.Name, "Content-Length") {
 			out = append(out, h)
@@ -71,7 +72,7 @@ func headersOf(own, besides []listen.Field) (out []listen.Field) {
 	return append(out, besides...)
 }
 
-func has(fields []listen.Field, name string) bool {
+func has(fields []hark.HeadField, name string) bool {
 	for _, h := range fields {
 		if strings.EqualFold(h.Name, name) {
 			return true

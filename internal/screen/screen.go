@@ -21,6 +21,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/listen"
 )
 
@@ -29,13 +30,13 @@ type Options struct {
 	Input  io.Reader // the terminal
 	Output io.Writer
 
-	Application string         // as the person calls it
-	Dashboard   string         // what o opens
-	Invite      string         // a command that sends a message to try with; "" if there is none
-	Headers     []listen.Field // that are sent besides, for curl
-	SkipVerify  bool           // for curl
-	Editor      string         // a command; "" for none
-	Display     bool           // there is a desktop on which a browser can open
+	Application string           // as the person calls it
+	Dashboard   string           // what o opens
+	Invite      string           // a command that sends a message to try with; "" if there is none
+	Headers     []hark.HeadField // that are sent besides, for curl
+	SkipVerify  bool             // for curl
+	Editor      string           // a command; "" for none
+	Display     bool             // there is a desktop on which a browser can open
 }
 
 // Listener is what brings messages: a listen.Listener that tells Screen.Emit what happens.

@@ -79,7 +79,7 @@ func ready() listen.Ready {
 
 func message(n int, body string) listen.Message {
 	return listen.Message{At: noon, CreatedAt: noon, Seq: int64(n), ID: hark.MessageID(fmt.Sprintf("msg_%027d", n)), EventType: fmt.Sprintf("type.%d", n),
-		Header: []listen.Field{{Name: "Content-Type", Value: "application/json"}, {Name: "Webhook-Id", Value: "x"}}, Body: []byte(body)}
+		Header: []hark.HeadField{{Name: "Content-Type", Value: "application/json"}, {Name: "Webhook-Id", Value: "x"}}, Body: []byte(body)}
 }
 
 func response(m listen.Message, status int) listen.Response {
@@ -330,7 +330,7 @@ func TestScreen_HostilePayloadsStayWithinTheScreen(t *testing.T) {
 	for i, evil := range hostile {
 		m := message(1, evil)
 		m.EventType, m.Path = evil, evil
-		m.Header = append(m.Header, listen.Field{Name: evil, Value: evil})
+		m.Header = append(m.Header, hark.HeadField{Name: evil, Value: evil})
 		r := response(m, 200)
 		r.Header, r.Body = http.Header{"X": {evil}}, []byte(evil)
 		failed := r
@@ -428,10 +428,10 @@ func TestCurl_SendsTheSameBytes(t *testing.T) {
 	}
 	for _, body := range append(hostile, `{"it's":"$HOME \"quoted\" \\ `+"`id`"+`"}`, "@/etc/passwd", "", "line\nline\n") {
 		m := message(1, body)
-		m.Header = append(m.Header, listen.Field{Name: "X-Quote", Value: "it's\xe9"}, listen.Field{Name: "X-Empty"}, listen.Field{Name: "X-Two", Value: "1"}, listen.Field{Name: "X-Two", Value: "2"})
+		m.Header = append(m.Header, hark.HeadField{Name: "X-Quote", Value: "it's\xe9"}, hark.HeadField{Name: "X-Empty"}, hark.HeadField{Name: "X-Two", Value: "1"}, hark.HeadField{Name: "X-Two", Value: "2"})
 		_ = os.Remove(dir + "/in")
 		cmd := exec.Command("bash")
-		cmd.Stdin = strings.NewReader(curl(&m, "http://localhost/x?a=b&c", []listen.Field{{Name: "Webhook-Id", Value: "mine"}}, true))
+		cmd.Stdin = strings.NewReader(curl(&m, "http://localhost/x?a=b&c", []hark.HeadField{{Name: "Webhook-Id", Value: "mine"}}, true))
 		cmd.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH")}
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%.80q: %v: %s", body, err, out)

@@ -2,12 +2,10 @@ package tunnel
 
 import (
 	"cmp"
-	"encoding/base64"
 	"net/url"
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/outbound"
@@ -83,17 +81,10 @@ func messageFrame(item *stream.Item, header []outbound.Field) frame {
 		Timestamp: &m.CreatedAt, Method: "POST", Body: m.Body(), Headers: make([][]string, len(header)),
 	}
 	if head, err := hark.DecodeHead(m.Head); err == nil {
-		f.Method, f.Path = cmp.Or(head.Method, f.Method), head.Path
-		if head.Query != "" {
-			f.Path += "?" + head.Query
-		}
+		f.Method, f.Path = cmp.Or(head.Method, f.Method), head.PathQuery()
 	}
 	for i, h := range header {
-		if utf8.ValidString(h.Value) {
-			f.Headers[i] = []string{h.Name, h.Value}
-		} else {
-			f.Headers[i] = []string{h.Name, base64.StdEncoding.EncodeToString([]byte(h.Value)), "base64"}
-		}
+		f.Headers[i] = hark.HeadField(h).Pair()
 	}
 	return f
 }
@@ -141,17 +132,11 @@ func cleanURL(text string) string {
 func (in *heard) header() ([]hark.HeadField, error) {
 	fields := make([]hark.HeadField, len(in.Headers))
 	for i, h := range in.Headers {
-		if len(h) == 3 && h[2] == "base64" {
-			value, err := base64.StdEncoding.DecodeString(h[1])
-			if err != nil {
-				return nil, errHeaders
-			}
-			h = []string{h[0], string(value)}
-		}
-		if len(h) != 2 || h[0] == "" {
+		f, ok := hark.FieldOf(h)
+		if !ok || f.Name == "" {
 			return nil, errHeaders
 		}
-		fields[i] = hark.HeadField{Name: h[0], Value: h[1]}
+		fields[i] = f
 	}
 	return hark.KeepHeader(fields), nil
 }
