@@ -101,7 +101,7 @@ func TestDeal_WhatWasCutOffIsSentOnceMore(t *testing.T) {
 		}
 		it := message(1)
 		l.line.add(it)
-		if err := l.deal(t.Context(), new(worker), &it); err != nil {
+		if err := l.deal(t.Context(), t.Context(), new(worker), &it); err != nil {
 			t.Fatal(err)
 		}
 		server.Close()

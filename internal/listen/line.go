@@ -127,12 +127,17 @@ func (q *line) heardOf(ctx context.Context, seq int64) (known bool, err error) {
 		if !pending || again {
 			return !pending, nil
 		}
-		select {
-		case <-ctx.Done():
-			return false, ctx.Err()
-		case <-changed:
+		if err := await(ctx, changed); err != nil {
+			return false, err
 		}
 	}
+}
+
+// owes says that there are answers which the server does not know yet, and a connection on which to hear that it does.
+func (q *line) owes() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.conn != nil && len(q.answers) > 0
 }
 
 // first is the item whose turn it is; if it was answered already, with what is to be said, and to whom:

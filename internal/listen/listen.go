@@ -133,8 +133,12 @@ func (l *Listener) emit(e Event) {
 	l.opt.Emit(e)
 }
 
+// parting is how long a listener that is to end waits for the local answer that is under way, and for the
+// server to know it: what it does not know comes again the next time.
+const parting = time.Second
+
 // Run prepares, and brings messages until ctx ends, Once is done, or the server refuses the key. The end of
-// ctx is no error.
+// ctx is no error: nothing more is forwarded, and it parts.
 func (l *Listener) Run(ctx context.Context) (Tally, error) {
 	session, err := l.Prepare(ctx)
 	if err != nil {
@@ -144,10 +148,16 @@ func (l *Listener) Run(ctx context.Context) (Tally, error) {
 	if err != nil {
 		return Tally{}, err
 	}
-	working, stop := context.WithCancelCause(ctx)
+	working, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	taking, enough := context.WithCancel(working)
+	defer enough()
+	defer context.AfterFunc(ctx, func() {
+		enough()
+		time.AfterFunc(parting, func() { stop(ctx.Err()) })
+	})()
 	var all sync.WaitGroup
 	all.Go(func() { stop(l.connect(working, from)) })
-	all.Go(func() { stop(l.work(working)) })
+	all.Go(func() { stop(l.work(working, taking)) })
 	all.Go(func() { l.stayMarked(working) })
 	all.Wait()
 	if cause := context.Cause(working); ctx.Err() == nil && !errors.Is(cause, errDone) {

@@ -10,32 +10,44 @@ import (
 	"github.com/harkhq/hark"
 )
 
-// work deals with what waits, from the front, one after the other.
-func (l *Listener) work(ctx context.Context) error {
+// work deals with what waits, from the front, one after the other. Once taking has ended it begins with nothing
+// more, and goes on for as long as the server may still hear of what was answered.
+func (l *Listener) work(ctx, taking context.Context) error {
 	var held worker
 	for {
 		it, found, say, to, changed := l.line.first()
-		switch {
-		case !found:
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-changed:
-			}
+		switch parts := taking.Err() != nil; {
 		case say != nil:
 			_ = to.say(ctx, *say) // a connection that is lost is made again, and the item comes again
 			if known, err := l.onlyOne(ctx, &it); err != nil || known {
 				return errors.Join(err, errDone)
 			}
+		case parts && !l.line.owes():
+			return taking.Err()
+		case parts:
+			if err := await(ctx, changed); err != nil {
+				return err
+			}
+		case !found:
+			_ = await(taking, changed)
 		case it.message == nil:
 			it.gap.At = time.Now()
 			l.emit(it.gap)
 			l.line.answered(&it, answer{reply: reply{Type: "ack", Seq: it.seq}, gone: it.gap.To - it.gap.From + 1})
 		default:
-			if err := l.deal(ctx, &held, &it); err != nil {
+			if err := l.deal(ctx, taking, &held, &it); err != nil {
 				return err
 			}
 		}
+	}
+}
+
+func await(ctx context.Context, changed <-chan struct{}) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-changed:
+		return nil
 	}
 }
 
@@ -57,7 +69,7 @@ type worker struct {
 // deal forwards a message, and keeps the answer. While nothing listens it holds, as long as the message is
 // still this listener's to deal with. What was cut off before it was answered is sent once more, and not again
 // and again: there are programs that a message makes crash.
-func (l *Listener) deal(ctx context.Context, w *worker, it *item) error {
+func (l *Listener) deal(ctx, taking context.Context, w *worker, it *item) error {
 	m := it.message
 	if m.At = time.Now(); w.seq != it.seq || w.id != m.ID {
 		w.seq, w.id = it.seq, m.ID
@@ -91,8 +103,8 @@ func (l *Listener) deal(ctx context.Context, w *worker, it *item) error {
 			w.waiting = true
 			l.emit(Waiting{At: time.Now(), Message: m, URL: l.forward.url, Err: err})
 		}
-		if wanted, err := l.hold(ctx, it, wait/2+rand.N(wait)); err != nil || !wanted {
-			return err
+		if !l.hold(taking, it, wait/2+rand.N(wait)) {
+			return nil
 		}
 	}
 }
@@ -100,20 +112,20 @@ func (l *Listener) deal(ctx context.Context, w *worker, it *item) error {
 // longestLocalWait is how soon a local server that is back is noticed.
 const longestLocalWait = 2 * time.Second
 
-// hold waits a while, or until the item is not ours any more.
-func (l *Listener) hold(ctx context.Context, it *item, while time.Duration) (wanted bool, err error) {
+// hold waits a while, or until ctx ends or the item is not ours any more: then it is not wanted.
+func (l *Listener) hold(ctx context.Context, it *item, while time.Duration) (wanted bool) {
 	timer := time.NewTimer(while)
 	defer timer.Stop()
 	for {
 		wanted, changed := l.line.wants(it)
 		if !wanted {
-			return false, nil
+			return false
 		}
 		select {
 		case <-ctx.Done():
-			return false, ctx.Err()
+			return false
 		case <-timer.C:
-			return true, nil
+			return true
 		case <-changed:
 		}
 	}
