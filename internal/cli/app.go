@@ -45,17 +45,22 @@ func (a InApp) open(ctx context.Context) (*inApp, error) {
 
 // path is a path inside the application.
 func (c *inApp) path(parts ...string) string {
-	path := "/api/v1/app/" + url.PathEscape(c.app)
-	for _, p := range parts {
-		path += "/" + url.PathEscape(p)
-	}
-	return path
+	return apiRoot + anApplication(c.app).path + path(parts...)
 }
 
-// call is do inside the application, with an answer that says what was not found: the thing, or
+// ask is a client's inside the application, with an answer that says what was not found: the thing, or
 // the application that it was looked for in.
-func (c *inApp) call(ctx context.Context, thing named, method, path string, query url.Values, in, out any) error {
-	return c.explain(ctx, thing, c.do(ctx, method, path, query, in, out))
+func (c *inApp) ask(ctx context.Context, q question, out any) error {
+	return c.explain(ctx, q.about, c.send(ctx, c.path(), q, out))
+}
+
+// ask opens the application, and asks.
+func (a InApp) ask(ctx context.Context, q question, out any) error {
+	api, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	return api.ask(ctx, q, out)
 }
 
 // explain makes a 404 say what is missing, and where to look.
@@ -67,23 +72,9 @@ func (c *inApp) explain(ctx context.Context, thing named, err error) error {
 		return err
 	}
 	if e := c.do(ctx, http.MethodGet, c.path(), nil, nil, nil); isMissing(e) {
-		return errNo("application", c.app, "hark applications")
+		return anApplication(c.app).explain(e)
 	} else if e != nil {
 		return errors.Join(err, e)
 	}
-	if thing.id == "" {
-		return err
-	}
-	return errNo(thing.kind, thing.id, thing.list)
-}
-
-// named is a thing that a command was asked for, and the command that lists its kind.
-type named struct{ kind, id, list string }
-
-func anEndpoint(id string) named { return named{"endpoint", id, "hark endpoints"} }
-func aMessage(id string) named   { return named{"message", id, "hark messages"} }
-
-// errNo says that there is no such thing.
-func errNo(kind, id, list string) error {
-	return hintf(exitNotFound, list, "no %s %q", kind, id)
+	return thing.explain(err)
 }

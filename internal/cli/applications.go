@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -43,59 +42,13 @@ func (c *applicationsList) Run(ctx context.Context, sh *shell) error {
 	if err != nil {
 		return err
 	}
-	return listing(ctx, sh, api, c.JSON, c.Listing, "/api/v1/app", nil, func(apps []applicationOut) *table {
+	return listing(ctx, sh, api, c.JSON, c.Listing, question{path: "/app"}, func(apps []applicationOut) *table {
 		t := newTable("ID", "UID", "NAME", "THROTTLE", "CREATED")
 		for _, a := range apps {
 			t.add(a.ID, a.UID, a.Name, number(a.ThrottleRate), clock(a.CreatedAt))
 		}
 		return t
 	})
-}
-
-// listing runs a list command: fetch, then JSON or a table.
-func listing[T any](ctx context.Context, sh *shell, api *client, asJSON bool, l Listing, path string,
-	filter url.Values, draw func([]T) *table) error {
-	query, err := l.query()
-	if err != nil {
-		return err
-	}
-	for k, v := range filter {
-		query[k] = v
-	}
-	raw, err := list[json.RawMessage](ctx, api, path, query, l.Limit, sh.newProgress("reading"))
-	if err != nil {
-		return err
-	}
-	if asJSON {
-		if raw.Data == nil {
-			raw.Data = []json.RawMessage{}
-		}
-		return sh.json(raw)
-	}
-	rows := make([]T, len(raw.Data))
-	for i, r := range raw.Data {
-		if err := json.Unmarshal(r, &rows[i]); err != nil {
-			return hintf(exitFailed, "check HARK_URL", "%s does not answer like Hark: %w", api.base, err)
-		}
-	}
-	draw(rows).write(sh)
-	if !raw.Done && raw.Iterator != nil {
-		sh.note("There is more (try: --limit %d, or --iterator %s)", l.Limit*4, *raw.Iterator)
-	}
-	return nil
-}
-
-// showing answers with one thing: its JSON as the server gave it, or what draw makes of it.
-func showing[T any](sh *shell, asJSON bool, raw json.RawMessage, draw func(T)) error {
-	if asJSON {
-		return sh.json(raw)
-	}
-	var v T
-	if err := json.Unmarshal(raw, &v); err != nil {
-		return hintf(exitFailed, "check HARK_URL", "the server does not answer like Hark: %w", err)
-	}
-	draw(v)
-	return nil
 }
 
 func number(p *int) string {
@@ -121,10 +74,6 @@ func (applicationsCreate) Help() string {
 
 // Run creates an application.
 func (c *applicationsCreate) Run(ctx context.Context, sh *shell) error {
-	api, err := c.client()
-	if err != nil {
-		return err
-	}
 	in := map[string]any{"name": c.Name}
 	setIf(in, "uid", c.UID, c.UID != "")
 	setIf(in, "throttleRate", c.ThrottleRate, c.ThrottleRate != 0)
@@ -133,11 +82,7 @@ func (c *applicationsCreate) Run(ctx context.Context, sh *shell) error {
 	if c.GetIfExists {
 		query.Set("get_if_exists", "true")
 	}
-	var raw json.RawMessage
-	if err := api.do(ctx, http.MethodPost, "/api/v1/app", query, in, &raw); err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, func(a applicationOut) { sh.drawApplication(a) })
+	return answer(ctx, sh, c, c.JSON, question{path: "/app", method: http.MethodPost, query: query, in: in}, sh.drawApplication)
 }
 
 // setIf sets a field of a request when it was given.
@@ -164,18 +109,7 @@ func (applicationsShow) Help() string { return "Example:\n\n  hark applications 
 
 // Run shows an application.
 func (c *applicationsShow) Run(ctx context.Context, sh *shell) error {
-	api, err := c.client()
-	if err != nil {
-		return err
-	}
-	var raw json.RawMessage
-	err = api.do(ctx, http.MethodGet, "/api/v1/app/"+url.PathEscape(c.ID), nil, nil, &raw)
-	if isMissing(err) {
-		return errNo("application", c.ID, "hark applications")
-	} else if err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, func(a applicationOut) { sh.drawApplication(a) })
+	return answer(ctx, sh, c, c.JSON, question{about: anApplication(c.ID)}, sh.drawApplication)
 }
 
 type applicationsUpdate struct {
@@ -206,14 +140,7 @@ func (c *applicationsUpdate) Run(ctx context.Context, sh *shell) error {
 	if len(in) == 0 {
 		return usagef("hark applications update --help", "nothing to change")
 	}
-	var raw json.RawMessage
-	err = api.do(ctx, http.MethodPatch, "/api/v1/app/"+url.PathEscape(c.ID), nil, in, &raw)
-	if isMissing(err) {
-		return errNo("application", c.ID, "hark applications")
-	} else if err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, func(a applicationOut) { sh.drawApplication(a) })
+	return answer(ctx, sh, api, c.JSON, question{about: anApplication(c.ID), method: http.MethodPatch, in: in}, sh.drawApplication)
 }
 
 // patch sets a field that was given; the value that means "none" becomes null.
@@ -241,15 +168,5 @@ func (applicationsDelete) Help() string {
 
 // Run deletes an application.
 func (c *applicationsDelete) Run(ctx context.Context, sh *shell) error {
-	api, err := c.client()
-	if err != nil {
-		return err
-	}
-	err = api.do(ctx, http.MethodDelete, "/api/v1/app/"+url.PathEscape(c.ID), nil, nil, nil)
-	if isMissing(err) {
-		return errNo("application", c.ID, "hark applications")
-	} else if err != nil {
-		return err
-	}
-	return sh.done(c.JSON, "deleted", c.ID)
+	return confirm(ctx, sh, c, c.JSON, question{about: anApplication(c.ID), method: http.MethodDelete}, "deleted")
 }

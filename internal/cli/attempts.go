@@ -2,9 +2,7 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"maps"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -46,9 +44,9 @@ func (c *attemptsList) Run(ctx context.Context, sh *shell) error {
 	if err != nil {
 		return err
 	}
-	path, thing := api.path("attempt", "msg", c.Message), aMessage(c.Message)
+	of := aMessage(c.Message).at(path("attempt", "msg", c.Message))
 	if c.Endpoint != "" {
-		path, thing = api.path("attempt", "endpoint", c.Endpoint), anEndpoint(c.Endpoint)
+		of = anEndpoint(c.Endpoint).at(path("attempt", "endpoint", c.Endpoint))
 	}
 	filter := url.Values{}
 	if !c.JSON {
@@ -65,7 +63,7 @@ func (c *attemptsList) Run(ctx context.Context, sh *shell) error {
 	}
 	c.Since.put(filter, "after")
 	c.Until.put(filter, "before")
-	err = listing(ctx, sh, api.client, c.JSON, c.Listing, path, filter, func(attempts []attemptOut) *table {
+	return listing(ctx, sh, api, c.JSON, c.Listing, question{about: of, query: filter}, func(attempts []attemptOut) *table {
 		t := newTable("ID", "MESSAGE", "ENDPOINT", "NO", "STATUS", "CODE", "TOOK", "AT", "ERROR")
 		for _, a := range attempts {
 			t.add(a.ID, a.MessageID, a.EndpointID, strconv.Itoa(a.Number), a.StatusText, httpCode(a.ResponseStatusCode),
@@ -73,7 +71,6 @@ func (c *attemptsList) Run(ctx context.Context, sh *shell) error {
 		}
 		return t
 	})
-	return api.explain(ctx, thing, err)
 }
 
 // httpCode writes a status code; no answer at all is a dash.
@@ -102,16 +99,8 @@ Example:
 
 // Run shows an attempt.
 func (c *attemptsShow) Run(ctx context.Context, sh *shell) error {
-	api, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	thing := named{"attempt", c.ID, "hark attempts --message " + c.Message}
-	var raw json.RawMessage
-	if err := api.call(ctx, thing, http.MethodGet, api.path("msg", c.Message, "attempt", c.ID), nil, nil, &raw); err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, func(a attemptOut) {
+	attempt := named{"attempt", c.ID, "hark attempts --message " + c.Message, path("msg", c.Message, "attempt", c.ID)}
+	return answer(ctx, sh, c, c.JSON, question{about: attempt}, func(a attemptOut) {
 		trigger := "schedule"
 		if a.TriggerType == 1 {
 			trigger = "resend"

@@ -147,17 +147,19 @@ type listOf[T any] struct {
 // pageSize is the most that the API gives at once.
 const pageSize = 250
 
-// list fetches up to limit rows, over as many pages as that takes.
-func list[T any](ctx context.Context, c *client, path string, query url.Values, limit int, bar *progress) (listOf[T], error) {
+// list fetches up to --limit rows, over as many pages as that takes. The api is a client: a command
+// would find its server anew for each.
+func list[T any](ctx context.Context, api asker, q question, l Listing, bar *progress) (listOf[T], error) {
 	defer bar.end()
-	if query == nil {
-		query = url.Values{}
+	if q.query == nil {
+		q.query = url.Values{}
 	}
+	put(q.query, "iterator", l.Iterator)
 	var all listOf[T]
 	for {
-		query.Set("limit", strconv.Itoa(min(limit-len(all.Data), pageSize)))
+		q.query.Set("limit", strconv.Itoa(min(l.Limit-len(all.Data), pageSize)))
 		var page listOf[T]
-		if err := c.do(ctx, http.MethodGet, path, query, nil, &page); err != nil {
+		if err := api.ask(ctx, q, &page); err != nil {
 			return all, err
 		}
 		if all.Data == nil {
@@ -165,11 +167,11 @@ func list[T any](ctx context.Context, c *client, path string, query url.Values, 
 		}
 		all.Data = append(all.Data, page.Data...)
 		all.Iterator, all.Done = page.Iterator, page.Done
-		if page.Done || len(all.Data) >= limit || page.Iterator == nil {
+		if page.Done || len(all.Data) >= l.Limit || page.Iterator == nil {
 			return all, nil
 		}
-		bar.set(int64(len(all.Data)), int64(limit), count)
-		query.Set("iterator", *page.Iterator)
+		bar.set(int64(len(all.Data)), int64(l.Limit), count)
+		q.query.Set("iterator", *page.Iterator)
 	}
 }
 
@@ -177,15 +179,4 @@ func list[T any](ctx context.Context, c *client, path string, query url.Values, 
 type Listing struct {
 	Limit    int    `short:"n" default:"50" help:"At most this many (any number; fetched in pages)."`
 	Iterator string `placeholder:"ID" help:"Go on behind this id: the iterator of an earlier --json answer."`
-}
-
-func (l Listing) query() (url.Values, error) {
-	if l.Limit < 1 {
-		return nil, usagef("--limit 50", "--limit must be 1 or more, not %d", l.Limit)
-	}
-	q := url.Values{}
-	if l.Iterator != "" {
-		q.Set("iterator", l.Iterator)
-	}
-	return q, nil
 }

@@ -32,7 +32,7 @@ Examples:
   hark consume ledger --group books --follow`
 }
 
-func aConsumer(id string) named { return named{"consumer", id, "hark consumers"} }
+func aConsumer(id string) named { return named{"consumer", id, "hark consumers", path("consumer", id)} }
 
 type consumersList struct {
 	InApp
@@ -48,14 +48,13 @@ func (c *consumersList) Run(ctx context.Context, sh *shell) error {
 	if err != nil {
 		return err
 	}
-	err = listing(ctx, sh, api.client, c.JSON, c.Listing, api.path("consumer"), nil, func(all []endpointOut) *table {
+	return listing(ctx, sh, api, c.JSON, c.Listing, question{path: "/consumer"}, func(all []endpointOut) *table {
 		t := newTable("ID", "UID", "STATE", "EVENT TYPES", "CHANNELS", "CREATED")
 		for _, e := range all {
 			t.add(e.ID, text(e.UID), e.state(), join(e.EventTypes, "all"), join(e.Channels, "all"), clock(e.CreatedAt))
 		}
 		return t
 	})
-	return api.explain(ctx, named{}, err)
 }
 
 // ConsumerFlags are what can be set on a consumer, at its creation and later.
@@ -110,11 +109,7 @@ func (c *consumersCreate) Run(ctx context.Context, sh *shell) error {
 		return err
 	}
 	setIf(in, "since", c.Since.UTC(), !c.Since.IsZero())
-	var raw json.RawMessage
-	if err := api.call(ctx, named{}, http.MethodPost, api.path("consumer"), nil, in, &raw); err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, func(e endpointOut) {
+	return answer(ctx, sh, api, c.JSON, question{path: "/consumer", method: http.MethodPost, in: in}, func(e endpointOut) {
 		sh.drawConsumer(e)
 		sh.note("Its messages: hark consume %s --follow", cmp.Or(text(e.UID), e.ID))
 	})
@@ -145,15 +140,7 @@ func (consumersShow) Help() string { return "Example:\n\n  hark consumers show l
 
 // Run shows a consumer.
 func (c *consumersShow) Run(ctx context.Context, sh *shell) error {
-	api, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	var raw json.RawMessage
-	if err := api.call(ctx, aConsumer(c.ID), http.MethodGet, api.path("consumer", c.ID), nil, nil, &raw); err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, sh.drawConsumer)
+	return answer(ctx, sh, c, c.JSON, question{about: aConsumer(c.ID)}, sh.drawConsumer)
 }
 
 type consumersUpdate struct {
@@ -184,11 +171,7 @@ func (c *consumersUpdate) Run(ctx context.Context, sh *shell) error {
 	if len(in) == 0 {
 		return usagef("hark consumers update --help", "nothing to change")
 	}
-	var raw json.RawMessage
-	if err := api.call(ctx, aConsumer(c.ID), http.MethodPatch, api.path("consumer", c.ID), nil, in, &raw); err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, sh.drawConsumer)
+	return answer(ctx, sh, api, c.JSON, question{about: aConsumer(c.ID), method: http.MethodPatch, in: in}, sh.drawConsumer)
 }
 
 type consumersDelete struct{ OneConsumer }
@@ -200,14 +183,7 @@ func (consumersDelete) Help() string {
 
 // Run deletes a consumer.
 func (c *consumersDelete) Run(ctx context.Context, sh *shell) error {
-	api, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	if err := api.call(ctx, aConsumer(c.ID), http.MethodDelete, api.path("consumer", c.ID), nil, nil, nil); err != nil {
-		return err
-	}
-	return sh.done(c.JSON, "deleted", c.ID)
+	return confirm(ctx, sh, c, c.JSON, question{about: aConsumer(c.ID), method: http.MethodDelete}, "deleted")
 }
 
 type consumeCmd struct {
@@ -251,11 +227,11 @@ func (c *consumeCmd) Run(ctx context.Context, sh *shell) error {
 		return err
 	}
 	query := url.Values{"limit": {"250"}}
-	setQuery(query, "group", c.Group)
-	setQuery(query, "cursor", c.From)
+	put(query, "group", c.Group)
+	put(query, "cursor", c.From)
 	for started := false; ; started = true {
 		var page fedOut
-		err := api.call(ctx, aConsumer(c.ID), http.MethodGet, api.path("consumer", c.ID, "messages"), query, nil, &page)
+		err := api.ask(ctx, question{about: aConsumer(c.ID), path: "/messages", query: query}, &page)
 		if err == nil {
 			err = c.write(ctx, sh, api, &page)
 		}
@@ -306,11 +282,6 @@ func (c *consumeCmd) write(ctx context.Context, sh *shell, api *inApp, page *fed
 	if c.Group == "" || len(page.Data)+len(page.Gaps) == 0 {
 		return nil
 	}
-	return api.call(ctx, aConsumer(c.ID), http.MethodPost, api.path("consumer", c.ID, "ack"), nil, map[string]any{"group": c.Group, "cursor": page.Cursor}, nil)
-}
-
-func setQuery(query url.Values, name, value string) {
-	if value != "" {
-		query.Set(name, value)
-	}
+	in := map[string]any{"group": c.Group, "cursor": page.Cursor}
+	return api.ask(ctx, question{about: aConsumer(c.ID), path: "/ack", method: http.MethodPost, in: in}, nil)
 }

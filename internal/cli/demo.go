@@ -359,7 +359,7 @@ func times(n int) string {
 // answered, so it is waited for.
 func (d *demo) attempts(ctx context.Context) ([]attemptOut, error) {
 	for {
-		page, err := list[attemptOut](ctx, d.api, "/api/v1/app/shop/attempt/msg/"+d.msgID, nil, 50, d.sh.newProgress(""))
+		page, err := list[attemptOut](ctx, d.api, question{path: "/app/shop/attempt/msg/" + d.msgID}, Listing{Limit: 50}, d.sh.newProgress(""))
 		if err != nil {
 			return nil, err
 		}

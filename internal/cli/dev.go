@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"os"
 	"os/signal"
 	"slices"
@@ -216,12 +215,12 @@ func (d *dev) furnish(ctx context.Context) (err error) {
 func (d *dev) source(ctx context.Context, provider string) (id string, err error) {
 	var s sourceOut
 	uid := "dev-" + provider
-	err = d.local.api.do(ctx, http.MethodPost, sourcesAPI, nil, map[string]any{
+	err = d.local.api.ask(ctx, question{path: "/source", method: http.MethodPost, in: map[string]any{
 		"uid": uid, "provider": provider, "secret": d.session.Secret, "applicationId": d.session.ApplicationID,
-	}, &s)
+	}}, &s)
 	if e, ok := errors.AsType[*apiError](err); ok && e.Status == http.StatusConflict {
-		err = d.local.api.do(ctx, http.MethodPost, sourcesAPI+"/"+url.PathEscape(uid)+"/secret/rotate", nil,
-			map[string]any{"key": d.session.Secret, "gracePeriodSeconds": 0}, &s)
+		err = d.local.api.ask(ctx, question{about: aSource(uid), path: "/secret/rotate", method: http.MethodPost,
+			in: map[string]any{"key": d.session.Secret, "gracePeriodSeconds": 0}}, &s)
 	}
 	return s.ID, err
 }

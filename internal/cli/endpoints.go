@@ -48,14 +48,13 @@ func (c *endpointsList) Run(ctx context.Context, sh *shell) error {
 	if err != nil {
 		return err
 	}
-	err = listing(ctx, sh, api.client, c.JSON, c.Listing, api.path("endpoint"), nil, func(eps []endpointOut) *table {
+	return listing(ctx, sh, api, c.JSON, c.Listing, question{path: "/endpoint"}, func(eps []endpointOut) *table {
 		t := newTable("ID", "UID", "STATE", "URL", "EVENT TYPES", "CREATED")
 		for _, e := range eps {
 			t.add(e.ID, text(e.UID), e.state(), e.URL, join(e.EventTypes, "all"), clock(e.CreatedAt))
 		}
 		return t
 	})
-	return api.explain(ctx, named{}, err)
 }
 
 // EndpointFlags are what can be set on an endpoint, at its creation and later.
@@ -215,11 +214,7 @@ func (c *endpointsCreate) Run(ctx context.Context, sh *shell) error {
 	in["url"] = c.URL
 	setIf(in, "secret", c.Secret, c.Secret != "")
 	setIf(in, "headers", c.Header, c.Header != nil)
-	var raw json.RawMessage
-	if err := api.call(ctx, named{}, http.MethodPost, api.path("endpoint"), nil, in, &raw); err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, func(e endpointOut) {
+	return answer(ctx, sh, api, c.JSON, question{path: "/endpoint", method: http.MethodPost, in: in}, func(e endpointOut) {
 		sh.drawEndpoint(e)
 		sh.note("Its signing secret: hark endpoints secret %s", e.ID)
 	})
@@ -306,15 +301,7 @@ func (endpointsShow) Help() string { return "Example:\n\n  hark endpoints show e
 
 // Run shows an endpoint.
 func (c *endpointsShow) Run(ctx context.Context, sh *shell) error {
-	api, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	var raw json.RawMessage
-	if err := api.call(ctx, anEndpoint(c.ID), http.MethodGet, api.path("endpoint", c.ID), nil, nil, &raw); err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, sh.drawEndpoint)
+	return answer(ctx, sh, c, c.JSON, question{about: anEndpoint(c.ID)}, sh.drawEndpoint)
 }
 
 type endpointsUpdate struct {
@@ -342,16 +329,7 @@ func (c *endpointsUpdate) Run(ctx context.Context, sh *shell) error {
 	if len(in) == 0 {
 		return usagef("hark endpoints update --help", "nothing to change")
 	}
-	return c.change(ctx, sh, api, in, sh.drawEndpoint)
-}
-
-// change patches the endpoint and shows it.
-func (c *OneEndpoint) change(ctx context.Context, sh *shell, api *inApp, in map[string]any, draw func(endpointOut)) error {
-	var raw json.RawMessage
-	if err := api.call(ctx, anEndpoint(c.ID), http.MethodPatch, api.path("endpoint", c.ID), nil, in, &raw); err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, draw)
+	return answer(ctx, sh, api, c.JSON, question{about: anEndpoint(c.ID), method: http.MethodPatch, in: in}, sh.drawEndpoint)
 }
 
 type endpointsDelete struct{ OneEndpoint }
@@ -363,14 +341,7 @@ func (endpointsDelete) Help() string {
 
 // Run deletes an endpoint.
 func (c *endpointsDelete) Run(ctx context.Context, sh *shell) error {
-	api, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	if err := api.call(ctx, anEndpoint(c.ID), http.MethodDelete, api.path("endpoint", c.ID), nil, nil, nil); err != nil {
-		return err
-	}
-	return sh.done(c.JSON, "deleted", c.ID)
+	return confirm(ctx, sh, c, c.JSON, question{about: anEndpoint(c.ID), method: http.MethodDelete}, "deleted")
 }
 
 type endpointsPause struct{ OneEndpoint }
@@ -382,11 +353,8 @@ func (endpointsPause) Help() string {
 
 // Run pauses an endpoint.
 func (c *endpointsPause) Run(ctx context.Context, sh *shell) error {
-	api, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	return c.change(ctx, sh, api, map[string]any{"paused": true}, func(e endpointOut) {
+	in := map[string]any{"paused": true}
+	return answer(ctx, sh, c, c.JSON, question{about: anEndpoint(c.ID), method: http.MethodPatch, in: in}, func(e endpointOut) {
 		sh.say("paused %s: its deliveries wait (try: hark endpoints resume %s)", e.ID, e.ID)
 	})
 }
@@ -400,11 +368,8 @@ func (endpointsResume) Help() string {
 
 // Run resumes an endpoint.
 func (c *endpointsResume) Run(ctx context.Context, sh *shell) error {
-	api, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	return c.change(ctx, sh, api, map[string]any{"paused": false, "disabled": false}, func(e endpointOut) {
+	in := map[string]any{"paused": false, "disabled": false}
+	return answer(ctx, sh, c, c.JSON, question{about: anEndpoint(c.ID), method: http.MethodPatch, in: in}, func(e endpointOut) {
 		sh.say("resumed %s", e.ID)
 	})
 }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -22,15 +21,7 @@ Example:
 
 // Run prints an endpoint's secret.
 func (c *endpointsSecret) Run(ctx context.Context, sh *shell) error {
-	api, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	var raw json.RawMessage
-	if err := api.call(ctx, anEndpoint(c.ID), http.MethodGet, api.path("endpoint", c.ID, "secret"), nil, nil, &raw); err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, func(s struct {
+	return answer(ctx, sh, c, c.JSON, question{about: anEndpoint(c.ID), path: "/secret"}, func(s struct {
 		Key string `json:"key"`
 	}) {
 		sh.say("%s", s.Key)
@@ -50,17 +41,9 @@ func (endpointsRotate) Help() string {
 
 // Run rotates an endpoint's secret.
 func (c *endpointsRotate) Run(ctx context.Context, sh *shell) error {
-	api, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
 	in := map[string]any{"gracePeriodSeconds": int(c.Grace.Seconds())}
 	setIf(in, "key", c.Key, c.Key != "")
-	err = api.call(ctx, anEndpoint(c.ID), http.MethodPost, api.path("endpoint", c.ID, "secret", "rotate"), nil, in, nil)
-	if err != nil {
-		return err
-	}
-	return sh.done(c.JSON, "rotated", c.ID)
+	return confirm(ctx, sh, c, c.JSON, question{about: anEndpoint(c.ID), path: "/secret/rotate", method: http.MethodPost, in: in}, "rotated")
 }
 
 type endpointsStats struct {
@@ -74,18 +57,10 @@ func (endpointsStats) Help() string { return "Example:\n\n  hark endpoints stats
 
 // Run counts an endpoint's attempts.
 func (c *endpointsStats) Run(ctx context.Context, sh *shell) error {
-	api, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
 	query := url.Values{}
 	c.Since.put(query, "since")
 	c.Until.put(query, "until")
-	var raw json.RawMessage
-	if err := api.call(ctx, anEndpoint(c.ID), http.MethodGet, api.path("endpoint", c.ID, "stats"), query, nil, &raw); err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, func(s struct{ Success, Pending, Sending, Fail, Canceled int64 }) {
+	return answer(ctx, sh, c, c.JSON, question{about: anEndpoint(c.ID), path: "/stats", query: query}, func(s struct{ Success, Pending, Sending, Fail, Canceled int64 }) {
 		t := newTable("STATUS", "ATTEMPTS")
 		t.add("success", count(s.Success))
 		t.add("fail", count(s.Fail))

@@ -25,6 +25,10 @@ Examples:
   hark event-types create invoice.paid "An invoice was paid in full"`
 }
 
+func anEventType(name string) named {
+	return named{"event type", name, "hark event-types", path("event-type", name)}
+}
+
 type eventTypesList struct {
 	Remote
 	Listing
@@ -44,7 +48,7 @@ func (c *eventTypesList) Run(ctx context.Context, sh *shell) error {
 	if c.All {
 		filter.Set("include_archived", "true")
 	}
-	return listing(ctx, sh, api, c.JSON, c.Listing, "/api/v1/event-type", filter, func(types []eventTypeOut) *table {
+	return listing(ctx, sh, api, c.JSON, c.Listing, question{path: "/event-type", query: filter}, func(types []eventTypeOut) *table {
 		t := newTable("NAME", "GROUP", "DESCRIPTION", "NOTE")
 		for _, e := range types {
 			t.add(e.Name, text(e.GroupName), e.Description, e.note())
@@ -95,11 +99,7 @@ func (c *eventTypesCreate) Run(ctx context.Context, sh *shell) error {
 		}
 		in["schemas"] = json.RawMessage(schemas)
 	}
-	var raw json.RawMessage
-	if err := api.do(ctx, http.MethodPost, "/api/v1/event-type", nil, in, &raw); err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, sh.drawEventType)
+	return answer(ctx, sh, api, c.JSON, question{path: "/event-type", method: http.MethodPost, in: in}, sh.drawEventType)
 }
 
 func (sh *shell) drawEventType(e eventTypeOut) {
@@ -119,25 +119,7 @@ func (eventTypesShow) Help() string { return "Example:\n\n  hark event-types sho
 
 // Run shows an event type.
 func (c *eventTypesShow) Run(ctx context.Context, sh *shell) error {
-	raw, err := c.call(ctx, c.Name, http.MethodGet, nil, nil)
-	if err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, sh.drawEventType)
-}
-
-// call does something with one event type.
-func (r Remote) call(ctx context.Context, name, method string, query url.Values, in any) (json.RawMessage, error) {
-	api, err := r.client()
-	if err != nil {
-		return nil, err
-	}
-	var raw json.RawMessage
-	err = api.do(ctx, method, "/api/v1/event-type/"+url.PathEscape(name), query, in, &raw)
-	if isMissing(err) {
-		return nil, errNo("event type", name, "hark event-types")
-	}
-	return raw, err
+	return answer(ctx, sh, c, c.JSON, question{about: anEventType(c.Name)}, sh.drawEventType)
 }
 
 type eventTypesUpdate struct {
@@ -164,11 +146,7 @@ func (c *eventTypesUpdate) Run(ctx context.Context, sh *shell) error {
 	if len(in) == 0 {
 		return usagef("hark event-types update --help", "nothing to change")
 	}
-	raw, err := c.call(ctx, c.Name, http.MethodPatch, nil, in)
-	if err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, sh.drawEventType)
+	return answer(ctx, sh, c, c.JSON, question{about: anEventType(c.Name), method: http.MethodPatch, in: in}, sh.drawEventType)
 }
 
 type eventTypesArchive struct {
@@ -189,8 +167,5 @@ func (c *eventTypesArchive) Run(ctx context.Context, sh *shell) error {
 		query.Set("expunge", "true")
 		what = "deleted"
 	}
-	if _, err := c.call(ctx, c.Name, http.MethodDelete, query, nil); err != nil {
-		return err
-	}
-	return sh.done(c.JSON, what, c.Name)
+	return confirm(ctx, sh, c, c.JSON, question{about: anEventType(c.Name), method: http.MethodDelete, query: query}, what)
 }

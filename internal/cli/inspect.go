@@ -109,7 +109,7 @@ func (c *inspectStart) Run(ctx context.Context, sh *shell) (err error) {
 	}
 	b := &bin{api: api, sh: sh, asJSON: c.JSON, limit: c.Limit}
 	if c.Source != "" {
-		err = noSource(c.Source, api.do(ctx, http.MethodGet, sourceAPI(c.Source), nil, nil, &b.source))
+		err = api.ask(ctx, question{about: aSource(c.Source)}, &b.source)
 	} else {
 		err = c.create(ctx, b)
 	}
@@ -142,7 +142,7 @@ func (c *inspectStart) create(ctx context.Context, b *bin) error {
 	}
 	setIf(in, "answer", answer, answer != nil)
 	setIf(in, "applicationId", c.App, c.App != "")
-	return b.api.do(ctx, http.MethodPost, sourcesAPI, nil, in, &b.source)
+	return b.api.ask(ctx, question{path: "/source", method: http.MethodPost, in: in}, &b.source)
 }
 
 // bin is a source that is looked into.
@@ -162,16 +162,16 @@ const removeWait = 5 * time.Second
 func (b *bin) remove(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeWait)
 	defer cancel()
-	err := b.api.do(ctx, http.MethodDelete, sourceAPI(b.source.ID), nil, nil, nil)
+	err := b.api.ask(ctx, question{path: aSource(b.source.ID).path, method: http.MethodDelete}, nil)
 	if err != nil && !isMissing(err) {
 		return fmt.Errorf("remove %s: %w", b.source.ID, err)
 	}
-	path := "/api/v1/app/" + url.PathEscape(b.source.ApplicationID)
+	path := anApplication(b.source.ApplicationID).path
 	var app applicationOut
-	if err := b.api.do(ctx, http.MethodGet, path, nil, nil, &app); err != nil || app.Metadata["hark.source"] != b.source.ID {
+	if err := b.api.ask(ctx, question{path: path}, &app); err != nil || app.Metadata["hark.source"] != b.source.ID {
 		return nil // it is not its own
 	}
-	return b.api.do(ctx, http.MethodDelete, path, nil, nil, nil)
+	return b.api.ask(ctx, question{path: path, method: http.MethodDelete}, nil)
 }
 
 // show shows what comes in until ctx ends.
@@ -210,7 +210,7 @@ func (b *bin) show(ctx context.Context, isNew bool) error {
 // draw shows one request.
 func (b *bin) draw(ctx context.Context, id string) error {
 	var raw json.RawMessage
-	if err := b.api.do(ctx, http.MethodGet, sourceAPI(b.source.ID, "request", id), nil, nil, &raw); err != nil {
+	if err := b.api.ask(ctx, question{path: path("source", b.source.ID, "request", id)}, &raw); err != nil {
 		return err
 	}
 	if b.asJSON {
@@ -254,17 +254,14 @@ func (c *inspectAnswer) Run(ctx context.Context, sh *shell) error {
 	if err != nil {
 		return err
 	}
-	var answer *answerOut
+	var answers *answerOut
 	if !c.Reset {
-		if answer, err = c.over(sh, source.Answer); err != nil {
+		if answers, err = c.over(sh, source.Answer); err != nil {
 			return err
 		}
 	}
-	var raw json.RawMessage
-	if err := api.do(ctx, http.MethodPatch, sourceAPI(source.ID), nil, map[string]any{"answer": answer}, &raw); err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, func(s sourceOut) { sh.say("%s answers %s", s.ID, s.Answer) })
+	change := question{about: aSource(source.ID), method: http.MethodPatch, in: map[string]any{"answer": answers}}
+	return answer(ctx, sh, api, c.JSON, change, func(s sourceOut) { sh.say("%s answers %s", s.ID, s.Answer) })
 }
 
 // String says what an answer is, in a few words.
@@ -284,10 +281,10 @@ func (a *answerOut) String() string {
 // find is the source that was named, or the only bin.
 func (c *inspectAnswer) find(ctx context.Context, api *client) (s sourceOut, err error) {
 	if c.ID != "" {
-		return s, noSource(c.ID, api.do(ctx, http.MethodGet, sourceAPI(c.ID), nil, nil, &s))
+		return s, api.ask(ctx, question{about: aSource(c.ID)}, &s)
 	}
 	const everySource = 1 << 20
-	all, err := list[sourceOut](ctx, api, sourcesAPI, nil, everySource, &progress{})
+	all, err := list[sourceOut](ctx, api, question{path: "/source"}, Listing{Limit: everySource}, &progress{})
 	if err != nil {
 		return s, err
 	}

@@ -85,7 +85,7 @@ func (b *bin) listen(ctx context.Context) {
 	for lines.Scan() && ctx.Err() == nil {
 		answer, err := parseAnswer(lines.Text())
 		if err == nil {
-			err = b.api.do(ctx, http.MethodPatch, sourceAPI(b.source.ID), nil, map[string]any{"answer": answer}, nil)
+			err = b.api.ask(ctx, question{path: aSource(b.source.ID).path, method: http.MethodPatch, in: map[string]any{"answer": answer}}, nil)
 		}
 		if err != nil {
 			b.sh.note("%s", err)

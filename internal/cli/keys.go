@@ -2,10 +2,8 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/harkhq/hark"
@@ -32,7 +30,7 @@ Examples:
   hark keys create recovered --data ./hark-data      (every key is lost; the server must be stopped)`
 }
 
-const keysPath = "/api/v1/key"
+func aKey(id string) named { return named{"key", id, "hark keys", path("key", id)} }
 
 type keysList struct {
 	Remote
@@ -49,7 +47,7 @@ func (c *keysList) Run(ctx context.Context, sh *shell) error {
 		return err
 	}
 	now := time.Now()
-	return listing(ctx, sh, api, c.JSON, c.Listing, keysPath, nil, func(keys []keyOut) *table {
+	return listing(ctx, sh, api, c.JSON, c.Listing, question{path: "/key"}, func(keys []keyOut) *table {
 		t := newTable("ID", "NAME", "SCOPE", "APPLICATION", "KEY", "STATE", "CREATED", "EXPIRES")
 		for _, k := range keys {
 			t.add(k.ID, k.Name, k.Scope, join(list1(k.ApplicationID), "all"), k.Prefix+"…", k.state(now),
@@ -92,21 +90,10 @@ func (c *keysCreate) Run(ctx context.Context, sh *shell) error {
 	if c.Data != "" || c.Database != "" {
 		return c.offline(ctx, sh)
 	}
-	api, err := c.client()
-	if err != nil {
-		return err
-	}
 	in := map[string]any{"name": c.Name, "scope": c.Scope}
 	setIf(in, "applicationId", c.App, c.App != "")
 	setIf(in, "expiresAt", time.Now().Add(c.Expires).UTC(), c.Expires > 0)
-	var raw json.RawMessage
-	err = api.do(ctx, http.MethodPost, keysPath, nil, in, &raw)
-	if isMissing(err) && c.App != "" {
-		return errNo("application", c.App, "hark applications")
-	} else if err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, sh.drawNewKey)
+	return answer(ctx, sh, c, c.JSON, question{about: anApplication(c.App).at("/key"), method: http.MethodPost, in: in}, sh.drawNewKey)
 }
 
 // drawNewKey shows a key this once: the key to stdout, the rest beside it.
@@ -157,19 +144,8 @@ func (keysRotate) Help() string { return "Example:\n\n  hark keys rotate key_…
 
 // Run rotates a key.
 func (c *keysRotate) Run(ctx context.Context, sh *shell) error {
-	api, err := c.client()
-	if err != nil {
-		return err
-	}
-	var raw json.RawMessage
 	in := map[string]any{"overlapSeconds": int(c.Overlap.Seconds())}
-	err = api.do(ctx, http.MethodPost, keysPath+"/"+url.PathEscape(c.ID)+"/rotate", nil, in, &raw)
-	if isMissing(err) {
-		return errNo("key", c.ID, "hark keys")
-	} else if err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, sh.drawNewKey)
+	return answer(ctx, sh, c, c.JSON, question{about: aKey(c.ID), path: "/rotate", method: http.MethodPost, in: in}, sh.drawNewKey)
 }
 
 type keysRevoke struct {
@@ -182,15 +158,5 @@ func (keysRevoke) Help() string { return "Example:\n\n  hark keys revoke key_…
 
 // Run revokes a key.
 func (c *keysRevoke) Run(ctx context.Context, sh *shell) error {
-	api, err := c.client()
-	if err != nil {
-		return err
-	}
-	err = api.do(ctx, http.MethodDelete, keysPath+"/"+url.PathEscape(c.ID), nil, nil, nil)
-	if isMissing(err) {
-		return errNo("key", c.ID, "hark keys")
-	} else if err != nil {
-		return err
-	}
-	return sh.done(c.JSON, "revoked", c.ID)
+	return confirm(ctx, sh, c, c.JSON, question{about: aKey(c.ID), method: http.MethodDelete}, "revoked")
 }

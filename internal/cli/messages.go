@@ -63,7 +63,7 @@ func (c *sendCmd) Run(ctx context.Context, sh *shell) error {
 	setIf(in, "application", map[string]string{"name": c.App, "uid": c.App}, c.CreateApp)
 	var raw json.RawMessage
 	query := url.Values{"with_content": {"false"}}
-	if err := api.call(ctx, named{}, http.MethodPost, api.path("msg"), query, in, &raw); err != nil {
+	if err := api.ask(ctx, question{path: "/msg", method: http.MethodPost, query: query, in: in}, &raw); err != nil {
 		return err
 	}
 	var m messageOut
@@ -129,7 +129,7 @@ func awaitDeliveries(ctx context.Context, sh *shell, api *inApp, id string, asJS
 	told := false
 	for pause := 20 * time.Millisecond; ; pause = min(pause*2, time.Second) {
 		var raw json.RawMessage
-		if err := api.call(ctx, aMessage(id), http.MethodGet, api.path("msg", id, "trace"), nil, nil, &raw); err != nil {
+		if err := api.ask(ctx, question{about: aMessage(id), path: "/trace"}, &raw); err != nil {
 			return err
 		}
 		var trace traceOut
@@ -156,7 +156,7 @@ func awaitDeliveries(ctx context.Context, sh *shell, api *inApp, id string, asJS
 		}
 		if open == 0 {
 			bar.end()
-			if err := drawTrace(sh, asJSON, id, raw); err != nil {
+			if err := showing(sh, asJSON, raw, sh.drawTrace(id)); err != nil {
 				return err
 			}
 			if failed > 0 {
@@ -220,14 +220,13 @@ func (c *messagesList) Run(ctx context.Context, sh *shell) error {
 	put(filter, "tag", c.Tag)
 	c.Since.put(filter, "after")
 	c.Until.put(filter, "before")
-	err = listing(ctx, sh, api.client, c.JSON, c.Listing, api.path("msg"), filter, func(msgs []messageOut) *table {
+	return listing(ctx, sh, api, c.JSON, c.Listing, question{path: "/msg", query: filter}, func(msgs []messageOut) *table {
 		t := newTable("ID", "EVENT TYPE", "EVENT ID", "CHANNELS", "CREATED")
 		for _, m := range msgs {
 			t.add(m.ID, m.EventType, text(m.EventID), join(m.Channels, ""), clock(m.Timestamp))
 		}
 		return t
 	})
-	return api.explain(ctx, named{}, err)
 }
 
 func put(query url.Values, name, value string) {
@@ -251,15 +250,7 @@ func (messagesShow) Help() string {
 
 // Run shows a message.
 func (c *messagesShow) Run(ctx context.Context, sh *shell) error {
-	api, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	var raw json.RawMessage
-	if err := api.call(ctx, aMessage(c.ID), http.MethodGet, api.path("msg", c.ID), nil, nil, &raw); err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, func(m messageOut) {
+	return answer(ctx, sh, c, c.JSON, question{about: aMessage(c.ID)}, func(m messageOut) {
 		sh.fields([][2]string{
 			{"id", m.ID}, {"event type", m.EventType}, {"event id", text(m.EventID)}, {"channels", join(m.Channels, "")},
 			{"tags", join(m.Tags, "")}, {"created", clock(m.Timestamp)}, {"deliver at", clock(moment(m.DeliverAt))},
@@ -277,20 +268,12 @@ func (messagesTrace) Help() string {
 
 // Run traces a message.
 func (c *messagesTrace) Run(ctx context.Context, sh *shell) error {
-	api, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	var raw json.RawMessage
-	if err := api.call(ctx, aMessage(c.ID), http.MethodGet, api.path("msg", c.ID, "trace"), nil, nil, &raw); err != nil {
-		return err
-	}
-	return drawTrace(sh, c.JSON, c.ID, raw)
+	return answer(ctx, sh, c, c.JSON, question{about: aMessage(c.ID), path: "/trace"}, sh.drawTrace(c.ID))
 }
 
 // drawTrace shows which endpoints a message went to.
-func drawTrace(sh *shell, asJSON bool, id string, raw json.RawMessage) error {
-	return showing(sh, asJSON, raw, func(trace traceOut) {
+func (sh *shell) drawTrace(id string) func(traceOut) {
+	return func(trace traceOut) {
 		t := newTable("ENDPOINT", "URL", "MATCHED", "WHY", "STATUS", "NEXT ATTEMPT")
 		for _, e := range trace.Endpoints {
 			matched := "no"
@@ -312,7 +295,7 @@ func drawTrace(sh *shell, asJSON bool, id string, raw json.RawMessage) error {
 			return
 		}
 		t.write(sh)
-	})
+	}
 }
 
 type messagesExpunge struct{ OneMessage }
@@ -324,12 +307,5 @@ func (messagesExpunge) Help() string {
 
 // Run expunges a payload.
 func (c *messagesExpunge) Run(ctx context.Context, sh *shell) error {
-	api, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	if err := api.call(ctx, aMessage(c.ID), http.MethodDelete, api.path("msg", c.ID, "content"), nil, nil, nil); err != nil {
-		return err
-	}
-	return sh.done(c.JSON, "expunged", c.ID)
+	return confirm(ctx, sh, c, c.JSON, question{about: aMessage(c.ID), path: "/content", method: http.MethodDelete}, "expunged")
 }

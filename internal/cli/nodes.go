@@ -2,9 +2,7 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"strconv"
 	"time"
 )
@@ -39,15 +37,7 @@ type nodeOut struct {
 
 // Run lists nodes.
 func (c *nodesCmd) Run(ctx context.Context, sh *shell) error {
-	api, err := c.client()
-	if err != nil {
-		return err
-	}
-	var raw json.RawMessage
-	if err := api.do(ctx, http.MethodGet, "/api/v1/nodes", nil, nil, &raw); err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, func(list struct {
+	return answer(ctx, sh, c, c.JSON, question{path: "/nodes"}, func(list struct {
 		Data []nodeOut `json:"data"`
 	}) {
 		t := newTable("NODE", "ADDRESS", "VERSION", "STATE", "SHARDS", "DUE", "LAG", "UP", "SEEN")

@@ -33,7 +33,7 @@ Examples:
   hark pollers show poll_…`
 }
 
-func aPoller(id string) named { return named{"poller", id, "hark pollers"} }
+func aPoller(id string) named { return named{"poller", id, "hark pollers", path("api-poller", id)} }
 
 type pollerOut struct {
 	ID           string     `json:"id"`
@@ -102,14 +102,13 @@ func (c *pollersList) Run(ctx context.Context, sh *shell) error {
 	if err != nil {
 		return err
 	}
-	err = listing(ctx, sh, api.client, c.JSON, c.Listing, api.path("api-poller"), nil, func(all []pollerOut) *table {
+	return listing(ctx, sh, api, c.JSON, c.Listing, question{path: "/api-poller"}, func(all []pollerOut) *table {
 		t := newTable("ID", "UID", "STATE", "SCHEDULE", "NEXT RUN", "EVENT TYPE", "URL")
 		for _, p := range all {
 			t.add(p.ID, text(p.UID), p.State, p.schedule(), clock(moment(p.NextRun)), p.EventType, text(p.URL))
 		}
 		return t
 	})
-	return api.explain(ctx, named{}, err)
 }
 
 // PollerFlags are what can be set on a poller, at its creation and later.
@@ -243,45 +242,37 @@ func (c *pollersCreate) Run(ctx context.Context, sh *shell) error {
 	}
 	setIf(in, "url", c.URL, c.URL != "")
 	if c.DryRun {
-		return dryRun(ctx, sh, api, c.JSON, named{}, api.path("api-poller", "preview"), in)
+		return answer(ctx, sh, api, c.JSON, question{path: "/api-poller/preview", method: http.MethodPost, in: in}, sh.drawDryRun)
 	}
-	var raw json.RawMessage
-	if err := api.call(ctx, named{}, http.MethodPost, api.path("api-poller"), nil, in, &raw); err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, func(p pollerOut) {
+	return answer(ctx, sh, api, c.JSON, question{path: "/api-poller", method: http.MethodPost, in: in}, func(p pollerOut) {
 		sh.drawPoller(p)
 		sh.note("How its runs go: hark pollers show %s", p.ID)
 	})
 }
 
-// dryRun shows what a run would send.
-func dryRun(ctx context.Context, sh *shell, api *inApp, asJSON bool, about named, path string, in any) error {
-	var raw json.RawMessage
-	if err := api.call(ctx, about, http.MethodPost, path, nil, in, &raw); err != nil {
-		return err
+type dryRunOut struct {
+	Run      pollRunOut `json:"run"`
+	More     bool       `json:"more"`
+	Messages []struct {
+		EventType string          `json:"eventType"`
+		Payload   json.RawMessage `json:"payload"`
+	} `json:"messages"`
+}
+
+// drawDryRun shows what a run would send.
+func (sh *shell) drawDryRun(p dryRunOut) {
+	t := newTable("EVENT TYPE", "PAYLOAD")
+	for _, m := range p.Messages {
+		t.add(m.EventType, string(m.Payload))
 	}
-	return showing(sh, asJSON, raw, func(p struct {
-		Run      pollRunOut `json:"run"`
-		More     bool       `json:"more"`
-		Messages []struct {
-			EventType string          `json:"eventType"`
-			Payload   json.RawMessage `json:"payload"`
-		} `json:"messages"`
-	}) {
-		t := newTable("EVENT TYPE", "PAYLOAD")
-		for _, m := range p.Messages {
-			t.add(m.EventType, string(m.Payload))
-		}
-		t.write(sh)
-		sh.note("%s", p.Run.summary())
-		if p.Run.Outcome == "learned" {
-			sh.note("The first run would learn these and send none (try: --backfill).")
-		}
-		if p.More {
-			sh.note("There is more.")
-		}
-	})
+	t.write(sh)
+	sh.note("%s", p.Run.summary())
+	if p.Run.Outcome == "learned" {
+		sh.note("The first run would learn these and send none (try: --backfill).")
+	}
+	if p.More {
+		sh.note("There is more.")
+	}
 }
 
 // summary is a run in one line.
@@ -336,15 +327,7 @@ func (pollersShow) Help() string { return "Example:\n\n  hark pollers show poll_
 
 // Run shows a poller.
 func (c *pollersShow) Run(ctx context.Context, sh *shell) error {
-	api, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	var raw json.RawMessage
-	if err := api.call(ctx, aPoller(c.ID), http.MethodGet, api.path("api-poller", c.ID), nil, nil, &raw); err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, func(p pollerOut) {
+	return answer(ctx, sh, c, c.JSON, question{about: aPoller(c.ID)}, func(p pollerOut) {
 		sh.drawPoller(p)
 		if len(p.Runs) == 0 {
 			return
@@ -393,16 +376,7 @@ func (c *pollersUpdate) Run(ctx context.Context, sh *shell) error {
 	if len(in) == 0 {
 		return usagef("hark pollers update --help", "nothing to change")
 	}
-	return c.change(ctx, sh, api, in, sh.drawPoller)
-}
-
-// change patches the poller and shows it.
-func (c *OnePoller) change(ctx context.Context, sh *shell, api *inApp, in map[string]any, draw func(pollerOut)) error {
-	var raw json.RawMessage
-	if err := api.call(ctx, aPoller(c.ID), http.MethodPatch, api.path("api-poller", c.ID), nil, in, &raw); err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, draw)
+	return answer(ctx, sh, api, c.JSON, question{about: aPoller(c.ID), method: http.MethodPatch, in: in}, sh.drawPoller)
 }
 
 type pollersRun struct {
@@ -417,18 +391,10 @@ func (pollersRun) Help() string {
 
 // Run runs a poller.
 func (c *pollersRun) Run(ctx context.Context, sh *shell) error {
-	api, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
 	if c.DryRun {
-		return dryRun(ctx, sh, api, c.JSON, aPoller(c.ID), api.path("api-poller", c.ID, "preview"), nil)
+		return answer(ctx, sh, c, c.JSON, question{about: aPoller(c.ID), path: "/preview", method: http.MethodPost}, sh.drawDryRun)
 	}
-	var raw json.RawMessage
-	if err := api.call(ctx, aPoller(c.ID), http.MethodPost, api.path("api-poller", c.ID, "run"), nil, nil, &raw); err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, func(p pollerOut) {
+	return answer(ctx, sh, c, c.JSON, question{about: aPoller(c.ID), path: "/run", method: http.MethodPost}, func(p pollerOut) {
 		sh.say("%s runs (try: hark pollers show %s)", p.ID, p.ID)
 	})
 }
@@ -440,11 +406,8 @@ func (pollersPause) Help() string { return "Example:\n\n  hark pollers pause pol
 
 // Run pauses a poller.
 func (c *pollersPause) Run(ctx context.Context, sh *shell) error {
-	api, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	return c.change(ctx, sh, api, map[string]any{"paused": true}, func(p pollerOut) {
+	in := map[string]any{"paused": true}
+	return answer(ctx, sh, c, c.JSON, question{about: aPoller(c.ID), method: http.MethodPatch, in: in}, func(p pollerOut) {
 		sh.say("paused %s (try: hark pollers resume %s)", p.ID, p.ID)
 	})
 }
@@ -456,11 +419,10 @@ func (pollersResume) Help() string { return "Example:\n\n  hark pollers resume p
 
 // Run resumes a poller.
 func (c *pollersResume) Run(ctx context.Context, sh *shell) error {
-	api, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	return c.change(ctx, sh, api, map[string]any{"paused": false}, func(p pollerOut) { sh.say("resumed %s", p.ID) })
+	in := map[string]any{"paused": false}
+	return answer(ctx, sh, c, c.JSON, question{about: aPoller(c.ID), method: http.MethodPatch, in: in}, func(p pollerOut) {
+		sh.say("resumed %s", p.ID)
+	})
 }
 
 type pollersDelete struct{ OnePoller }
@@ -472,12 +434,5 @@ func (pollersDelete) Help() string {
 
 // Run deletes a poller.
 func (c *pollersDelete) Run(ctx context.Context, sh *shell) error {
-	api, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	if err := api.call(ctx, aPoller(c.ID), http.MethodDelete, api.path("api-poller", c.ID), nil, nil, nil); err != nil {
-		return err
-	}
-	return sh.done(c.JSON, "deleted", c.ID)
+	return confirm(ctx, sh, c, c.JSON, question{about: aPoller(c.ID), method: http.MethodDelete}, "deleted")
 }

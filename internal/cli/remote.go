@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -71,6 +72,15 @@ func (r Remote) client() (*client, error) {
 	c := newClient(base, t.key)
 	c.via = t.via
 	return c, nil
+}
+
+// ask finds the server, and asks it.
+func (r Remote) ask(ctx context.Context, q question, out any) error {
+	api, err := r.client()
+	if err != nil {
+		return err
+	}
+	return api.ask(ctx, q, out)
 }
 
 // target is what a Remote comes to.

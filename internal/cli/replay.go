@@ -65,7 +65,7 @@ func (c *replayCmd) Run(ctx context.Context, sh *shell) error {
 	bar := sh.newProgress("counting")
 	for _, r := range all {
 		bar.set(total, 0, count)
-		if err := api.call(ctx, anEndpoint(r.EndpointID), http.MethodGet, api.path("endpoint", r.EndpointID, "replay-count"), c.query(), nil, r); err != nil {
+		if err := api.ask(ctx, question{about: anEndpoint(r.EndpointID), path: "/replay-count", query: c.query()}, r); err != nil {
 			bar.end()
 			return err
 		}
@@ -118,16 +118,17 @@ func (c *replayCmd) endpoints(ctx context.Context, sh *shell, api *inApp) ([]*re
 	var found []endpointOut
 	for _, id := range c.Endpoint {
 		var e endpointOut
-		if err := api.call(ctx, anEndpoint(id), http.MethodGet, api.path("endpoint", id), nil, nil, &e); err != nil {
+		if err := api.ask(ctx, question{about: anEndpoint(id)}, &e); err != nil {
 			return nil, err
 		}
 		found = append(found, e)
 	}
 	if len(c.Endpoint) == 0 {
 		const everyEndpoint = 1 << 20
-		page, err := list[endpointOut](ctx, api.client, api.path("endpoint"), url.Values{"order": {"ascending"}}, everyEndpoint, sh.newProgress("reading"))
+		oldestFirst := question{path: "/endpoint", query: url.Values{"order": {"ascending"}}}
+		page, err := list[endpointOut](ctx, api, oldestFirst, Listing{Limit: everyEndpoint}, sh.newProgress("reading"))
 		if err != nil {
-			return nil, api.explain(ctx, named{}, err)
+			return nil, err
 		}
 		found = page.Data
 	}
@@ -160,8 +161,8 @@ func (c *replayCmd) start(ctx context.Context, api *inApp, r *replayOut) error {
 	setIf(in, "eventTypes", c.EventType, c.EventType != nil)
 	setIf(in, "channel", c.Channel, c.Channel != "")
 	setIf(in, "tag", c.Tag, c.Tag != "")
-	operation := map[string]string{"failed": "recover", "missing": "replay-missing", "all": "bulk-replay"}[c.Status]
-	if err := api.call(ctx, anEndpoint(r.EndpointID), http.MethodPost, api.path("endpoint", r.EndpointID, operation), nil, in, &r.Task); err != nil {
+	operation := map[string]string{"failed": "/recover", "missing": "/replay-missing", "all": "/bulk-replay"}[c.Status]
+	if err := api.ask(ctx, question{about: anEndpoint(r.EndpointID), path: operation, method: http.MethodPost, in: in}, &r.Task); err != nil {
 		return err
 	}
 	var task taskOut
@@ -298,7 +299,7 @@ func (c *replayCmd) left(ctx context.Context, sh *shell, err error) error {
 // ask asks how far a replay has come.
 func (c *replayCmd) ask(ctx context.Context, api *inApp, r *replayOut) (status string, err error) {
 	var raw json.RawMessage
-	if err := api.do(ctx, http.MethodGet, "/api/v1/background-task/"+url.PathEscape(r.id), nil, nil, &raw); err != nil {
+	if err := api.client.ask(ctx, question{path: path("background-task", r.id)}, &raw); err != nil {
 		return "", err
 	}
 	var task taskOut

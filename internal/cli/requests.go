@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -27,8 +26,6 @@ Examples:
   hark requests show src_… req_…
   hark requests accept src_… req_…`
 }
-
-const requestsAPI = "/api/v1/request"
 
 type requestOut struct {
 	ID         string              `json:"id"`
@@ -74,23 +71,22 @@ func (c *requestsList) Run(ctx context.Context, sh *shell) error {
 	if err != nil {
 		return err
 	}
-	path, filter := requestsAPI, url.Values{}
+	of, filter := named{}, url.Values{}
 	if c.Source != "" {
-		path = sourceAPI(c.Source, "request")
+		of = aSource(c.Source)
 	}
 	put(filter, "status", c.Status)
 	put(filter, "cause", c.Cause)
 	put(filter, "event_types", strings.Join(c.EventType, ","))
 	c.Since.put(filter, "after")
 	c.Until.put(filter, "before")
-	err = listing(ctx, sh, api, c.JSON, c.Listing, path, filter, func(all []requestOut) *table {
+	return listing(ctx, sh, api, c.JSON, c.Listing, question{about: of, path: "/request", query: filter}, func(all []requestOut) *table {
 		t := newTable("ID", "SOURCE", "STATUS", "CAUSE", "EVENT TYPE", "EVENT ID", "MESSAGE", "RECEIVED")
 		for _, q := range all {
 			t.add(q.ID, q.SourceID, q.Status, text(q.Cause), text(q.EventType), text(q.EventID), text(q.MessageID), clock(q.ReceivedAt))
 		}
 		return t
 	})
-	return noSource(c.Source, err)
 }
 
 // OneRequest names the request that a command is about.
@@ -100,20 +96,22 @@ type OneRequest struct {
 	ID     string `arg:"" help:"The request's id."`
 }
 
-// ask sends one request about the request.
-func (c *OneRequest) ask(ctx context.Context, method string, parts ...string) (raw json.RawMessage, err error) {
+// request is the request.
+func (c *OneRequest) request() named {
+	return named{"request", c.ID, "hark requests --source " + c.Source, path("source", c.Source, "request", c.ID)}
+}
+
+// ask is a Remote's, with an answer that says what was not found: the request, or its source.
+func (c *OneRequest) ask(ctx context.Context, q question, out any) error {
 	api, err := c.client()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	err = api.do(ctx, method, sourceAPI(c.Source, append([]string{"request", c.ID}, parts...)...), nil, nil, &raw)
-	if isMissing(err) {
-		if e := api.do(ctx, http.MethodGet, sourceAPI(c.Source), nil, nil, nil); isMissing(e) {
-			return nil, errNo("source", c.Source, "hark sources")
-		}
-		return nil, errNo("request", c.ID, "hark requests --source "+c.Source)
+	err = api.send(ctx, apiRoot, q, out)
+	if isMissing(err) && isMissing(api.send(ctx, apiRoot, question{path: aSource(c.Source).path}, nil)) {
+		return aSource(c.Source).explain(err)
 	}
-	return raw, err
+	return q.about.explain(err)
 }
 
 type requestsShow struct{ OneRequest }
@@ -125,11 +123,7 @@ func (requestsShow) Help() string {
 
 // Run shows a request.
 func (c *requestsShow) Run(ctx context.Context, sh *shell) error {
-	raw, err := c.ask(ctx, http.MethodGet)
-	if err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, func(q requestOut) {
+	return answer(ctx, sh, c, c.JSON, question{about: c.request()}, func(q requestOut) {
 		headers := make(map[string]string, len(q.Headers))
 		for name, values := range q.Headers {
 			headers[name] = strings.Join(values, ", ")
@@ -163,11 +157,9 @@ func (requestsAccept) Help() string {
 
 // Run accepts a request.
 func (c *requestsAccept) Run(ctx context.Context, sh *shell) error {
-	raw, err := c.ask(ctx, http.MethodPost, "accept")
-	if err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, func(q requestOut) { sh.say("accepted %s as %s", q.ID, text(q.MessageID)) })
+	return answer(ctx, sh, c, c.JSON, question{about: c.request(), path: "/accept", method: http.MethodPost}, func(q requestOut) {
+		sh.say("accepted %s as %s", q.ID, text(q.MessageID))
+	})
 }
 
 type requestsExpunge struct{ OneRequest }
@@ -179,8 +171,5 @@ func (requestsExpunge) Help() string {
 
 // Run expunges a request.
 func (c *requestsExpunge) Run(ctx context.Context, sh *shell) error {
-	if _, err := c.ask(ctx, http.MethodDelete, "content"); err != nil {
-		return err
-	}
-	return sh.done(c.JSON, "expunged", c.ID)
+	return confirm(ctx, sh, c, c.JSON, question{about: c.request(), path: "/content", method: http.MethodDelete}, "expunged")
 }

@@ -166,7 +166,7 @@ func explainResend(ctx context.Context, api *inApp, r *resent, err error) error 
 // unsucceeded are the endpoints where a message's delivery failed, was canceled, or waits to be tried again.
 func unsucceeded(ctx context.Context, api *inApp, id string) ([]string, error) {
 	var trace traceOut
-	if err := api.call(ctx, aMessage(id), http.MethodGet, api.path("msg", id, "trace"), nil, nil, &trace); err != nil {
+	if err := api.ask(ctx, question{about: aMessage(id), path: "/trace"}, &trace); err != nil {
 		return nil, err
 	}
 	var all []string

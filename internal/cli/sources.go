@@ -35,23 +35,7 @@ Examples:
   hark requests --status rejected`
 }
 
-const sourcesAPI = "/api/v1/source"
-
-func sourceAPI(id string, parts ...string) string {
-	path := sourcesAPI + "/" + url.PathEscape(id)
-	for _, p := range parts {
-		path += "/" + url.PathEscape(p)
-	}
-	return path
-}
-
-// noSource makes a 404 say what is missing.
-func noSource(id string, err error) error {
-	if isMissing(err) {
-		return errNo("source", id, "hark sources")
-	}
-	return err
-}
+func aSource(id string) named { return named{"source", id, "hark sources", path("source", id)} }
 
 type sourceOut struct {
 	ID            string  `json:"id"`
@@ -120,7 +104,7 @@ func (c *sourcesList) Run(ctx context.Context, sh *shell) error {
 	if c.Status != "all" {
 		put(filter, "status", c.Status)
 	}
-	err = listing(ctx, sh, api, c.JSON, c.Listing, sourcesAPI, filter, func(all []sourceOut) *table {
+	return listing(ctx, sh, api, c.JSON, c.Listing, question{about: anApplication(c.App).at("/source"), query: filter}, func(all []sourceOut) *table {
 		t := newTable("ID", "UID", "NAME", "PROVIDER", "STATE", "APPLICATION", "CREATED")
 		for _, s := range all {
 			t.add(s.ID, text(s.UID), s.Name, s.provider(), s.Status, s.ApplicationID, clock(s.CreatedAt))
@@ -130,10 +114,6 @@ func (c *sourcesList) Run(ctx context.Context, sh *shell) error {
 		}
 		return t
 	})
-	if isMissing(err) && c.App != "" {
-		return errNo("application", c.App, "hark applications")
-	}
-	return err
 }
 
 // SourceFlags are what can be set on a source, at its creation and later.
@@ -233,11 +213,7 @@ func (c *sourcesCreate) Run(ctx context.Context, sh *shell) error {
 	setIf(in, "provider", c.Provider, c.Provider != "")
 	setIf(in, "secret", c.Secret.Reveal(), c.Secret != "")
 	setIf(in, "applicationId", c.App, c.App != "")
-	var raw json.RawMessage
-	if err := api.do(ctx, http.MethodPost, sourcesAPI, nil, in, &raw); err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, func(s sourceOut) {
+	return answer(ctx, sh, api, c.JSON, question{path: "/source", method: http.MethodPost, in: in}, func(s sourceOut) {
 		sh.say("%s", text(s.URL))
 		sh.note("%s (%s): what it accepts becomes messages of %s (try: hark endpoints create URL --app %s)",
 			s.ID, s.provider(), s.ApplicationID, s.ApplicationID)
@@ -250,16 +226,6 @@ type OneSource struct {
 	ID string `arg:"" help:"Id or uid."`
 }
 
-// ask sends one request about the source and reads the answer.
-func (c *OneSource) ask(ctx context.Context, method string, in any, parts ...string) (raw json.RawMessage, err error) {
-	api, err := c.client()
-	if err != nil {
-		return nil, err
-	}
-	err = noSource(c.ID, api.do(ctx, method, sourceAPI(c.ID, parts...), nil, in, &raw))
-	return raw, err
-}
-
 type sourcesShow struct{ OneSource }
 
 // Help is shown by hark sources show --help.
@@ -267,11 +233,7 @@ func (sourcesShow) Help() string { return "Example:\n\n  hark sources show src_â
 
 // Run shows a source.
 func (c *sourcesShow) Run(ctx context.Context, sh *shell) error {
-	raw, err := c.ask(ctx, http.MethodGet, nil)
-	if err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, sh.drawSource)
+	return answer(ctx, sh, c, c.JSON, question{about: aSource(c.ID)}, sh.drawSource)
 }
 
 func (sh *shell) drawSource(s sourceOut) {
@@ -319,11 +281,7 @@ func (c *sourcesUpdate) Run(ctx context.Context, sh *shell) error {
 	if len(in) == 0 {
 		return usagef("hark sources update --help", "nothing to change")
 	}
-	raw, err := c.ask(ctx, http.MethodPatch, in)
-	if err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, sh.drawSource)
+	return answer(ctx, sh, c, c.JSON, question{about: aSource(c.ID), method: http.MethodPatch, in: in}, sh.drawSource)
 }
 
 type sourcesRotate struct {
@@ -343,11 +301,7 @@ func (c *sourcesRotate) Run(ctx context.Context, sh *shell) error {
 	if c.Grace != nil {
 		in["gracePeriodSeconds"] = int(c.Grace.Seconds())
 	}
-	raw, err := c.ask(ctx, http.MethodPost, in, "secret", "rotate")
-	if err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, func(s sourceOut) {
+	return answer(ctx, sh, c, c.JSON, question{about: aSource(c.ID), path: "/secret/rotate", method: http.MethodPost, in: in}, func(s sourceOut) {
 		until := ""
 		if len(s.Secrets) > 1 && s.Secrets[1].ExpiresAt != nil {
 			until = "; the one before is good until " + clock(*s.Secrets[1].ExpiresAt)
@@ -365,11 +319,7 @@ func (sourcesRotateURL) Help() string {
 
 // Run gives a source a new URL.
 func (c *sourcesRotateURL) Run(ctx context.Context, sh *shell) error {
-	raw, err := c.ask(ctx, http.MethodPost, nil, "token", "rotate")
-	if err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, func(s sourceOut) {
+	return answer(ctx, sh, c, c.JSON, question{about: aSource(c.ID), path: "/token/rotate", method: http.MethodPost}, func(s sourceOut) {
 		sh.say("%s", text(s.URL))
 		sh.note("The URL before works for two days more.")
 	})
@@ -384,10 +334,7 @@ func (sourcesDelete) Help() string {
 
 // Run deletes a source.
 func (c *sourcesDelete) Run(ctx context.Context, sh *shell) error {
-	if _, err := c.ask(ctx, http.MethodDelete, nil); err != nil {
-		return err
-	}
-	return sh.done(c.JSON, "deleted", c.ID)
+	return confirm(ctx, sh, c, c.JSON, question{about: aSource(c.ID), method: http.MethodDelete}, "deleted")
 }
 
 type sourcesProviders struct {
@@ -400,14 +347,6 @@ func (sourcesProviders) Help() string { return "Example:\n\n  hark sources provi
 
 // Run lists providers.
 func (c *sourcesProviders) Run(ctx context.Context, sh *shell) error {
-	api, err := c.client()
-	if err != nil {
-		return err
-	}
-	var raw json.RawMessage
-	if err := api.do(ctx, http.MethodGet, "/api/v1/provider", nil, nil, &raw); err != nil {
-		return err
-	}
 	type out struct {
 		Data []struct {
 			Name   string   `json:"name"`
@@ -416,7 +355,7 @@ func (c *sourcesProviders) Run(ctx context.Context, sh *shell) error {
 			Params []string `json:"params"`
 		} `json:"data"`
 	}
-	return showing(sh, c.JSON, raw, func(all out) {
+	return answer(ctx, sh, c, c.JSON, question{path: "/provider"}, func(all out) {
 		t := newTable("NAME", "TITLE", "SCHEME", "PARAMS")
 		for _, p := range all.Data {
 			if strings.Contains(p.Name+" "+strings.ToLower(p.Title), strings.ToLower(c.Search)) {

@@ -65,13 +65,7 @@ func (c *tailCmd) Run(ctx context.Context, sh *shell) error {
 		}
 		return nil
 	})
-	if isMissing(err) {
-		if c.Source != "" {
-			return errNo("source", c.Source, "hark sources")
-		}
-		return errNo("application", c.App, "hark applications")
-	}
-	return err
+	return anApplication(c.App).explain(aSource(c.Source).explain(err))
 }
 
 // drawTail writes an event as one line.

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -68,15 +67,7 @@ Example:
 
 // Run prints an endpoint's transformation.
 func (c *transformationsGet) Run(ctx context.Context, sh *shell) error {
-	api, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	var raw json.RawMessage
-	if err := api.call(ctx, anEndpoint(c.ID), http.MethodGet, api.path("endpoint", c.ID, "transformation"), nil, nil, &raw); err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, func(t transformationOut) {
+	return answer(ctx, sh, c, c.JSON, question{about: anEndpoint(c.ID), path: "/transformation"}, func(t transformationOut) {
 		if t.Code == nil {
 			sh.note("There is no transformation (try: hark transformations set %s --file handler.js)", c.ID)
 			return
@@ -116,10 +107,10 @@ func (c *transformationsSet) Run(ctx context.Context, sh *shell) error {
 	if err != nil {
 		return err
 	}
-	path := api.path("endpoint", c.ID, "transformation")
+	transformation := question{about: anEndpoint(c.ID), path: "/transformation"}
 	if len(c.Var)+len(c.DropVar) > 0 {
 		var before transformationOut
-		if err := api.call(ctx, anEndpoint(c.ID), http.MethodGet, path, nil, nil, &before); err != nil {
+		if err := api.ask(ctx, transformation, &before); err != nil {
 			return err
 		}
 		variables := map[string]string{}
@@ -130,14 +121,10 @@ func (c *transformationsSet) Run(ctx context.Context, sh *shell) error {
 		}
 		in["variables"] = variables
 	}
-	if err := api.call(ctx, anEndpoint(c.ID), http.MethodPatch, path, nil, in, nil); err != nil {
+	if err := api.ask(ctx, question{about: anEndpoint(c.ID), path: "/transformation", method: http.MethodPatch, in: in}, nil); err != nil {
 		return err
 	}
-	var raw json.RawMessage
-	if err := api.call(ctx, anEndpoint(c.ID), http.MethodGet, path, nil, nil, &raw); err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, func(t transformationOut) {
+	return answer(ctx, sh, api, c.JSON, transformation, func(t transformationOut) {
 		sh.fields([][2]string{{"endpoint", c.ID}, {"transformation", t.state()}, {"version", number(t.Version)},
 			{"variables", strings.Join(slices.Sorted(maps.Keys(t.Variables)), ", ")}})
 	})
@@ -196,21 +183,12 @@ type versionOut struct {
 
 // Run lists the versions of a transformation.
 func (c *transformationsVersions) Run(ctx context.Context, sh *shell) error {
-	api, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	var raw json.RawMessage
 	if c.Show != 0 {
-		if err := api.call(ctx, c.version(c.Show), http.MethodGet, api.path("endpoint", c.ID, "transformation", "version", strconv.Itoa(c.Show)), nil, nil, &raw); err != nil {
-			return err
-		}
-		return showing(sh, c.JSON, raw, func(v versionOut) { sh.say("%s", strings.TrimSuffix(v.Code, "\n")) })
+		return answer(ctx, sh, c, c.JSON, question{about: c.version(c.Show)}, func(v versionOut) {
+			sh.say("%s", strings.TrimSuffix(v.Code, "\n"))
+		})
 	}
-	if err := api.call(ctx, anEndpoint(c.ID), http.MethodGet, api.path("endpoint", c.ID, "transformation", "version"), nil, nil, &raw); err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, func(all struct {
+	return answer(ctx, sh, c, c.JSON, question{about: anEndpoint(c.ID), path: "/transformation/version"}, func(all struct {
 		Data []versionOut `json:"data"`
 	}) {
 		t := newTable("VERSION", "SAVED", "SHA-256")
@@ -223,7 +201,8 @@ func (c *transformationsVersions) Run(ctx context.Context, sh *shell) error {
 
 // version is what a command that was asked for one says when there is none.
 func (e OneEndpoint) version(n int) named {
-	return named{"version", strconv.Itoa(n), "hark transformations versions " + e.ID}
+	version := strconv.Itoa(n)
+	return named{"version", version, "hark transformations versions " + e.ID, path("endpoint", e.ID, "transformation", "version", version)}
 }
 
 type transformationsRollback struct {
@@ -238,16 +217,8 @@ func (transformationsRollback) Help() string {
 
 // Run saves an earlier version anew.
 func (c *transformationsRollback) Run(ctx context.Context, sh *shell) error {
-	api, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	var raw json.RawMessage
-	path := api.path("endpoint", c.ID, "transformation", "version", strconv.Itoa(c.Version), "rollback")
-	if err := api.call(ctx, c.version(c.Version), http.MethodPost, path, nil, map[string]any{}, &raw); err != nil {
-		return err
-	}
-	return showing(sh, c.JSON, raw, func(t transformationOut) {
+	rollback := question{about: c.version(c.Version), path: "/rollback", method: http.MethodPost, in: map[string]any{}}
+	return answer(ctx, sh, c, c.JSON, rollback, func(t transformationOut) {
 		sh.fields([][2]string{{"endpoint", c.ID}, {"transformation", t.state()}, {"version", number(t.Version)}, {"code of version", strconv.Itoa(c.Version)}})
 	})
 }
@@ -296,12 +267,11 @@ func (c *transformationsLogs) Run(ctx context.Context, sh *shell) error {
 	if err != nil {
 		return err
 	}
-	err = listing(ctx, sh, api.client, c.JSON, c.Listing, api.path("endpoint", c.ID, "transformation", "log"), nil, func(all []executionOut) *table {
+	return listing(ctx, sh, api, c.JSON, c.Listing, question{about: anEndpoint(c.ID), path: "/transformation/log"}, func(all []executionOut) *table {
 		t := newTable("TIME", "OUTCOME", "VERSION", "MESSAGE", "TOOK", "SAID")
 		for _, x := range all {
 			t.add(clock(x.Timestamp), x.Outcome, strconv.Itoa(x.Version), x.MsgID, fmt.Sprintf("%.1f ms", x.DurationMs), x.said())
 		}
 		return t
 	})
-	return api.explain(ctx, anEndpoint(c.ID), err)
 }

@@ -61,14 +61,13 @@ func (c *transformationsTest) Run(ctx context.Context, sh *shell) error {
 	if err != nil {
 		return err
 	}
-	thing := anEndpoint(c.ID)
 	if c.Message != "" {
-		if err := api.call(ctx, aMessage(c.Message), http.MethodGet, api.path("msg", c.Message), nil, nil, nil); err != nil {
+		if err := api.ask(ctx, question{about: aMessage(c.Message)}, nil); err != nil {
 			return err
 		}
 	}
 	var raw json.RawMessage
-	if err := api.call(ctx, thing, http.MethodPost, api.path("endpoint", c.ID, "transformation", "simulate"), nil, in, &raw); err != nil {
+	if err := api.ask(ctx, question{about: anEndpoint(c.ID), path: "/transformation/simulate", method: http.MethodPost, in: in}, &raw); err != nil {
 		return err
 	}
 	var out simulateOut

@@ -68,13 +68,9 @@ func (c *triggerCmd) destination(ctx context.Context, sh *shell) (sender, error)
 
 // findSource asks the server for the source's URL and provider.
 func (c *triggerCmd) findSource(ctx context.Context) error {
-	raw, err := (&OneSource{Remote: c.Remote, ID: c.Source}).ask(ctx, http.MethodGet, nil)
-	if err != nil {
-		return err
-	}
 	var s sourceOut
-	if err := json.Unmarshal(raw, &s); err != nil {
-		return fmt.Errorf("read source: %w", err)
+	if err := c.Remote.ask(ctx, question{about: aSource(c.Source)}, &s); err != nil {
+		return err
 	}
 	c.To = text(s.URL)
 	switch {
@@ -141,7 +137,7 @@ func publishing(api *inApp) sender {
 		var m messageOut
 		in := map[string]any{"eventType": out.Event, "payload": payload}
 		start := time.Now()
-		err := api.call(ctx, named{}, http.MethodPost, api.path("msg"), url.Values{"with_content": {"false"}}, in, &m)
+		err := api.ask(ctx, question{path: "/msg", method: http.MethodPost, query: url.Values{"with_content": {"false"}}, in: in}, &m)
 		out.ID, out.Took = m.ID, time.Since(start)
 		return out, err
 	}
