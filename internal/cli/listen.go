@@ -22,7 +22,7 @@ import (
 // Forwarding says which messages go where; hark dev is told the same.
 type Forwarding struct {
 	ForwardTo  string   `short:"f" placeholder:"ADDRESS" help:"Where messages go: 4242, localhost:4242/webhook, /path or a URL. Left out, they are printed."`
-	Events     []string `short:"e" aliases:"event-type" placeholder:"TYPE" help:"Only these event types (--event-type is the same)."`
+	Events     []string `short:"e" aliases:"event-type" placeholder:"TYPE" help:"Only these event types, as invoice.paid or orders/create (--event-type is the same)."`
 	FilterBody []string `sep:"none" aliases:"filter" placeholder:"JSON" help:"Only messages whose payload matches, as an endpoint's filter (--filter is the same)."`
 	Headers    []string `short:"H" sep:"none" aliases:"header" placeholder:"NAME: VALUE" help:"Sent besides, in place of others of the name."`
 	SkipVerify bool     `help:"Do not verify the certificate of the local address."`
@@ -217,7 +217,10 @@ func (c *listenCmd) options(sh *shell, api *client) (opt listen.Options, err err
 
 // options are what the flags say.
 func (f *Forwarding) options() (opt listen.Options, err error) {
-	opt = listen.Options{UserAgent: "hark-listen", EventTypes: f.Events, SkipVerify: f.SkipVerify}
+	opt = listen.Options{UserAgent: "hark-listen", SkipVerify: f.SkipVerify}
+	if opt.EventTypes, err = eventTypesOf(f.Events); err != nil {
+		return opt, err
+	}
 	if f.ForwardTo != "" {
 		if opt.ForwardTo, err = listen.ParseTarget(f.ForwardTo); err != nil {
 			return opt, usagef("hark listen --forward-to 4242", "%w", err)
@@ -236,6 +239,25 @@ func (f *Forwarding) options() (opt listen.Options, err error) {
 	}
 	return opt, nil
 }
+
+// eventTypesOf reads event types as people write them: as the provider does (orders/create), or * for all.
+func eventTypesOf(names []string) (types []string, err error) {
+	for _, name := range names {
+		name = strings.ReplaceAll(strings.TrimSpace(name), "/", ".")
+		switch {
+		case name == "*":
+			return nil, nil
+		case name == "" || strings.Trim(name, eventTypeLetters) != "":
+			return nil, usagef(`--events invoice.paid,invoice.voided, or --filter-body '{"type": {"$startsWith": "invoice."}}'`,
+				"%q is no event type; --events takes whole ones", name)
+		}
+		types = append(types, name)
+	}
+	return types, nil
+}
+
+// eventTypeLetters are what event types are made of.
+const eventTypeLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
 
 // filterOf makes one filter of several, all of which must match.
 func filterOf(filters []string) (json.RawMessage, error) {

@@ -6,6 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/listen"
 )
 
@@ -93,7 +94,7 @@ type listenRecord struct {
 	Timestamp   *time.Time `json:"timestamp,omitempty"`
 	Method      string     `json:"method,omitempty"` // by which the message came; response: by which it went
 	Path        string     `json:"path,omitempty"`
-	Headers     any        `json:"headers,omitempty"` // message: [["Name", "value"], …]; response: {"Name": ["value"]}
+	Headers     [][]string `json:"headers,omitempty"` // as hark.HeadField.Pair has them
 	Body        *string    `json:"body,omitempty"`
 	BodyBase64  []byte     `json:"bodyBase64,omitempty"` // in place of body where that is no text
 	OK          *bool      `json:"ok,omitempty"`
@@ -109,12 +110,11 @@ type listenRecord struct {
 
 // record writes a record.
 func (p *listenPrinter) record(e listen.Event) {
-	text, err := json.Marshal(recordOf(e))
-	if err != nil {
+	enc := json.NewEncoder(p.sh.stdout)
+	enc.SetEscapeHTML(false) // so that what is in a URL can be found
+	if err := enc.Encode(recordOf(e)); err != nil {
 		p.sh.note("hark: %v", err)
-		return
 	}
-	p.sh.say("%s", text)
 }
 
 func recordOf(e listen.Event) (r listenRecord) {
@@ -123,17 +123,19 @@ func recordOf(e listen.Event) (r listenRecord) {
 		s := e.Session
 		r = listenRecord{Type: "ready", Time: e.At, Application: string(s.ApplicationID), Consumer: string(s.ConsumerID), Secret: s.Secret, URL: s.URL, ForwardTo: e.ForwardTo, Behind: e.Behind, Again: e.Again}
 	case listen.Message:
-		headers := make([][2]string, len(e.Header))
-		for i, h := range e.Header {
-			headers[i] = [2]string{h.Name, h.Value}
-		}
-		r = listenRecord{Type: "message", Time: e.At, Seq: e.Seq, ID: string(e.ID), EventType: e.EventType, Timestamp: &e.CreatedAt, Method: e.Method, Path: e.Path, Headers: headers}
+		r = listenRecord{Type: "message", Time: e.At, Seq: e.Seq, ID: string(e.ID), EventType: e.EventType, Timestamp: &e.CreatedAt, Method: e.Method, Path: e.Path}
+		r.setHeaders(e.Header)
 		r.setBody(e.Body)
 	case listen.Response:
 		ok, ms := e.OK(), float64(e.Took.Microseconds())/1000
 		r = listenRecord{Type: "response", Time: e.At, Seq: e.Message.Seq, ID: string(e.Message.ID), EventType: e.Message.EventType, Method: e.Method, URL: e.URL,
-			OK: &ok, Status: &e.Status, DurationMs: &ms, Error: e.Err, Retry: e.Retry, Edited: e.Edited, Headers: e.Header}
-		r.setBody(e.Body)
+			OK: &ok, Status: &e.Status, DurationMs: &ms, Error: e.Err, Retry: e.Retry, Edited: e.Edited}
+		if e.Status != 0 {
+			var head hark.Head
+			head.SetHeader(e.Header)
+			r.setHeaders(head.Header)
+			r.setBody(e.Body)
+		}
 	case listen.Waiting:
 		r = listenRecord{Type: "waiting", Time: e.At, Seq: e.Message.Seq, ID: string(e.Message.ID), EventType: e.Message.EventType, URL: e.URL, Reason: e.Err.Error()}
 	case listen.Reconnecting:
@@ -145,6 +147,13 @@ func recordOf(e listen.Event) (r listenRecord) {
 	}
 	r.Time = r.Time.UTC().Truncate(time.Millisecond)
 	return r
+}
+
+// setHeaders shows a header byte for byte.
+func (r *listenRecord) setHeaders(header []hark.HeadField) {
+	for _, f := range header {
+		r.Headers = append(r.Headers, f.Pair())
+	}
 }
 
 // setBody shows text as text.

@@ -233,7 +233,7 @@ func (f *forwarder) send(ctx context.Context, m *Message) (*Response, error) {
 		if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
 			return nil, &nobodyError{op.Err}
 		}
-		out.Err = sentence(err)
+		out.Err = sentence(err, resp != nil)
 		out.Err = strings.ToValidUTF8(out.Err[:min(len(out.Err), mostError)], "")
 		out.cut = resp == nil && brokeOff(err)
 	}
@@ -249,19 +249,33 @@ func brokeOff(err error) bool {
 	return ok && !op.Timeout() && (op.Op == "read" || op.Op == "write")
 }
 
-// sentence says plainly what went wrong.
-func sentence(err error) string {
+// sentence says plainly what went wrong; answering says that the answer had begun.
+func sentence(err error, answering bool) string {
 	if e, ok := errors.AsType[*url.Error](err); ok {
-		if e.Timeout() {
-			return fmt.Sprintf("no answer within %v", localTimeout)
-		}
 		err = e.Err
+	}
+	var network net.Error
+	switch {
+	case errors.As(err, &network) && network.Timeout() && answering:
+		return fmt.Sprintf("the answer did not end within %v", localTimeout)
+	case errors.As(err, &network) && network.Timeout():
+		return fmt.Sprintf("no answer within %v", localTimeout)
+	case brokeOff(err) && answering:
+		return "the answer broke off"
+	case brokeOff(err):
+		return "the connection was closed without an answer"
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return "it speaks HTTP there, and not HTTPS"
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return err.Error() + " (try: --skip-verify)"
 	}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return "the connection was closed without an answer"
+	inner := err
+	for next := err; next != nil; next = errors.Unwrap(next) {
+		inner = next
+	}
+	if _, ok := errors.AsType[*net.OpError](err); !ok && inner != err { // net/http says in whose hands it broke, which helps nobody here
+		return "what came is no HTTP answer: " + inner.Error()
 	}
 	return err.Error()
 }

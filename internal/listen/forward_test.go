@@ -1,9 +1,11 @@
 package listen
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -115,5 +117,47 @@ func TestDeal_WhatWasCutOffIsSentOnceMore(t *testing.T) {
 		if a, found := l.line.answers[1]; !found || a.reply.Error != tt.want {
 			t.Errorf("%d crashes: the server is told %+v", tt.crashes, a)
 		}
+	}
+}
+
+func TestSend_SaysPlainlyWhatIsNoAnswer(t *testing.T) {
+	for answer, want := range map[string]string{
+		"":                         "the connection was closed without an answer",
+		"\x00\xfe nothing\r\n\r\n": `what came is no HTTP answer: malformed HTTP status code "nothing"`,
+		"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf":       "the answer broke off",
+		"HTTP/1.1 200 OK\r\nno header\r\n\r\n":                   `what came is no HTTP answer: malformed MIME header: missing colon: "no header"`,
+		"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n":        "",
+		"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nto the end": "",
+	} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+				_, _ = io.WriteString(conn, answer)
+			}
+			_ = conn.Close()
+		}()
+		target, _ := url.Parse("http://" + l.Addr().String())
+		r, err := newForwarder(&Options{ForwardTo: target}).send(t.Context(), &Message{ID: "msg_1"})
+		if err != nil || r.Err != want {
+			t.Errorf("%q: %+v, %v, want %q", answer, r, err, want)
+		}
+		_ = l.Close()
+	}
+}
+
+func TestSend_SaysThatItSpeaksNoHTTPS(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	target, _ := url.Parse("https" + strings.TrimPrefix(server.URL, "http"))
+	r, err := newForwarder(&Options{ForwardTo: target}).send(t.Context(), &Message{ID: "msg_1"})
+	if want := "it speaks HTTP there, and not HTTPS"; err != nil || r.Err != want {
+		t.Errorf("%+v, %v, want %q", r, err, want)
 	}
 }
