@@ -2,10 +2,12 @@ package tunnel
 
 import (
 	"cmp"
+	"fmt"
 	"net/url"
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/outbound"
@@ -81,12 +83,31 @@ func messageFrame(item *stream.Item, header []outbound.Field) frame {
 		Timestamp: &m.CreatedAt, Method: "POST", Body: m.Body(), Headers: make([][]string, len(header)),
 	}
 	if head, err := hark.DecodeHead(m.Head); err == nil {
-		f.Method, f.Path = cmp.Or(head.Method, f.Method), head.PathQuery()
+		f.Method, f.Path = cmp.Or(head.Method, f.Method), escaped(head.PathQuery())
 	}
 	for i, h := range header {
 		f.Headers[i] = hark.HeadField(h).Pair()
 	}
 	return f
+}
+
+// escaped is a path with its query, in which bytes that are no UTF-8, which JSON cannot say, are escaped as URLs
+// escape them.
+func escaped(path string) string {
+	if utf8.ValidString(path) {
+		return path
+	}
+	var b strings.Builder
+	for len(path) > 0 {
+		r, size := utf8.DecodeRuneInString(path)
+		if r == utf8.RuneError && size == 1 {
+			fmt.Fprintf(&b, "%%%02X", path[0])
+		} else {
+			b.WriteString(path[:size])
+		}
+		path = path[size:]
+	}
+	return b.String()
 }
 
 // maxGroup leaves room for what a group's turn is kept under.
