@@ -163,7 +163,7 @@ func startServer(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		ts.Setenv("HARK_URL", u)
 		ts.Setenv("HARK_API_KEY", scriptKey)
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		ts.Fatalf("the server does not listen:\n%s", w.log)
 	}
 }
@@ -194,7 +194,7 @@ func stopServer(ts *testscript.TestScript, neg bool, args []string) {
 		if err != nil {
 			ts.Fatalf("the server did not exit 0: %v\n%s", err, w.log)
 		}
-	case <-time.After(15 * time.Second):
+	case <-time.After(time.Minute):
 		_ = cmd.Process.Kill()
 		ts.Fatalf("the server did not stop:\n%s", w.log)
 	}
@@ -216,7 +216,7 @@ func stopServerTwice(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(cmd.Process.Signal(syscall.SIGTERM))
 	select {
 	case <-done:
-	case <-time.After(3 * time.Second):
+	case <-time.After(10 * time.Second): // the attempt could have another ten
 		_ = cmd.Process.Kill()
 		ts.Fatalf("the second signal did not end the server:\n%s", w.log)
 	}
@@ -259,7 +259,7 @@ func received(ts *testscript.TestScript, neg bool, args []string) {
 	s := worldOf(ts).sinks[args[0]]
 	want, err := strconv.Atoi(args[1])
 	ts.Check(err)
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for {
 		s.mu.Lock()
