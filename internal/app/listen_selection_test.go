@@ -57,6 +57,7 @@ func TestListen_SelectionsDoNotDisturbEachOtherAndGoOnWhereTheyStopped(t *testin
 	got("github", 2)
 	until(t, "everything", func() bool { return len(laptops["all"].ns()) == 3 })
 	for uid, stop := range stops {
+		s.acknowledged(string(sessions[uid].ConsumerID))
 		stop()
 		if n := count[listen.Standby](laptops[uid]); n != 0 {
 			t.Errorf("%s stood by %d times", uid, n)

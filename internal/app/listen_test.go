@@ -93,7 +93,7 @@ func (l *laptop) listen(opt listen.Options) (_ *listen.Listener, stop func() lis
 		select {
 		case tally := <-done:
 			return tally
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			l.t.Fatal("the listener does not end")
 			return listen.Tally{}
 		}
@@ -133,6 +133,15 @@ func listenTo(t *testing.T) (*server, config.Config) {
 func (s *server) publish(n int) string {
 	s.t.Helper()
 	return s.call("POST", "/app/a/msg", map[string]any{"eventType": "a.b", "payload": map[string]int{"n": n}})["id"].(string)
+}
+
+// acknowledged waits until the server knows what became of all of a consumer's messages. What it does not know of
+// comes again, to whoever listens next; and that a local server has got it does not say that it was answered.
+func (s *server) acknowledged(consumer string) {
+	s.t.Helper()
+	until(s.t, "all is acknowledged", func() bool {
+		return len(s.call("GET", "/app/a/consumer/"+consumer+"/messages?group=listen", nil)["data"].([]any)) == 0
+	})
 }
 
 func TestListen_BytesHeadersAndSignaturesArriveAndAnswersAreAttempts(t *testing.T) {
@@ -286,17 +295,13 @@ func (l *laptop) inOrder(n, twice int) {
 func TestListen_LosesNothingWhenTheServerRestartsAndWhileTheLocalOneIsDown(t *testing.T) {
 	s, c := listenTo(t)
 	l := newLaptop(t)
-	free, err := net.Listen("tcp", "127.0.0.1:0") // an address that stays the server's
-	if err != nil {
-		t.Fatal(err)
-	}
 	s.end()
-	c.Addr = free.Addr().String()
-	_ = free.Close()
+	c.Addr = fixedAddr(t)
 	s = start(t, c)
 	opt := l.options(s.URL(), c)
-	addr := l.local.Listener.Addr().String()
 	l.local.Close()
+	addr := fixedAddr(t)
+	opt.ForwardTo.Host = addr
 	_, stop := l.listen(opt)
 	l.isReady()
 	for n := range 40 {
@@ -434,12 +439,7 @@ func TestListen_SeveralShareOrEachGetsAll(t *testing.T) {
 	s, c := listenTo(t)
 	defer s.end()
 	first, second, third := newLaptop(t), newLaptop(t), newLaptop(t)
-	acknowledged := func() {
-		t.Helper()
-		until(t, "all is acknowledged", func() bool {
-			return len(s.call("GET", "/app/a/consumer/listen-laptop-1/messages?group=listen", nil)["data"].([]any)) == 0
-		})
-	}
+	acknowledged := func() { t.Helper(); s.acknowledged("listen-laptop-1") }
 	_, stopFirst := first.listen(first.options(s.URL(), c))
 	first.isReady()
 	s.publish(1)
@@ -629,7 +629,7 @@ func TestListen_GoesOnWithAConsumerThatWasDeletedAndEndsWithAKeyThatWas(t *testi
 		if e, ok := errors.AsType[*listen.APIError](err); !ok || e.Status != http.StatusUnauthorized {
 			t.Errorf("it ended with %v", err)
 		}
-	case <-time.After(25 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("it goes on without a key")
 	}
 }
@@ -661,14 +661,14 @@ func TestCluster_ListenWorksAtAnyNodeAndFollowsToAnother(t *testing.T) {
 	if len(slices.Compact(got)) != 60 {
 		t.Errorf("%v", got)
 	}
-	until(t, "it is connected to the other node", func() bool { return count[listen.Ready](l) == 2 }) // who connects last has the turn
+	until(t, "it is connected to the other node", func() bool { return count[listen.Ready](l) >= 2 }) // who connects last has the turn
 	a = start(t, c)
 	_, stopOther := other.listen(other.options(a.URL(), c)) // at another node
 	other.isReady()
 	a.publish(61)
 	// What was under way when it took the turn may come to it, too.
 	until(t, "the newest gets it", func() bool { return slices.Contains(other.ns(), 61) })
-	until(t, "the old one stands by", func() bool { return count[listen.Standby](l) == 1 })
+	until(t, "the old one stands by", func() bool { return count[listen.Standby](l) >= 1 })
 	stopOther()
 	a.publish(62)
 	until(t, "the old one goes on", func() bool { return slices.Contains(l.ns(), 62) })

@@ -94,7 +94,7 @@ func (f *fleet) read(ctx context.Context, many int) (seen []string, streams int,
 func (f *fleet) proveGapFree(turn func(round int)) {
 	f.t.Helper()
 	const publishers, each, readers = 4, 250, 3
-	ctx, cancel := context.WithTimeout(f.t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(f.t.Context(), 3*time.Minute)
 	defer cancel()
 	var publishing, reading sync.WaitGroup
 	var accepted atomic.Int64
@@ -204,12 +204,12 @@ func TestCluster_AReaderOnAnotherNodeIsWokenSoon(t *testing.T) {
 			got := make(chan answer, 1)
 			began := time.Now()
 			go func() {
-				data := node.call("GET", "/app/a/consumer/k/messages?wait=20&cursor="+at, nil)["data"].([]any)
+				data := node.call("GET", "/app/a/consumer/k/messages?wait=50&cursor="+at, nil)["data"].([]any)
 				got <- answer{time.Since(began), data}
 			}()
 			time.Sleep(300 * time.Millisecond)
 			f.publish("new"+strconv.FormatInt(time.Now().UnixNano(), 36), 0)
-			if r := <-got; len(r.data) != 1 || r.took > 5*time.Second {
+			if r := <-got; len(r.data) != 1 || r.took > 30*time.Second { // it would wait for fifty
 				t.Errorf("without notifications: %v: %d messages after %v", quiet, len(r.data), r.took)
 			}
 		}

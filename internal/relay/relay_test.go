@@ -41,7 +41,7 @@ func start(t *testing.T, o relay.Options) (*relay.Relay, string) {
 // dial connects and says start; it answers the first answer, or what the connection was closed with.
 func dial(t *testing.T, url, token string) (*websocket.Conn, string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	conn, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(url, "http")+relay.ListenPath, nil)
 	if err != nil {
@@ -77,7 +77,7 @@ type event struct {
 
 func next(t *testing.T, conn *websocket.Conn) event {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	_, text, err := conn.Read(ctx)
 	if err != nil {
@@ -153,7 +153,8 @@ func TestRelay_HandsRequestsOverAndAnswersBack(t *testing.T) {
 }
 
 func TestRelay_AcknowledgesNothingThatIsLost(t *testing.T) {
-	_, url := start(t, relay.Options{Wait: 200 * time.Millisecond})
+	_, impatient := start(t, relay.Options{Wait: 200 * time.Millisecond})
+	_, url := start(t, relay.Options{})
 	in := url + "/in/" + token
 	lost := func(name string, a answer, status int) {
 		t.Helper()
@@ -162,14 +163,15 @@ func TestRelay_AcknowledgesNothingThatIsLost(t *testing.T) {
 		}
 	}
 	lost("nobody listens", post(t, in, nil), http.StatusServiceUnavailable)
-	conn := connected(t, url, token)
-	lost("no answer", post(t, in, nil), http.StatusGatewayTimeout)
-	e := next(t, conn)
-	reply(t, conn, e.Data.ID, 200, `{}`, "too late") // is for nobody
+	slow := connected(t, impatient, token)
+	lost("no answer", post(t, impatient+"/in/"+token, nil), http.StatusGatewayTimeout)
+	reply(t, slow, next(t, slow).Data.ID, 200, `{}`, "too late") // is for nobody
+	lost("no answer again", post(t, impatient+"/in/"+token, nil), http.StatusGatewayTimeout)
 
+	conn := connected(t, url, token)
 	got := make(chan answer, 1)
 	go func() { got <- post(t, in, nil) }()
-	e = next(t, conn)
+	e := next(t, conn)
 	reply(t, conn, e.Data.ID, 99, `{}`, "")
 	lost("no status", <-got, http.StatusBadGateway)
 
@@ -177,13 +179,18 @@ func TestRelay_AcknowledgesNothingThatIsLost(t *testing.T) {
 	next(t, conn)
 	_ = conn.CloseNow()
 	lost("the client left", <-got, http.StatusServiceUnavailable)
-	for range 100 { // the server notices in its own time
-		if a := post(t, in, nil); strings.Contains(a.body, "Nobody listens") {
-			return
+	until(t, "nobody is connected", func() bool { // the server notices in its own time
+		return strings.Contains(post(t, in, nil).body, "Nobody listens")
+	})
+}
+
+func until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !is(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within a minute", what)
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
-	t.Error("a client that left is still connected")
 }
 
 func TestRelay_TokenHasOneListener(t *testing.T) {
@@ -202,13 +209,10 @@ func TestRelay_TokenHasOneListener(t *testing.T) {
 	}
 	connected(t, url, "c_1111111111") // another's token is free
 	_ = conn.Close(websocket.StatusNormalClosure, "")
-	for range 100 {
-		if _, _, err = dial(t, url, token); err == nil {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Errorf("the token is not free again: %v", err)
+	until(t, "the token is free again", func() bool {
+		_, _, err := dial(t, url, token)
+		return err == nil
+	})
 }
 
 func TestRelay_SleeperGetsItsTokenBack(t *testing.T) {
@@ -216,7 +220,7 @@ func TestRelay_SleeperGetsItsTokenBack(t *testing.T) {
 	connected(t, url, token) // and is not heard of again: it does not read, so it answers no ping
 	began := time.Now()
 	conn := connected(t, url, token)
-	if took := time.Since(began); took > 6*time.Second {
+	if took := time.Since(began); took > 15*time.Second { // long before it is pinged anyway
 		t.Errorf("it took %s", took)
 	}
 	got := make(chan answer, 1)
@@ -243,7 +247,7 @@ func TestRelay_PingsItsClients(t *testing.T) {
 	for range 3 {
 		select {
 		case <-pinged:
-		case <-time.After(5 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("no ping")
 		}
 	}
@@ -268,6 +272,7 @@ func TestRelay_IsBounded(t *testing.T) {
 		}
 	}()
 	limited := make(chan bool, 300)
+	began := time.Now()
 	for range 200 {
 		wg.Go(func() { limited <- post(t, url+"/in/"+token, nil).status == http.StatusTooManyRequests })
 	}
@@ -279,8 +284,9 @@ func TestRelay_IsBounded(t *testing.T) {
 			n++
 		}
 	}
-	if n < 50 || n > 140 {
-		t.Errorf("%d of 200 at once were refused", n)
+	refilled := int(20 * time.Since(began).Seconds()) // a slow machine gives the limit time
+	if n < 50-refilled || n > 140 {
+		t.Errorf("%d of 200 at once were refused, while %d were allowed", n, refilled)
 	}
 	for i := range 19 {
 		connected(t, url, fmt.Sprintf("c_00000000%02d", i))
@@ -294,13 +300,9 @@ func TestRelay_IsBounded(t *testing.T) {
 		t.Errorf("the 21st socket of an address: %d", resp.StatusCode)
 	}
 	r.Stop()
-	for range 100 {
-		if a := post(t, url+"/in/"+token, nil); strings.Contains(a.body, "Nobody listens") {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Error("after the stop somebody listens still")
+	until(t, "nobody listens after the stop", func() bool {
+		return strings.Contains(post(t, url+"/in/"+token, nil).body, "Nobody listens")
+	})
 }
 
 func TestRelay_RefusesWhatIsNoClient(t *testing.T) {

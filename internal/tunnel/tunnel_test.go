@@ -222,7 +222,7 @@ func (c *client) hear() said {
 			return said{Type: "end"}
 		}
 		return s
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		c.t.Fatal("nothing comes")
 		return said{}
 	}
@@ -342,11 +342,14 @@ func TestTunnel_HoldsNoMoreThanSomeBytes(t *testing.T) {
 			quiet = true
 		}
 	}
-	if out > 8 {
-		t.Fatalf("%d are out", out)
-	}
 	c.say(`{"type":"ack","seq":` + strconv.FormatInt(out, 10) + `}`)
-	c.expect("acked", out)
+	acked := out
+	for s := c.hear(); s.Type != "acked"; s = c.hear() { // that was on its way
+		out = s.Seq
+	}
+	if out > 8 {
+		t.Errorf("%d are out behind %d", out, acked)
+	}
 }
 
 func TestTunnel_RefusesNonsense(t *testing.T) {
