@@ -72,6 +72,7 @@ type App struct {
 	ingest   *ingest.Ingest
 	relay    *relay.Relay // nil: nobody may listen without a key
 	streams  *stream.Hub
+	manager  *manage.Manager
 	taker    *outbox.Taker // nil: applications cannot write to the store
 	first    auth.Bootstrapped
 
@@ -198,6 +199,7 @@ func (a *App) build(ctx context.Context, build observe.Build, keys *vault.Vault)
 		Logger: a.log, HTTPSOnly: a.config.HTTPSOnly, MaxPayload: a.config.MaxPayload, PortalURL: a.URL() + "/docs",
 		Ingest: a.ingest, IngestURL: a.URL(), Transformations: a.alterer,
 	})
+	a.manager = manager
 	a.takeOutbox(manager)
 	observe.WatchStore(a.metrics, a.store.Stats)
 	tunnels := tunnel.New(tunnel.Options{Store: a.store, Streams: a.streams, HeaderPrefixes: a.config.HeaderPrefixes(), Log: a.log})
@@ -267,6 +269,12 @@ func (a *App) FirstKeys() []auth.IssuedKey { return a.first.Keys }
 
 // Environments are the two that every server has.
 func (a *App) Environments() auth.Bootstrapped { return a.first }
+
+// PinSource makes the URL of a source of the live environment, but for where the server listens, one that follows
+// from a seed: the same at each start, whatever the store.
+func (a *App) PinSource(ctx context.Context, source string, seed []byte) error {
+	return a.manager.PinSource(ctx, a.first.Live.ID, source, seed)
+}
 
 // Addr is where the API listens; with port 0 it is the port that was found.
 func (a *App) Addr() net.Addr { return a.addr }

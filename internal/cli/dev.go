@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -32,16 +34,16 @@ func (devCmd) Help() string {
 	return `A server and hark listen in one process: nothing to set up, and no keys to copy. While it runs, the other
 commands use it, as the profile dev, and hark trigger sends to it.
 
-One secret signs everything, and stays the same on this machine: what Hark sends, and the events that hark
-trigger makes of Stripe, GitHub, Shopify and Slack, which arrive as they send them, headers and all. So a
-handler verifies with that secret, whichever library it uses. For webhooks of the providers themselves, make
-sources with their secrets, and lead a public address to the port (a folder keeps the sources' URLs).
+One secret signs everything: what Hark sends, and the events that hark trigger makes of Stripe, GitHub,
+Shopify and Slack, which arrive as they send them, headers and all. So a handler verifies with that secret,
+whichever library it uses. It and the printed URL stay the same on this machine. For webhooks of the providers
+themselves, make sources with their secrets, and lead a public address to the port (a folder keeps them).
 
 Examples:
 
   hark dev --forward-to localhost:4242/webhook
   hark trigger payment_intent.succeeded                        (in another terminal)
-  hark dev --forward-to 4242 --data ./dev                      (URLs and messages stay)
+  hark dev --forward-to 4242 --data ./dev                      (messages and sources stay)
   hark sources create stripe --secret whsec_… --app local      (then, for what Stripe sends)`
 }
 
@@ -54,6 +56,7 @@ type dev struct {
 	session  listen.Session
 
 	profile profile.Profile
+	seed    []byte // from which the URLs of a new store follow; nil where there is no home
 	cleanup []func() error
 }
 
@@ -107,6 +110,11 @@ func (d *dev) open(ctx context.Context, c *devCmd, opt listen.Options) (err erro
 		if secret, err = d.folder.Secret(secret.Reveal); err != nil {
 			return explainProfiles(d.folder, err)
 		}
+		key, err := listen.MachineKey(string(d.folder))
+		if err != nil {
+			return explainProfiles(d.folder, err)
+		}
+		d.seed = []byte(key)
 	} else if !errors.Is(err, profile.ErrNoHome) {
 		return err
 	}
@@ -187,6 +195,9 @@ func (d *dev) furnish(ctx context.Context) (err error) {
 	if d.session, err = d.listener.Prepare(ctx); err != nil {
 		return err
 	}
+	if err := d.pin(ctx, d.session.SourceID, "listen"); err != nil {
+		return err
+	}
 	live := d.local.server.Environments().Live
 	d.profile = profile.Profile{URL: d.local.api.base, Key: config.Secret(d.local.key), Environment: live.Name,
 		EnvironmentID: string(live.ID), Scope: "admin", Application: listen.LocalApplication}
@@ -203,12 +214,26 @@ func (d *dev) furnish(ctx context.Context) (err error) {
 	}
 	for _, provider := range providers {
 		id, err := d.source(ctx, provider)
+		if err == nil {
+			err = d.pin(ctx, id, provider)
+		}
 		if err != nil {
 			return err
 		}
 		d.profile.Sources = append(d.profile.Sources, profile.Source{ID: id, Provider: provider, Secret: config.Secret(d.session.Secret)})
 	}
 	return nil
+}
+
+// pin makes a source's URL the one that this machine always has for what it is called. In a folder that was there
+// before it has its URL, and keeps it.
+func (d *dev) pin(ctx context.Context, source, name string) error {
+	if d.seed == nil || len(d.local.server.FirstKeys()) == 0 {
+		return nil
+	}
+	mac := hmac.New(sha256.New, d.seed)
+	mac.Write([]byte("hark dev\x00" + name))
+	return d.local.server.PinSource(ctx, source, mac.Sum(nil))
 }
 
 // source makes a provider's source. One that is there from another time gets the secret of this one.

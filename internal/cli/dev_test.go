@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -105,12 +106,35 @@ func TestDev_OneSecretVerifiesWhatEveryProviderSends(t *testing.T) {
 	}
 }
 
-func TestDev_SecretStaysTheSameOnAMachine(t *testing.T) {
-	home := t.TempDir()
-	var first, second string
-	t.Run("first", func(t *testing.T) { _, first = startDev(t, home) })
-	t.Run("second", func(t *testing.T) { _, second = startDev(t, home) })
-	if first != second {
-		t.Errorf("the secret was %s, and is %s", first, second)
+func TestDev_SecretAndURLsStayTheSameOnAMachine(t *testing.T) {
+	type of struct{ secret, tokens string }
+	start := func(home string, args ...string) (got of) {
+		t.Run("start", func(t *testing.T) {
+			hark, secret := startDev(t, home, args...)
+			out, code := hark("sources", "--json")
+			tokens := regexp.MustCompile(`/in/\w{32}"`).FindAllString(out, -1)
+			if slices.Sort(tokens); code != exitOK || len(slices.Compact(tokens)) < 5 {
+				t.Fatalf("sources exits %d: %s", code, out)
+			}
+			got = of{secret, strings.Join(tokens, " ")}
+		})
+		return got
+	}
+	home, folder := t.TempDir(), t.TempDir()
+	first := start(home)
+	if second := start(home); second != first {
+		t.Errorf("the second start has %v, the first had %v", second, first)
+	}
+	if kept := start(home, "--data", folder); kept != first {
+		t.Errorf("in a new folder it has %v, without it had %v", kept, first)
+	}
+	other := start(t.TempDir(), "--data", folder)
+	for token := range strings.FieldsSeq(first.tokens) {
+		if !strings.Contains(other.tokens, token) {
+			t.Errorf("another machine has changed a URL of the folder: %s became one of %s", token, other.tokens)
+		}
+	}
+	if other := start(t.TempDir()); other.secret == first.secret || other.tokens == first.tokens {
+		t.Errorf("two machines have %v and %v", first, other)
 	}
 }

@@ -580,6 +580,18 @@ func TestAccept_EndpointsTellInboundMessagesApartByTheirRequest(t *testing.T) {
 	}
 }
 
+func TestTokenOf_IsOneForEachSeed(t *testing.T) {
+	seen := map[string]bool{}
+	for n := range 1000 {
+		seed := []byte{byte(n), byte(n >> 8)}
+		token := TokenOf(seed).Reveal()
+		if !IsToken(token) || seen[token] || TokenOf(seed).Reveal() != token {
+			t.Fatalf("seed %d: token %q", n, token)
+		}
+		seen[token] = true
+	}
+}
+
 func TestToken_IsLongAndPlain(t *testing.T) {
 	seen := map[[32]byte]bool{}
 	for range 1000 {

@@ -1,7 +1,9 @@
 package ingest
 
 import (
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 
 	"github.com/harkhq/hark"
 )
@@ -19,6 +21,21 @@ func NewToken() hark.SecretKey {
 		var b [tokenLength]byte
 		_, _ = rand.Read(b[:]) // never fails
 		for _, c := range b {
+			if c &= 63; int(c) < len(tokenAlphabet) && len(out) < tokenLength {
+				out = append(out, tokenAlphabet[c])
+			}
+		}
+	}
+	return hark.SecretKey(out)
+}
+
+// TokenOf is the one token of a seed, which nobody who does not know the seed guesses.
+func TokenOf(seed []byte) hark.SecretKey {
+	out := make([]byte, 0, tokenLength)
+	for round := byte(0); len(out) < tokenLength; round++ {
+		mac := hmac.New(sha256.New, seed)
+		mac.Write([]byte{round})
+		for _, c := range mac.Sum(nil) {
 			if c &= 63; int(c) < len(tokenAlphabet) && len(out) < tokenLength {
 				out = append(out, tokenAlphabet[c])
 			}

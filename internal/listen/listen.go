@@ -74,6 +74,7 @@ type Options struct {
 type Session struct {
 	ApplicationID hark.ApplicationID
 	ConsumerID    hark.EndpointID
+	SourceID      string // whose URL it is
 	Secret        string // what messages are signed with
 	URL           string // to which anybody can send; "" where the key may not know it
 }

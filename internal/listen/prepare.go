@@ -50,7 +50,7 @@ func (l *Listener) Prepare(ctx context.Context) (Session, error) {
 			return Session{}, err
 		}
 	}
-	s.URL = source.URL
+	s.SourceID, s.URL = source.ID, source.URL
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.session, l.key, l.own = s, key, consumer

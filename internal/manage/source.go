@@ -358,6 +358,25 @@ func (m *Manager) RotateSourceToken(ctx context.Context, c Caller, source string
 	return m.sourceOut(&c, row), nil
 }
 
+// PinSource gives a source the token of a seed in place of those that it has, so that its URL is the same in
+// whatever store that is done. It is for whoever runs the server, and no face offers it: who may choose tokens
+// finds out which there are.
+func (m *Manager) PinSource(ctx context.Context, env hark.EnvironmentID, source string, seed []byte) error {
+	now := moment()
+	row, err := m.store.UpdateSource(ctx, env, source, func(s *hark.Source) error {
+		if s.Kind == KindCron {
+			return errNotCalled
+		}
+		s.Tokens, s.UpdatedAt = []hark.Secret{{Key: ingest.TokenOf(seed), CreatedAt: now}}, now
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	m.sourceChanged(ctx, &Caller{EnvironmentID: env, Actor: "hark: pinned"}, opSourceToken, &row)
+	return nil
+}
+
 // RotateSourceSecret adds the secret that the provider signs with now; those before it are good for the
 // grace period more.
 func (m *Manager) RotateSourceSecret(ctx context.Context, c Caller, source string, in RotateIn) (SourceOut, error) {
