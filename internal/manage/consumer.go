@@ -231,20 +231,26 @@ const maxGroup = 128
 
 // ReadConsumer reads a consumer's feed. It moves no group's place: AckConsumer does.
 func (m *Manager) ReadConsumer(ctx context.Context, c Caller, app, consumer string, in ReadIn) (stream.Page, error) {
-	_, ep, err := m.appConsumer(ctx, &c, opConsumerRead, app, consumer)
+	feed, err := m.feedToRead(ctx, &c, opConsumerRead, app, consumer, &in)
 	if err != nil {
 		return stream.Page{}, err
+	}
+	after, err := m.start(ctx, feed, in.From, in.Group)
+	if err != nil {
+		return stream.Page{}, err
+	}
+	return m.readOn(ctx, feed, after, &in)
+}
+
+// feedToRead finds the consumer whose feed is to be read, and checks how.
+func (m *Manager) feedToRead(ctx context.Context, c *Caller, op operation, app, consumer string, in *ReadIn) (hark.Ref, error) {
+	_, ep, err := m.appConsumer(ctx, c, op, app, consumer)
+	if err != nil {
+		return 0, err
 	}
 	var v check
 	in.check(&v)
-	if err := v.err(); err != nil {
-		return stream.Page{}, err
-	}
-	after, err := m.start(ctx, ep.Ref, in.From, in.Group)
-	if err != nil {
-		return stream.Page{}, err
-	}
-	return m.readOn(ctx, ep.Ref, after, &in)
+	return ep.Ref, v.err()
 }
 
 func (in *ReadIn) check(v *check) {

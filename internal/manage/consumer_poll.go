@@ -17,30 +17,25 @@ const asked = "\x1f"
 // asked for again. Who brings none says with each poll that the one before is done with, unless it says that it
 // asks Again.
 func (m *Manager) PollConsumer(ctx context.Context, c Caller, app, consumer string, in ReadIn) (stream.Page, error) {
-	_, ep, err := m.appConsumer(ctx, &c, opConsumerAck, app, consumer)
+	feed, err := m.feedToRead(ctx, &c, opConsumerAck, app, consumer, &in)
 	if err != nil {
-		return stream.Page{}, err
-	}
-	var v check
-	in.check(&v)
-	if err := v.err(); err != nil {
 		return stream.Page{}, err
 	}
 	if in.From == "" {
-		return m.pollNext(ctx, ep.Ref, &in)
+		return m.pollNext(ctx, feed, &in)
 	}
-	after, err := m.find(ctx, ep.Ref, in.From)
+	after, err := m.find(ctx, feed, in.From)
 	if err != nil {
 		return stream.Page{}, err
 	}
-	page, err := m.readOn(ctx, ep.Ref, after, &in)
+	page, err := m.readOn(ctx, feed, after, &in)
 	if err != nil {
 		return page, err
 	}
-	if err := m.seek(ctx, ep.Ref, asked+in.Group, after); err != nil {
+	if err := m.seek(ctx, feed, asked+in.Group, after); err != nil {
 		return page, err
 	}
-	return page, m.seek(ctx, ep.Ref, in.Group, after)
+	return page, m.seek(ctx, feed, in.Group, after)
 }
 
 // pollNext answers what comes behind the group's place, and moves it.
