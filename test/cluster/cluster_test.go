@@ -156,21 +156,15 @@ func (c *campaign) setup(t *testing.T) {
 			case order != "":
 				c.rules.Ordered[path], in["ordering"] = witness.ByLine, order
 			}
-			id := client.Endpoint(t, app.ID, c.receiver.URL+path, in)
-			if err := c.receiver.Trust(path, client.Secret(t, app.ID, id)); err != nil {
-				t.Fatal(err)
-			}
-			app.To = append(app.To, path)
+			id := app.Endpoint(t, client, c.receiver, path, in)
 			c.endpoints = append(c.endpoints, endpoint{app.ID, id, path})
 			c.rules.InFlight += 2 * concurrency
 		}
 		switch i {
 		case 0:
-			app.Feeds = append(app.Feeds, witness.NewFeed(t, client, app.ID, "all", ""))
-			c.readers.Start(t.Context(), app.Feeds[0], witness.ByEvents, witness.BySocket, witness.ByPoll)
+			app.Feed(t, client, c.readers, "all", "", witness.ByEvents, witness.BySocket, witness.ByPoll)
 		case 4:
-			app.Feeds = append(app.Feeds, witness.NewFeed(t, client, app.ID, "some", witness.LineOf(2)))
-			c.readers.Start(t.Context(), app.Feeds[0], witness.ByEvents, witness.ByEvents)
+			app.Feed(t, client, c.readers, "some", witness.LineOf(2), witness.ByEvents, witness.ByEvents)
 		}
 		c.publisher.Apps = append(c.publisher.Apps, app)
 	}

@@ -141,20 +141,14 @@ func (c *campaign) setup(t *testing.T, client *harness.Client) {
 				in[k] = v
 				c.rules.Ordered[path] = witness.ByEndpoint
 			}
-			endpoint := client.Endpoint(t, a.ID, c.receiver.URL+path, in)
-			if err := c.receiver.Trust(path, client.Secret(t, a.ID, endpoint)); err != nil {
-				t.Fatal(err)
-			}
-			a.To = append(a.To, path)
+			a.Endpoint(t, client, c.receiver, path, in)
 			c.rules.InFlight += 2 * concurrency
 		}
 		switch app {
 		case 0:
-			a.Feeds = append(a.Feeds, witness.NewFeed(t, client, a.ID, "all", ""))
-			c.readers.Start(t.Context(), a.Feeds[0], witness.ByEvents, witness.BySocket, witness.ByPoll)
+			a.Feed(t, client, c.readers, "all", "", witness.ByEvents, witness.BySocket, witness.ByPoll)
 		case 3:
-			a.Feeds = append(a.Feeds, witness.NewFeed(t, client, a.ID, "some", witness.LineOf(2)))
-			c.readers.Start(t.Context(), a.Feeds[0], witness.ByEvents, witness.ByEvents)
+			a.Feed(t, client, c.readers, "some", witness.LineOf(2), witness.ByEvents, witness.ByEvents)
 		}
 		c.publisher.Apps = append(c.publisher.Apps, a)
 	}

@@ -29,6 +29,31 @@ type App struct {
 	Source *Source  // not nil: its messages come in as GitHub's webhooks
 }
 
+// Endpoint makes an endpoint of the application that is a path of the receiver, and answers its id.
+func (a *App) Endpoint(t testing.TB, client *harness.Client, r *Receiver, path string, in map[string]any) string {
+	t.Helper()
+	id := client.Endpoint(t, a.ID, r.URL+path, in)
+	if err := r.Trust(path, client.Secret(t, a.ID, id)); err != nil {
+		t.Fatal(err)
+	}
+	a.To = append(a.To, path)
+	return id
+}
+
+// Feed makes a consumer of the application for messages of a line, or for all, and readers of it.
+func (a *App) Feed(t testing.TB, client *harness.Client, rs *Readers, name, line string, ways ...Way) {
+	t.Helper()
+	in := map[string]any{"uid": name}
+	if line != "" {
+		in["filter"] = map[string]any{"line": line}
+	}
+	of := "/api/v1/app/" + a.ID + "/consumer"
+	client.Call(t, http.StatusCreated, http.MethodPost, of, in, nil)
+	f := Feed{Name: name, Line: line, path: of + "/" + name}
+	rs.Start(t.Context(), f, ways...)
+	a.Feeds = append(a.Feeds, f)
+}
+
 // sent is what the log says of a message before it goes out.
 func (a *App) sent(seq int64) Event {
 	e := Event{Kind: Sent, Seq: seq, To: a.To, Line: lineOf(seq), Hash: Hash(payload(seq))}

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"testing"
 	"time"
 
 	"github.com/harkhq/hark/test/harness"
@@ -22,18 +21,6 @@ type Feed struct {
 	Name string // in the log
 	Line string // it is for messages of this line; "": for all
 	path string
-}
-
-// NewFeed makes a consumer for messages of a line, or for all.
-func NewFeed(t testing.TB, client *harness.Client, app, name, line string) Feed {
-	t.Helper()
-	in := map[string]any{"uid": name}
-	if line != "" {
-		in["filter"] = map[string]any{"line": line}
-	}
-	of := "/api/v1/app/" + app + "/consumer"
-	client.Call(t, http.StatusCreated, http.MethodPost, of, in, nil)
-	return Feed{Name: name, Line: line, path: of + "/" + name}
 }
 
 // LineOf names one of the lines of payloads.
