@@ -3,11 +3,10 @@
 //
 //   HARK_URL=http://127.0.0.1:8071 HARK_KEY=… node drive.mjs
 import assert from "node:assert/strict";
-import { createServer } from "node:http";
-import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import * as svixModule from "svix";
 import * as standardModule from "standardwebhooks";
+import { receive } from "./hark.mjs";
 
 const { Svix, Webhook } = svixModule.Svix ? svixModule : svixModule.default;
 const StandardWebhook = standardModule.Webhook ?? standardModule.default.Webhook;
@@ -18,10 +17,7 @@ const svix = new Svix(process.env.HARK_KEY, { serverUrl: process.env.HARK_URL })
 // A receiver that verifies with both libraries, and fails where its path says so.
 const secrets = new Map(); // path → secret
 const got = []; // { path, id, body, error }
-const receiver = createServer(async (req, res) => {
-  const chunks = [];
-  for await (const chunk of req) chunks.push(chunk);
-  const body = Buffer.concat(chunks).toString("utf8");
+const receiver = await receive((req, body, res) => {
   const arrival = { path: req.url, id: req.headers["webhook-id"] ?? req.headers["svix-id"], headers: req.headers, body };
   try {
     const secret = secrets.get(req.url);
@@ -35,11 +31,9 @@ const receiver = createServer(async (req, res) => {
   }
   got.push(arrival);
   res.writeHead(req.url.startsWith("/fail") ? 500 : 200, { "content-type": "text/plain" });
-  res.end("thank you");
+  res.write("thank you");
 });
-receiver.listen(0, "127.0.0.1");
-await once(receiver, "listening");
-const sink = `http://127.0.0.1:${receiver.address().port}`;
+const sink = receiver.url;
 
 let passed = 0;
 async function step(name, run) {
@@ -394,6 +388,5 @@ await step("endpoint.delete", async () => {
   await failsWith(404, svix.endpoint.get(appUid, endpoint.id));
 });
 
-receiver.closeAllConnections();
 receiver.close();
 console.log(`svix ${version}: ${passed} steps passed${process.exitCode ? ", some failed" : ""}`);

@@ -22,7 +22,7 @@ func TestJavaScript_ProvidersLibraries(t *testing.T) {
 	drive(t, "senders", "senders.mjs", "triggered.mjs", "listened.mjs")
 }
 
-// drive installs the packages of a folder from its lock file and runs scripts with them.
+// drive installs the packages of a folder from its lock file and runs scripts with them, beside what they share.
 func drive(t *testing.T, folder string, scripts ...string) {
 	t.Parallel()
 	binary := harness.Binary(t) // first of all the skip of -short
@@ -32,7 +32,7 @@ func drive(t *testing.T, folder string, scripts ...string) {
 		}
 	}
 	dir := t.TempDir()
-	copyTo(t, dir, append([]string{folder + "/package.json"}, scripts...)...)
+	copyTo(t, dir, append([]string{folder + "/package.json", "hark.mjs"}, scripts...)...)
 	if err := os.Symlink(installed(t, folder), filepath.Join(dir, "node_modules")); err != nil {
 		t.Fatal(err)
 	}

@@ -3,15 +3,13 @@
 //
 //   HARK_BIN=…/hark HARK_URL=http://127.0.0.1:8071 HARK_KEY=… node senders.mjs
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { createHmac } from "node:crypto";
-import { once } from "node:events";
-import { createServer } from "node:http";
 import Stripe from "stripe";
 import { Webhooks } from "@octokit/webhooks";
 import slack from "@slack/bolt/dist/receivers/verify-request.js";
 import { Webhook as Standard } from "standardwebhooks";
 import twilio from "twilio";
+import { api, receive, run } from "./hark.mjs";
 
 const stripe = new Stripe("sk_test_unused");
 const octokit = new Webhooks({ secret: "octo secret" });
@@ -63,52 +61,29 @@ const senders = [
 const bodyOf = (s) => (s.form ? new URLSearchParams(s.form).toString() : JSON.stringify(s.body));
 const typeOf = (s) => (s.form ? "application/x-www-form-urlencoded" : "application/json");
 
-function hark(args, input) {
-  const run = spawnSync(process.env.HARK_BIN, args, { input, encoding: "utf8" });
-  return { code: run.status, out: run.stdout, err: run.stderr };
-}
-
 const flags = (s, headers = {}) => [
   "--provider", s.name, "--secret", s.secret, ...(s.url ? ["--url", s.url] : []),
   ...Object.entries({ ...headers, "content-type": typeOf(s) }).flatMap(([k, v]) => ["--header", `${k}: ${v}`]),
 ];
 
-async function api(method, path, body) {
-  const res = await fetch(process.env.HARK_URL + "/api/v1" + path, {
-    method, body: body && JSON.stringify(body),
-    headers: { authorization: "Bearer " + process.env.HARK_KEY, "content-type": "application/json" },
-  });
-  const text = await res.text();
-  assert.ok(res.ok, `${method} ${path}: ${res.status} ${text}`);
-  return text ? JSON.parse(text) : {};
-}
-
 const got = [];
-const receiver = createServer(async (req, res) => {
-  const chunks = [];
-  for await (const chunk of req) chunks.push(chunk);
-  got.push({ path: req.url, headers: req.headers, body: Buffer.concat(chunks).toString("utf8") });
-  res.end();
-});
-receiver.listen(0, "127.0.0.1");
-await once(receiver, "listening");
-const receiverURL = `http://127.0.0.1:${receiver.address().port}`;
+const receiver = await receive((req, body) => got.push({ path: req.url, headers: req.headers, body }));
 
 for (const s of senders) {
   const body = bodyOf(s);
   const signed = { ...s.extra, ...(await s.sign(s, body)) };
 
-  const good = hark(["verify", ...flags(s, signed)], body);
+  const good = await run(["verify", ...flags(s, signed)], body);
   assert.equal(good.code, 0, `${s.name}: hark verify: ${good.out}${good.err}`);
   const changed = s.form ? body.replace("CA1", "CA2") : body.replace("{", "{ ");
-  assert.equal(hark(["verify", ...flags(s, signed)], changed).code, 1, `${s.name}: a changed body is verified`);
+  assert.equal((await run(["verify", ...flags(s, signed)], changed)).code, 1, `${s.name}: a changed body is verified`);
 
-  const made = hark(["sign", "--json", ...flags(s, s.extra)], body);
+  const made = await run(["sign", "--json", ...flags(s, s.extra)], body);
   assert.equal(made.code, 0, `${s.name}: hark sign: ${made.err}`);
   await s.check(s, { ...s.extra, ...JSON.parse(made.out) }, body);
 
   const source = await api("POST", "/source", { name: s.name, provider: s.name, secret: s.secret, ...(s.url ? { signedUrl: s.url.split("?")[0] } : {}) });
-  await api("POST", `/app/${source.applicationId}/endpoint`, { url: `${receiverURL}/${s.name}` });
+  await api("POST", `/app/${source.applicationId}/endpoint`, { url: `${receiver.url}/${s.name}` });
   const send = (b) => fetch(source.url + (s.url ? "?" + s.url.split("?")[1] : ""), { method: "POST", body: b, headers: { ...signed, "content-type": typeOf(s) } });
   assert.equal((await send(changed)).status, 401, `${s.name}: a source takes a changed body`);
   for (const _ of [1, 2]) {
@@ -127,4 +102,3 @@ for (const s of senders) {
   console.log(`ok ${s.name}`);
 }
 receiver.close();
-receiver.closeAllConnections();

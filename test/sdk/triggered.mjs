@@ -3,10 +3,8 @@
 //
 //   HARK_BIN=…/hark node triggered.mjs
 import assert from "node:assert/strict";
-import { spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
+import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import "@shopify/shopify-api/adapters/node";
 import { ApiVersion, shopifyApi } from "@shopify/shopify-api";
@@ -16,31 +14,15 @@ import Ajv from "ajv";
 import formats from "ajv-formats";
 import { Webhook as Standard } from "standardwebhooks";
 import Stripe from "stripe";
-
-async function hark(...args) {
-  const run = spawn(process.env.HARK_BIN, args, { stdio: ["ignore", "pipe", "pipe"] });
-  let out = "", err = "";
-  run.stdout.on("data", (b) => (out += b));
-  run.stderr.on("data", (b) => (err += b));
-  const [code] = await once(run, "close");
-  assert.equal(code, 0, `hark ${args.join(" ")}: ${out}${err}`);
-  return JSON.parse(out);
-}
+import { hark, receive } from "./hark.mjs";
 
 const eventsOf = async (provider) => (await hark("trigger", "--list", "--json", "--provider", provider)).map((e) => e.event);
 const send = (provider, event, to, secret) => hark("trigger", event, "--provider", provider, "--to", to, "--secret", secret, "--json");
 
 // A plain receiver: the last request, as it came.
 let last;
-const receiver = createServer(async (req, res) => {
-  const chunks = [];
-  for await (const chunk of req) chunks.push(chunk);
-  last = { headers: req.headers, rawHeaders: req.rawHeaders, method: req.method, url: req.url, body: Buffer.concat(chunks).toString("utf8") };
-  res.end();
-});
-receiver.listen(0, "127.0.0.1");
-await once(receiver, "listening");
-const plain = `http://127.0.0.1:${receiver.address().port}/hooks`;
+const receiver = await receive(({ headers, rawHeaders, method, url }, body) => (last = { headers, rawHeaders, method, url, body }));
+const plain = `${receiver.url}/hooks`;
 
 // everyEvent triggers all events of a provider, and has each checked.
 async function everyEvent(provider, least, secret, check) {
@@ -109,7 +91,6 @@ for (const event of ["loaf.baked", "invoice.paid"]) {
 }
 console.log("ok standard-webhooks");
 receiver.close();
-receiver.closeAllConnections();
 
 // Slack's Bolt is a server of its own: it verifies, parses, and calls the listener that it finds.
 const bolt = new App({
