@@ -76,6 +76,18 @@ func (h *Head) HTTPHeader() http.Header {
 	return out
 }
 
+// Shown is the header for those who may read the message: without credentials that were for Hark, unless the
+// source passes them on.
+func (h *Head) Shown() http.Header {
+	out := h.HTTPHeader()
+	if !h.Credentials {
+		delete(out, "Authorization")
+		delete(out, "Cookie")
+	}
+	delete(out, "Proxy-Authorization")
+	return out
+}
+
 // SetHeader takes a header from net/http, which keeps the order of a name's values but not that of
 // the names.
 func (h *Head) SetHeader(header http.Header) {

@@ -264,15 +264,8 @@ func (r *Runner) input(job *Job) transform.Input {
 		return in
 	}
 	in.Path, in.Query = job.Head.Path, job.Head.Query
-	for _, f := range job.Head.Header {
-		name := strings.ToLower(f.Name)
-		if (name == "authorization" || name == "cookie") && !job.Head.Credentials {
-			continue
-		}
-		if before, more := in.Headers[name]; more {
-			f.Value = before + ", " + f.Value
-		}
-		in.Headers[name] = f.Value
+	for name, values := range job.Head.Shown() {
+		in.Headers[strings.ToLower(name)] = strings.Join(values, ", ")
 	}
 	return in
 }

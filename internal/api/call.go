@@ -128,6 +128,24 @@ func (c *call) encode(v any) {
 	}
 }
 
+// encodeData makes n items, which write themselves, the data of the answer, and the fields of frame the rest.
+func (c *call) encodeData(frame any, n int, item func(b []byte, i int) []byte) {
+	c.out.WriteString(`{"data":[`)
+	for i := range n {
+		b := c.out.AvailableBuffer()
+		if i > 0 {
+			b = append(b, ',')
+		}
+		c.out.Write(item(b, i))
+	}
+	c.out.WriteString(`],`)
+	rest, err := json.Marshal(frame)
+	if err != nil {
+		panic(err) // as in encode
+	}
+	c.out.Write(append(rest[1:], '\n'))
+}
+
 // flush sends the answer.
 func (c *call) flush() {
 	h := c.Header()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/harkhq/hark"
@@ -118,7 +120,7 @@ func replayMissingToConsumer(c *call, in ReplayIn) (TaskRef, error) {
 // PolledMessage is a message as a consumer reads it.
 type PolledMessage struct {
 	MessageOut
-	Headers map[string]string `json:"headers" null:"1"`
+	Headers map[string]string `json:"headers" null:"1" doc:"Of a message that came in at a source: the request's, those of one name joined by commas."`
 }
 
 // PollingEndpointOut is one read of a poller.
@@ -173,35 +175,86 @@ func (c *call) readIn() (manage.ReadIn, error) {
 	return in, q.err
 }
 
-func pollMessages(c *call, _ none) (PollingEndpointOut, error) {
+func pollMessages(c *call) error {
 	in, err := c.readIn()
 	if err != nil {
-		return PollingEndpointOut{}, err
+		return err
 	}
 	in.Group, in.Wait = "", 0
 	page, err := c.api.Manage.ReadConsumer(c.r.Context(), c.caller, c.path("app_id"), c.path("sink_id"), in)
-	return polled(page), err
+	if err != nil {
+		return err
+	}
+	c.encodePolled(page)
+	return nil
 }
 
-func pollMessagesOfGroup(c *call, _ none) (PollingEndpointOut, error) {
+func pollMessagesOfGroup(c *call) error {
 	in, err := c.readIn()
 	if err != nil {
-		return PollingEndpointOut{}, err
+		return err
 	}
 	in.Group, in.Wait = c.path("consumer_id"), 0
 	in.Again = c.r.Header.Get("Svix-Retry-Count") != "" // the SDKs ask again by themselves
 	page, err := c.api.Manage.PollConsumer(c.r.Context(), c.caller, c.path("app_id"), c.path("sink_id"), in)
-	return polled(page), err
+	if err != nil {
+		return err
+	}
+	c.encodePolled(page)
+	return nil
 }
 
-func polled(p stream.Page) PollingEndpointOut {
-	out := PollingEndpointOut{Data: []PolledMessage{}, Iterator: stream.Cursor(p.Last), Done: !p.More}
+// encodePolled writes a PollingEndpointOut.
+func (c *call) encodePolled(p stream.Page) {
+	frame := struct {
+		Iterator string `json:"iterator"`
+		Done     bool   `json:"done"`
+	}{stream.Cursor(p.Last), !p.More}
+	items, _ := feedItems(p)
+	c.encodeData(frame, len(items), func(b []byte, i int) []byte { return appendPolled(b, items[i].Message) })
+}
+
+// feedItems tells a page's messages and gaps apart.
+func feedItems(p stream.Page) (messages []stream.Item, gaps []GapOut) {
+	gaps = []GapOut{}
 	for _, item := range p.Items {
-		if item.Message != nil {
-			out.Data = append(out.Data, PolledMessage{MessageOut: messageOut(item.Message, true)})
+		if item.Message == nil {
+			gaps = append(gaps, GapOut{item.From, item.Seq})
+		} else {
+			messages = append(messages, item)
 		}
 	}
-	return out
+	return messages, gaps
+}
+
+// appendPolled writes a PolledMessage.
+func appendPolled(b []byte, m *hark.Message) []byte {
+	b = appendRead(b, m, true)
+	b = append(b[:len(b)-1], `,"headers":`...)
+	request := contentOf(m).Request
+	if request == nil {
+		return append(b, "null}"...)
+	}
+	headers := make(map[string]string, len(request.Headers))
+	for name, values := range request.Headers {
+		headers[name] = strings.Join(values, ", ")
+	}
+	text, err := json.Marshal(headers)
+	if err != nil {
+		panic(err) // texts always work
+	}
+	return append(append(b, text...), '}')
+}
+
+// appendFed writes a FedMessage.
+func appendFed(b []byte, item *stream.Item) []byte {
+	b = strconv.AppendInt(append(b, `{"seq":`...), item.Seq, 10)
+	b = append(append(b, `,"cursor":"`...), stream.Cursor(item.Seq)...)
+	b = append(b, '"')
+	at := len(b)
+	b = appendRead(b, item.Message, true)
+	b[at] = ',' // where the message's object begins
+	return b
 }
 
 // PollerSeekIn says from when on a group reads.
@@ -222,10 +275,10 @@ func seekGroup(c *call, in PollerSeekIn) (PollerSeekOut, error) {
 	return PollerSeekOut{stream.Cursor(seq)}, err
 }
 
-func readConsumer(c *call, _ none) (FeedOut, error) {
+func readConsumer(c *call) error {
 	in, err := c.readIn()
 	if err != nil {
-		return FeedOut{}, err
+		return err
 	}
 	if in.Wait > 0 {
 		_ = http.NewResponseController(c.ResponseWriter).SetReadDeadline(time.Time{}) // the server's ends the wait
@@ -233,17 +286,16 @@ func readConsumer(c *call, _ none) (FeedOut, error) {
 	}
 	page, err := c.api.Manage.ReadConsumer(c.r.Context(), c.caller, c.path("app_id"), c.path("sink_id"), in)
 	if err != nil {
-		return FeedOut{}, err
+		return err
 	}
-	out := FeedOut{Data: []FedMessage{}, Gaps: []GapOut{}, Cursor: stream.Cursor(page.Last), Done: !page.More}
-	for _, item := range page.Items {
-		if item.Message == nil {
-			out.Gaps = append(out.Gaps, GapOut{item.From, item.Seq})
-			continue
-		}
-		out.Data = append(out.Data, FedMessage{item.Seq, stream.Cursor(item.Seq), messageOut(item.Message, true)})
-	}
-	return out, nil
+	items, gaps := feedItems(page)
+	frame := struct {
+		Gaps   []GapOut `json:"gaps"`
+		Cursor string   `json:"cursor"`
+		Done   bool     `json:"done"`
+	}{gaps, stream.Cursor(page.Last), !page.More}
+	c.encodeData(frame, len(items), func(b []byte, i int) []byte { return appendFed(b, &items[i]) })
+	return nil
 }
 
 // AckIn says how far a group has come.
@@ -293,7 +345,7 @@ func (c *call) openStream() (stream.Reader, error) {
 		}
 		return check(ctx)
 	}
-	r.Encode = func(dst []byte, m *hark.Message) []byte { return appendMessage(dst, m, shownPayload(m, true)) }
+	r.Encode = func(dst []byte, m *hark.Message) []byte { return appendRead(dst, m, true) }
 	return r, nil
 }
 
@@ -366,7 +418,7 @@ func consumerOperations() []operation {
 		{method: "PATCH", path: path, id: "hark.consumer.patch", may: "consumer.patch", tag: tag, summary: "Change a consumer", access: customer, status: is200, handler: does(patchConsumer)},
 		{method: "DELETE", path: path, id: "hark.consumer.delete", may: "consumer.delete", tag: tag, summary: "Delete a consumer", access: customer, status: is204, handler: does(deleteConsumer)},
 		{method: "GET", path: path + "/messages", id: "hark.consumer.read", may: "consumer.read", tag: tag, summary: "Read a consumer's messages", doc: "With wait it is a long poll. Reading moves no group's place: acknowledge what is dealt with.",
-			access: customer, status: is200, query: with(narrow, from, group, param{"limit", intType, "Most messages: 1 to 250, 50 by default."}, param{"wait", intType, "Seconds to wait for a message when there is none; at most 60."}), handler: does(readConsumer)},
+			access: customer, status: is200, query: with(narrow, from, group, param{"limit", intType, "Most messages: 1 to 250, 50 by default."}, param{"wait", intType, "Seconds to wait for a message when there is none; at most 60."}), handler: raw[none, FeedOut](readConsumer)},
 		{method: "POST", path: path + "/ack", id: "hark.consumer.ack", may: "consumer.ack", tag: tag, summary: "Acknowledge messages", doc: "Moves a group's place forwards, never back.", access: customer, status: is200, lean: true, handler: does(ackConsumer)},
 		{method: "POST", path: path + "/seek", id: "hark.consumer.seek", may: "consumer.ack", tag: tag, summary: "Move a group's place", access: customer, status: is200, lean: true, handler: does(seekConsumer)},
 		{method: "GET", path: path + "/stream", id: "hark.consumer.stream", may: "consumer.read", tag: tag, summary: "Stream messages as server-sent events", doc: "Each event's id is its cursor; Last-Event-ID goes on behind it. An event named gap says which numbers have expired. Browsers give an application token as token in the query.",
@@ -379,9 +431,9 @@ func consumerOperations() []operation {
 		{method: "GET", path: path + "/secret", id: "hark.consumer.get-secret", may: "consumer.secret.get", tag: tag, summary: "Get the secret that signs what is listened to", access: customer, status: is200, handler: does(getConsumerSecret)},
 		{method: "POST", path: path + "/replay-missing", id: "hark.consumer.replay-missing", may: "consumer.replay-missing", tag: tag, summary: "Feed what a consumer never got", access: customer, status: is202, handler: does(replayMissingToConsumer)},
 		{method: "GET", path: poll, id: "v1.message.poller.poll", may: "consumer.read", tag: poller, summary: "Poll messages", access: customer, status: is200,
-			query: with(narrow, paging[0], paging[1], period[1]), handler: does(pollMessages)},
+			query: with(narrow, paging[0], paging[1], period[1]), handler: raw[none, PollingEndpointOut](pollMessages)},
 		{method: "GET", path: poll + "/consumer/{consumer_id}", id: "v1.message.poller.consumer-poll", may: "consumer.ack", tag: poller, summary: "Poll messages; the server keeps the place",
-			doc: "Come back with each answer's iterator: it says that all before is dealt with, and nothing else moves the place, so an answer that is lost is answered again. Without an iterator it goes on behind the last answer, and only a retry by the SDK (svix-retry-count) gets that answer again.", access: customer, status: is200, query: with(narrow, paging[0], paging[1]), handler: does(pollMessagesOfGroup)},
+			doc: "Come back with each answer's iterator: it says that all before is dealt with, and nothing else moves the place, so an answer that is lost is answered again. Without an iterator it goes on behind the last answer, and only a retry by the SDK (svix-retry-count) gets that answer again.", access: customer, status: is200, query: with(narrow, paging[0], paging[1]), handler: raw[none, PollingEndpointOut](pollMessagesOfGroup)},
 		{method: "POST", path: poll + "/consumer/{consumer_id}/seek", id: "v1.message.poller.consumer-seek", may: "consumer.ack", tag: poller, summary: "Move the place to a time", access: customer, status: is200, handler: does(seekGroup)},
 	}
 }

@@ -494,3 +494,92 @@ func TestRateLimit_TellsAndRefuses(t *testing.T) {
 		t.Errorf("the fourth in a second: %d %v", last.Code, last.Header())
 	}
 }
+
+// text is what a GET answers, to the letter.
+func (w *world) text(path string) string { return w.do(step{method: "GET", url: path}).Body.String() }
+
+// feedInbound makes messages of requests, as sources do, and feeds them to consumer k.
+func (w *world) feedInbound(head hark.Head, bodies ...string) {
+	w.t.Helper()
+	ctx := w.t.Context()
+	app, err := w.store.Application(ctx, w.environment(), "a")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ep, err := w.store.Endpoint(ctx, app.Ref, "k")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, body := range bodies {
+		now := time.Now()
+		m := hark.Message{ApplicationRef: app.Ref, ID: hark.NewMessageID(now), EventType: "in", Head: head.Encode(), CreatedAt: now, Matched: []hark.Ref{ep.Ref}}
+		if json.Valid([]byte(body)) && body[0] == '{' {
+			m.Payload = []byte(body)
+		} else {
+			m.RawBody = []byte(body)
+		}
+		a := &store.Acceptance{EnvironmentID: w.environment(), Message: m, Deliveries: []hark.Delivery{{EndpointRef: ep.Ref, ApplicationRef: app.Ref, Due: now.UnixMilli()}}}
+		if err := w.store.Accept(ctx, []*store.Acceptance{a}); err != nil {
+			w.t.Fatal(err)
+		}
+		rows, err := w.store.ReadQueue(ctx, ep.Ref, store.Position{}, 10)
+		if err != nil || len(rows) != 1 {
+			w.t.Fatal(len(rows), err)
+		}
+		if err := w.store.Settle(ctx, []store.Settlement{{Delivery: rows[0], FedAt: now}}); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// What a source took goes to whoever fetches it as whole as to an endpoint.
+func TestConsumers_GetBodiesAndHeadersOfSources(t *testing.T) {
+	w := consumer(t)
+	head := hark.Head{SourceID: "src_1", RequestID: "req_1", Method: "PUT", Path: "/x", Query: "q=1", Header: []hark.HeadField{
+		{Name: "Authorization", Value: "Bearer s"}, {Name: "Cookie", Value: "c"}, {Name: "X-M", Value: "one"}, {Name: "X-M", Value: "two"},
+	}}
+	w.feedInbound(head, "From=%2B1&Body=hi", "\xff\x00", `[1, 2]`, `{ "a" : 1.0 }`)
+	request := `"request":{"id":"req_1","sourceId":"src_1","method":"PUT","path":"/x","query":"q=1","headers":{"X-M":["one","two"]}}`
+	wants := []string{
+		`"payload":{},"channels":null`, `"body":"From=%2B1\u0026Body=hi",` + request,
+		`"bodyBase64":"/wA=",` + request, `"body":"[1, 2]",` + request,
+		`"payload":{ "a" : 1.0 },"channels":null`, `"deliverAt":null,` + request,
+	}
+	for _, path := range []string{"/app/a/consumer/k/messages", "/app/a/poller/k", "/app/a/poller/k/consumer/g", "/app/a/msg"} {
+		got := w.text(path)
+		for _, want := range wants {
+			if !strings.Contains(got, want) {
+				t.Errorf("GET %s: want %s\nin %s", path, want, got)
+			}
+		}
+		if isPoller, hasHeaders := strings.Contains(path, "poller"), strings.Contains(got, `"headers":{"X-M":"one, two"}}`); isPoller != hasHeaders {
+			t.Errorf("GET %s: headers as Svix has them: %v, in %s", path, hasHeaders, got)
+		}
+		for _, not := range []string{"Bearer s", "Cookie"} {
+			if strings.Contains(got, not) {
+				t.Errorf("GET %s: %s is for Hark alone, in %s", path, not, got)
+			}
+		}
+	}
+	if got := w.text("/app/a/msg?with_content=false"); strings.Contains(got, "body") || strings.Contains(got, "request") {
+		t.Errorf("without content: %s", got)
+	}
+	head.Credentials = true
+	w.feedInbound(head, "<x/>")
+	if got := w.text("/app/a/consumer/k/messages?cursor=at_4"); !strings.Contains(got, `"Authorization":["Bearer s"]`) {
+		t.Errorf("a source that forwards credentials: %s", got)
+	}
+}
+
+// A payload is read as it was published: encoding/json would take its white space out.
+func TestReads_LeavePayloadsAsTheyAre(t *testing.T) {
+	w := consumer(t)
+	w.feed(1)
+	w.run([]step{{method: "POST", url: "/app/a/msg", body: `{"eventType":"t","eventId":"own","payload":{"lines":
+  0}}`, status: 202}})
+	for _, path := range []string{"/app/a/consumer/k/messages", "/app/a/poller/k", "/app/a/msg", "/app/a/msg/own"} {
+		if got := w.text(path); !strings.Contains(got, "{\"lines\":\n  0}") {
+			t.Errorf("GET %s: %s", path, got)
+		}
+	}
+}

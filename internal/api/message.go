@@ -1,15 +1,19 @@
 package api
 
 import (
+	"encoding/base64"
 	"encoding/json"
+	"net/http"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/manage"
 )
 
-// MessageOut is a message. Its JSON is written by append, here and nowhere else.
+// MessageOut is a message. Where its payload is read or published its JSON is written by append, so that the
+// payload stays as it is stored: encoding/json would take its white space out.
 type MessageOut struct {
 	ID        hark.MessageID  `json:"id"`
 	EventType string          `json:"eventType"`
@@ -19,8 +23,51 @@ type MessageOut struct {
 	Tags      []string        `json:"tags" null:"1"`
 	Timestamp time.Time       `json:"timestamp"`
 	DeliverAt *time.Time      `json:"deliverAt"`
+	Content
 	// Endpoints is there when it was asked for.
 	Endpoints []EndpointRef `json:"endpoints,omitempty" doc:"With with_endpoints=true: where it goes."`
+}
+
+// Content is what a message carries besides a payload, or in its place. Messages that were published as
+// objects have none of it.
+type Content struct {
+	Body    *string     `json:"body,omitempty" doc:"What is delivered where that is no JSON object, as a source took it (a form, XML, a list), as text. The payload is {} then."`
+	Base64  *string     `json:"bodyBase64,omitempty" doc:"The same where it is not text."`
+	Request *InboundOut `json:"request,omitempty" doc:"Of a message that came in at a source: what brought it."`
+}
+
+// InboundOut is the request that a message was.
+type InboundOut struct {
+	ID       hark.RequestID `json:"id"`
+	SourceID hark.SourceID  `json:"sourceId"`
+	Method   string         `json:"method"`
+	Path     string         `json:"path" doc:"Behind the source's URL."`
+	Query    string         `json:"query"`
+	Headers  http.Header    `json:"headers" doc:"As they came, without Authorization and Cookie unless the source passes them on."`
+}
+
+// contentOf is a message's content.
+func contentOf(m *hark.Message) (c Content) {
+	if m.Expunged {
+		return c
+	}
+	if m.RawBody != nil {
+		c.Body, c.Base64 = textOr64(m.RawBody)
+	}
+	if head, err := hark.DecodeHead(m.Head); m.Head != nil && err == nil {
+		c.Request = &InboundOut{head.RequestID, head.SourceID, head.Method, head.Path, head.Query, head.Shown()}
+	}
+	return c
+}
+
+// textOr64 shows bytes as text, or in base64 if they are none.
+func textOr64(b []byte) (text, base *string) {
+	if utf8.Valid(b) {
+		s := string(b)
+		return &s, nil
+	}
+	s := base64.StdEncoding.EncodeToString(b)
+	return nil, &s
 }
 
 // EndpointRef names an endpoint.
@@ -48,10 +95,14 @@ func shownPayload(m *hark.Message, withContent bool) json.RawMessage {
 }
 
 func messageOut(m *hark.Message, withContent bool) MessageOut {
-	return MessageOut{
+	out := MessageOut{
 		ID: m.ID, EventType: m.EventType, EventID: orNull(m.EventID), Payload: shownPayload(m, withContent),
 		Channels: m.Channels, Tags: m.Tags, Timestamp: wireTime(m.CreatedAt), DeliverAt: timeOrNull(m.DeliverAt),
 	}
+	if withContent {
+		out.Content = contentOf(m)
+	}
+	return out
 }
 
 // EndpointMessageOut is a message as one endpoint saw it.
@@ -76,7 +127,7 @@ func deliveryOut(status hark.AttemptStatus, next time.Time, expanded bool) Deliv
 	return DeliveryOut{Status: status, StatusText: status.String(), NextAttempt: timeOrNull(next)}
 }
 
-func listMessages(c *call, _ none) (ListResponse[MessageOut], error) {
+func listMessages(c *call) error {
 	q := c.query()
 	in := manage.MessageListIn{
 		ListIn: q.page(), Before: q.moment("before"), After: q.moment("after"),
@@ -84,20 +135,30 @@ func listMessages(c *call, _ none) (ListResponse[MessageOut], error) {
 		WithContent: q.flag("with_content", true),
 	}
 	if q.err != nil {
-		return ListResponse[MessageOut]{}, q.err
+		return q.err
 	}
 	page, err := c.api.Manage.ListMessages(c.r.Context(), c.caller, c.path("app_id"), in)
-	return listOf(page, func(m *hark.Message) MessageOut { return messageOut(m, in.WithContent) }), err
+	if err != nil {
+		return err
+	}
+	c.encodeData(listOf(page, func(*hark.Message) none { return none{} }).frame(), len(page.Items), func(b []byte, i int) []byte {
+		return appendRead(b, &page.Items[i], in.WithContent)
+	})
+	return nil
 }
 
-func getMessage(c *call, _ none) (MessageOut, error) {
+func getMessage(c *call) error {
 	q := c.query()
 	withContent := q.flag("with_content", true)
 	if q.err != nil {
-		return MessageOut{}, q.err
+		return q.err
 	}
 	m, err := c.api.Manage.Message(c.r.Context(), c.caller, c.path("app_id"), c.path("msg_id"), withContent)
-	return messageOut(&m, withContent), err
+	if err != nil {
+		return err
+	}
+	c.out.Write(append(appendRead(c.out.AvailableBuffer(), &m, withContent), '\n'))
+	return nil
 }
 
 func expungeMessage(c *call, _ none) (none, error) {
@@ -178,6 +239,22 @@ func traceMessage(c *call, _ none) (TraceOut, error) {
 		}
 	}
 	return out, err
+}
+
+// appendRead writes the MessageOut of a message that is read.
+func appendRead(b []byte, m *hark.Message, withContent bool) []byte {
+	b = appendMessage(b, m, shownPayload(m, withContent))
+	if !withContent || m.RawBody == nil && m.Head == nil {
+		return b
+	}
+	content, err := json.Marshal(contentOf(m))
+	if err != nil {
+		panic(err) // texts always work
+	}
+	if len(content) > len("{}") {
+		b = append(append(b[:len(b)-1], ','), content[1:]...)
+	}
+	return b
 }
 
 // appendMessage writes a MessageOut without reflection: it is the answer to every publish.

@@ -140,7 +140,7 @@ func eventTypeOperations() []operation {
 func messageOperations() []operation {
 	const tag = "Message"
 	return []operation{
-		{method: "GET", path: appPath + "/msg", id: "v1.message.list", may: "message.list", tag: tag, summary: "List messages, newest first", access: customer, status: is200, query: messageParams, handler: does(listMessages)},
+		{method: "GET", path: appPath + "/msg", id: "v1.message.list", may: "message.list", tag: tag, summary: "List messages, newest first", access: customer, status: is200, query: messageParams, handler: raw[none, ListResponse[MessageOut]](listMessages)},
 		{method: "POST", path: appPath + "/msg", id: "v1.message.create", makesApp: true, may: "message.create", tag: tag, summary: "Publish a message",
 			doc:    "202 means that the message and its deliveries are on disk. It is kept whether or not an endpoint wants it.",
 			access: operator, status: is202, query: []param{contentParam, endpointsParam}, lean: true, handler: raw[MessageIn, MessageOut](publish)},
@@ -151,7 +151,7 @@ func messageOperations() []operation {
 		{method: "POST", path: appPath + "/msg/precheck/active", id: "v1.message.precheck", lean: true, may: "message.precheck", tag: tag, summary: "Ask whether any endpoint would get such a message", access: operator, status: is200, handler: does(precheckMessage)},
 		{method: "POST", path: appPath + "/msg/bulk-expunge", id: "v1.message.bulk-expunge", may: "message.expunge", tag: tag, summary: "Delete the payloads of some messages", access: operator, status: is200, handler: does(bulkExpunge)},
 		{method: "POST", path: appPath + "/msg/expunge-all-contents", id: "v1.message.expunge-all-contents", may: "message.expunge-all", tag: tag, summary: "Delete all payloads of an application", access: operator, status: is202, handler: does(expungeAll)},
-		{method: "GET", path: msgPath, id: "v1.message.get", may: "message.get", tag: tag, summary: "Get a message", access: customer, status: is200, query: []param{contentParam}, handler: does(getMessage)},
+		{method: "GET", path: msgPath, id: "v1.message.get", may: "message.get", tag: tag, summary: "Get a message", access: customer, status: is200, query: []param{contentParam}, handler: raw[none, MessageOut](getMessage)},
 		{method: "GET", path: msgPath + "/trace", id: "hark.message.trace", may: "message.trace", tag: tag, summary: "Explain where a message went, and why", access: customer, status: is200, handler: does(traceMessage)},
 		{method: "DELETE", path: msgPath + "/content", id: "v1.message.expunge-content", may: "message.expunge", tag: tag, summary: "Delete a message's payload", access: operator, status: is204, handler: does(expungeMessage)},
 	}

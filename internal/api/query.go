@@ -147,6 +147,15 @@ type ListResponse[T any] struct {
 	Done         bool    `json:"done" doc:"Nothing follows."`
 }
 
+// frame is all of the list but its data.
+func (l ListResponse[T]) frame() any {
+	return struct {
+		Iterator     *string `json:"iterator"`
+		PrevIterator *string `json:"prevIterator,omitempty"`
+		Done         bool    `json:"done"`
+	}{l.Iterator, l.PrevIterator, l.Done}
+}
+
 // listOf turns a page into its wire form.
 func listOf[T, Out any](page manage.Page[T], wire func(*T) Out) ListResponse[Out] {
 	out := ListResponse[Out]{Data: make([]Out, len(page.Items)), Done: page.Done}

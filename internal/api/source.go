@@ -1,10 +1,8 @@
 package api
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"time"
-	"unicode/utf8"
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/manage"
@@ -271,14 +269,8 @@ func requestFullOut(q *hark.Request) RequestFullOut {
 	if head, err := hark.DecodeHead(q.Head); err == nil {
 		out.Path, out.Query, out.Headers = head.Path, head.Query, head.HTTPHeader()
 	}
-	switch {
-	case q.Body == nil:
-	case utf8.Valid(q.Body):
-		text := string(q.Body)
-		out.Body = &text
-	default:
-		text := base64.StdEncoding.EncodeToString(q.Body)
-		out.Base64 = &text
+	if q.Body != nil {
+		out.Body, out.Base64 = textOr64(q.Body)
 	}
 	return out
 }

@@ -251,10 +251,15 @@ func (messagesShow) Help() string {
 // Run shows a message.
 func (c *messagesShow) Run(ctx context.Context, sh *shell) error {
 	return answer(ctx, sh, c, c.JSON, question{about: aMessage(c.ID)}, func(m messageOut) {
+		request := ""
+		if m.Request != nil {
+			request = m.Request.ID + " at " + m.Request.SourceID
+		}
+		name, content := m.content()
 		sh.fields([][2]string{
 			{"id", m.ID}, {"event type", m.EventType}, {"event id", text(m.EventID)}, {"channels", join(m.Channels, "")},
 			{"tags", join(m.Tags, "")}, {"created", clock(m.Timestamp)}, {"deliver at", clock(moment(m.DeliverAt))},
-			{"payload", string(m.Payload)},
+			{"request", request}, {name, content},
 		})
 	})
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"time"
 )
@@ -77,6 +78,27 @@ type messageOut struct {
 	Payload   json.RawMessage `json:"payload"`
 	Timestamp time.Time       `json:"timestamp"`
 	DeliverAt *time.Time      `json:"deliverAt"`
+	Body      *string         `json:"body"`
+	Base64    *string         `json:"bodyBase64"`
+	Request   *struct {
+		ID       string `json:"id"`
+		SourceID string `json:"sourceId"`
+	} `json:"request"`
+}
+
+// content is what the message carries, on one line: its payload, or the body in its place.
+func (m messageOut) content() (name, value string) {
+	switch {
+	case m.Body != nil:
+		return "body", *m.Body
+	case m.Base64 != nil:
+		return "body", "(base64) " + *m.Base64
+	}
+	var line bytes.Buffer
+	if json.Compact(&line, m.Payload) != nil {
+		return "payload", string(m.Payload)
+	}
+	return "payload", line.String()
 }
 
 type attemptOut struct {
