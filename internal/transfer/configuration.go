@@ -3,8 +3,6 @@ package transfer
 import (
 	"encoding/hex"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/harkhq/hark"
@@ -265,19 +263,14 @@ func restoreSecrets(shapes list[secretShape]) []hark.Secret {
 	return secrets
 }
 
-// endpointPlace binds what is sealed to its endpoint.
-func endpointPlace(application int64, id string) []byte {
-	return fmt.Appendf(nil, "export\x00endpoint\x00%d\x00%s", application, id)
-}
-
 func shapeEndpoint(e *hark.Endpoint, sealer store.Sealer) (*endpointShape, error) {
-	plain, err := marshal(&secretsShape{e.Headers, shapeSecrets(e.Secrets), e.Transformation.Variables})
+	sealed, err := sealSecrets(sealer, "endpoint", e.ApplicationRef, string(e.ID), &secretsShape{e.Headers, shapeSecrets(e.Secrets), e.Transformation.Variables})
 	if err != nil {
 		return nil, err
 	}
 	s := &endpointShape{
 		Number: e.Ref, Application: e.ApplicationRef, ID: string(e.ID), UID: e.UID, URL: e.URL, Description: e.Description, Version: e.Version,
-		Metadata: e.Metadata, Sealed: sealer.Seal(plain, endpointPlace(e.ApplicationRef, string(e.ID))),
+		Metadata: e.Metadata, Sealed: sealed,
 		EventTypes: e.EventTypes, Channels: e.Channels, Filter: rawText(e.Filter),
 		Disabled: e.Disabled, DisabledReason: e.DisabledReason, DisabledAt: millis(e.DisabledAt), Paused: e.Paused,
 		ThrottleRate: e.ThrottleRate, Concurrency: e.Concurrency, Timeout: int64(e.Timeout), Ordering: string(e.Ordering), SkipTLSVerify: e.SkipTLSVerify, Rules: e.Rules,
@@ -294,13 +287,9 @@ func shapeEndpoint(e *hark.Endpoint, sealer store.Sealer) (*endpointShape, error
 }
 
 func (s *endpointShape) restore(sealer store.Sealer) (*hark.Endpoint, error) {
-	plain, err := sealer.Open(s.Sealed, endpointPlace(s.Application, s.ID))
-	if err != nil {
-		return nil, fmt.Errorf("the secrets of %s: %w", s.ID, err)
-	}
 	var hidden secretsShape
-	if json.Unmarshal(plain, &hidden) != nil {
-		return nil, fmt.Errorf("the secrets of %s: %w", s.ID, errors.New("not readable")) // the cause would quote them
+	if err := openSecrets(sealer, s.Sealed, "endpoint", s.Application, s.ID, &hidden); err != nil {
+		return nil, err
 	}
 	e := &hark.Endpoint{
 		Ref: s.Number, ApplicationRef: s.Application, ID: hark.EndpointID(s.ID), UID: s.UID, URL: s.URL, Description: s.Description, Version: s.Version,

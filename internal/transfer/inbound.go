@@ -1,9 +1,6 @@
 package transfer
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/harkhq/hark"
@@ -33,31 +30,23 @@ type sourceSecretsShape struct {
 	Params  pairs             `json:"params,omitzero"`
 }
 
-func sourcePlace(application int64, id string) []byte {
-	return fmt.Appendf(nil, "export\x00source\x00%d\x00%s", application, id)
-}
-
 func shapeSource(s *store.MovedSource, sealer store.Sealer) (*sourceShape, error) {
-	plain, err := marshal(&sourceSecretsShape{shapeSecrets(s.Tokens), shapeSecrets(s.Secrets), s.Params})
+	sealed, err := sealSecrets(sealer, "source", s.ApplicationRef, string(s.ID), &sourceSecretsShape{shapeSecrets(s.Tokens), shapeSecrets(s.Secrets), s.Params})
 	if err != nil {
 		return nil, err
 	}
 	return &sourceShape{
 		Number: s.Ref, Environment: string(s.EnvironmentID), Application: s.ApplicationRef, ID: string(s.ID), UID: s.UID,
-		Settings: s.SourceSettings, Sealed: sealer.Seal(plain, sourcePlace(s.ApplicationRef, string(s.ID))),
+		Settings: s.SourceSettings, Sealed: sealed,
 		Disabled: s.Disabled, FailingSince: millis(s.FailingSince), FailingCause: readable(s.FailingCause),
 		CreatedAt: millis(s.CreatedAt), UpdatedAt: millis(s.UpdatedAt), DeletedAt: millis(s.DeletedAt),
 	}, nil
 }
 
 func (s *sourceShape) restore(sealer store.Sealer) (*store.MovedSource, error) {
-	plain, err := sealer.Open(s.Sealed, sourcePlace(s.Application, s.ID))
-	if err != nil {
-		return nil, fmt.Errorf("the secrets of %s: %w", s.ID, err)
-	}
 	var hidden sourceSecretsShape
-	if json.Unmarshal(plain, &hidden) != nil {
-		return nil, fmt.Errorf("the secrets of %s: %w", s.ID, errors.New("not readable")) // the cause would quote them
+	if err := openSecrets(sealer, s.Sealed, "source", s.Application, s.ID, &hidden); err != nil {
+		return nil, err
 	}
 	return &store.MovedSource{
 		Source: hark.Source{

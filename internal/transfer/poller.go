@@ -2,9 +2,6 @@ package transfer
 
 import (
 	"encoding/hex"
-	"encoding/json"
-	"errors"
-	"fmt"
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
@@ -31,30 +28,22 @@ type pollerSecretsShape struct {
 	Secret  string `json:"secret,omitempty"`
 }
 
-func pollerPlace(application int64, id string) []byte {
-	return fmt.Appendf(nil, "export\x00poller\x00%d\x00%s", application, id)
-}
-
 func shapePoller(p *hark.Poller, sealer store.Sealer) (*pollerShape, error) {
-	plain, err := marshal(&pollerSecretsShape{p.Headers, p.Secret.Reveal()})
+	sealed, err := sealSecrets(sealer, "poller", p.ApplicationRef, string(p.ID), &pollerSecretsShape{p.Headers, p.Secret.Reveal()})
 	if err != nil {
 		return nil, err
 	}
 	return &pollerShape{
 		Number: p.Ref, Application: p.ApplicationRef, ID: string(p.ID), UID: p.UID, Settings: p.PollerSettings,
-		Sealed: sealer.Seal(plain, pollerPlace(p.ApplicationRef, string(p.ID))), State: p.State, Revision: p.Revision,
+		Sealed: sealed, State: p.State, Revision: p.Revision,
 		Due: millis(p.Due), Paused: p.Paused, CreatedAt: millis(p.CreatedAt), UpdatedAt: millis(p.UpdatedAt),
 	}, nil
 }
 
 func (s *pollerShape) restore(sealer store.Sealer) (*hark.Poller, error) {
-	plain, err := sealer.Open(s.Sealed, pollerPlace(s.Application, s.ID))
-	if err != nil {
-		return nil, fmt.Errorf("the secrets of %s: %w", s.ID, err)
-	}
 	var hidden pollerSecretsShape
-	if json.Unmarshal(plain, &hidden) != nil {
-		return nil, fmt.Errorf("the secrets of %s: %w", s.ID, errors.New("not readable")) // the cause would quote them
+	if err := openSecrets(sealer, s.Sealed, "poller", s.Application, s.ID, &hidden); err != nil {
+		return nil, err
 	}
 	return &hark.Poller{
 		Ref: s.Number, ApplicationRef: s.Application, ID: hark.PollerID(s.ID), UID: s.UID, PollerSettings: s.Settings,

@@ -141,6 +141,32 @@ func (l *line) record(sealer store.Sealer) (r store.Record, err error) {
 	return r, err
 }
 
+// placeOf binds what is sealed to the thing whose it is.
+func placeOf(kind string, application int64, id string) []byte {
+	return fmt.Appendf(nil, "export\x00%s\x00%d\x00%s", kind, application, id)
+}
+
+// sealSecrets closes what nobody may read of a thing.
+func sealSecrets(sealer store.Sealer, kind string, application int64, id string, secrets any) ([]byte, error) {
+	plain, err := marshal(secrets)
+	if err != nil {
+		return nil, err
+	}
+	return sealer.Seal(plain, placeOf(kind, application, id)), nil
+}
+
+// openSecrets reads them back.
+func openSecrets(sealer store.Sealer, sealed []byte, kind string, application int64, id string, into any) error {
+	plain, err := sealer.Open(sealed, placeOf(kind, application, id))
+	if err == nil && json.Unmarshal(plain, into) != nil {
+		err = errors.New("not readable") // the cause would quote them
+	}
+	if err != nil {
+		return fmt.Errorf("the secrets of %s: %w", id, err)
+	}
+	return nil
+}
+
 func millis(t time.Time) int64 {
 	if t.IsZero() {
 		return 0

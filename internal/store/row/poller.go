@@ -2,7 +2,6 @@ package row
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -65,13 +64,9 @@ func (s Seal) scanPoller(r Row) (hark.Poller, error) {
 	if err := errors.Join(r.Decode(6, &p.PollerSettings), r.Decode(8, &p.State)); err != nil {
 		return p, err
 	}
-	plain, err := s.open(placeOfPoller(&p), r.Blob(7))
-	if err != nil {
-		return p, fmt.Errorf("secrets of %s: %w", p.ID, err)
-	}
 	var secret pollerSecrets
-	if json.Unmarshal(plain, &secret) != nil {
-		return p, fmt.Errorf("secrets of %s: %w", p.ID, errors.New("not readable")) // the cause would quote them
+	if err := s.openInto(placeOfPoller(&p), r.Blob(7), &secret); err != nil {
+		return p, fmt.Errorf("secrets of %s: %w", p.ID, err)
 	}
 	p.Headers, p.Secret = secret.Headers, hark.SecretKey(secret.Secret)
 	return p, nil

@@ -64,22 +64,14 @@ func (s Seal) Close(ep *hark.Endpoint) (headers, secrets []byte) {
 // Open reads them back into the endpoint.
 func (s Seal) Open(ep *hark.Endpoint, headers, secrets []byte) error {
 	if headers != nil {
-		plain, err := s.openColumn(ep, "headers", headers)
-		if err != nil {
+		if err := s.openColumn(ep, "headers", headers, &ep.Headers); err != nil {
 			return err
-		}
-		if err := json.Unmarshal(plain, &ep.Headers); err != nil {
-			return fmt.Errorf("headers of %s: %w", ep.ID, err)
 		}
 	}
 	if secrets != nil {
-		plain, err := s.openColumn(ep, "secrets", secrets)
-		if err != nil {
-			return err
-		}
 		var stored []storedSecret
-		if err := json.Unmarshal(plain, &stored); err != nil {
-			return fmt.Errorf("secrets of %s: %w", ep.ID, errors.New("not readable")) // the cause would quote them
+		if err := s.openColumn(ep, "secrets", secrets, &stored); err != nil {
+			return err
 		}
 		ep.Secrets = hidden(stored)
 	}
@@ -97,12 +89,11 @@ func (s Seal) closeColumn(ep *hark.Endpoint, column, plain string) []byte {
 	return s.close(place(ep, column), plain)
 }
 
-func (s Seal) openColumn(ep *hark.Endpoint, column string, sealed []byte) ([]byte, error) {
-	plain, err := s.open(place(ep, column), sealed)
-	if err != nil {
-		return nil, fmt.Errorf("%s of %s: %w", column, ep.ID, err)
+func (s Seal) openColumn(ep *hark.Endpoint, column string, sealed []byte, into any) error {
+	if err := s.openInto(place(ep, column), sealed, into); err != nil {
+		return fmt.Errorf("%s of %s: %w", column, ep.ID, err)
 	}
-	return plain, nil
+	return nil
 }
 
 func (s Seal) close(about []byte, plain string) []byte {
@@ -110,6 +101,18 @@ func (s Seal) close(about []byte, plain string) []byte {
 		return append([]byte{plainMark}, plain...)
 	}
 	return append([]byte{sealedMark}, s.Sealer.Seal([]byte(plain), about)...)
+}
+
+// openInto reads the JSON that was closed.
+func (s Seal) openInto(about, sealed []byte, into any) error {
+	plain, err := s.open(about, sealed)
+	if err != nil {
+		return err
+	}
+	if json.Unmarshal(plain, into) != nil {
+		return errors.New("not readable") // the cause would quote it
+	}
+	return nil
 }
 
 func (s Seal) open(about, sealed []byte) ([]byte, error) {

@@ -3,8 +3,6 @@ package row
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -58,13 +56,9 @@ func (s Seal) scanSource(r Row) (hark.Source, error) {
 	if err := r.Decode(6, &src.SourceSettings); err != nil {
 		return src, err
 	}
-	plain, err := s.open(placeOfSource(&src), r.Blob(7))
-	if err != nil {
-		return src, fmt.Errorf("secrets of %s: %w", src.ID, err)
-	}
 	var secret sourceSecrets
-	if json.Unmarshal(plain, &secret) != nil {
-		return src, fmt.Errorf("secrets of %s: %w", src.ID, errors.New("not readable")) // the cause would quote them
+	if err := s.openInto(placeOfSource(&src), r.Blob(7), &secret); err != nil {
+		return src, fmt.Errorf("secrets of %s: %w", src.ID, err)
 	}
 	src.Tokens, src.Secrets, src.Params = hidden(secret.Tokens), hidden(secret.Secrets), secret.Params
 	return src, nil

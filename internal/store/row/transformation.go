@@ -3,7 +3,6 @@ package row
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -45,14 +44,7 @@ func (s Seal) openTransformation(ep *hark.Endpoint, transformation, variables []
 	if variables == nil {
 		return nil
 	}
-	plain, err := s.openColumn(ep, "variables", variables)
-	if err != nil {
-		return err
-	}
-	if json.Unmarshal(plain, &ep.Transformation.Variables) != nil {
-		return fmt.Errorf("variables of %s: %w", ep.ID, errors.New("not readable")) // the cause would quote them
-	}
-	return nil
+	return s.openColumn(ep, "variables", variables, &ep.Transformation.Variables)
 }
 
 // countVersion numbers an endpoint's transformation after a change: other code is another version.
