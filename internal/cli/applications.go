@@ -63,7 +63,7 @@ type applicationsCreate struct {
 	Name         string            `arg:"" help:"What people call it."`
 	UID          string            `help:"Your own id for it; every command takes it in place of the id."`
 	ThrottleRate int               `placeholder:"N" help:"At most N attempts per second over all its endpoints."`
-	Metadata     map[string]string `placeholder:"K=V" help:"Your own notes on it."`
+	Metadata     map[string]string `mapsep:"none" placeholder:"K=V" help:"Your own notes on it."`
 	GetIfExists  bool              `help:"When the uid is taken, answer with the one that has it."`
 }
 
@@ -118,7 +118,7 @@ type applicationsUpdate struct {
 	Name         *string           `help:"What people call it."`
 	UID          *string           `help:"Your own id for it; an empty one takes it away."`
 	ThrottleRate *int              `placeholder:"N" help:"At most N attempts per second; 0 takes the limit away."`
-	Metadata     map[string]string `placeholder:"K=V" help:"Your own notes on it, replacing what was there."`
+	Metadata     map[string]string `mapsep:"none" placeholder:"K=V" help:"Your own notes on it, replacing what was there."`
 }
 
 // Help is shown by hark applications update --help.

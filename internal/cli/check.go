@@ -5,20 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/harkhq/hark/internal/check"
 	"github.com/harkhq/hark/internal/config"
+	"github.com/harkhq/hark/internal/listen"
 )
 
 type checkCmd struct {
-	Target   string            `arg:"" name:"url" help:"The receiver's URL."`
+	Target   string            `arg:"" name:"url" help:"The receiver's URL; 3000/hooks is one on this machine."`
 	Provider string            `default:"standard-webhooks" placeholder:"NAME" help:"Whose scheme; hark verify --list names them. Default: standard-webhooks."`
 	Secret   config.Secret     `env:"HARK_WEBHOOK_SECRET" placeholder:"SECRET" help:"The receiver's secret, as the provider shows it; also HARK_WEBHOOK_SECRET_FILE."`
-	Param    map[string]string `placeholder:"NAME=VALUE" help:"What else a provider needs, such as webhook_id; may be repeated."`
+	Param    map[string]string `mapsep:"none" placeholder:"NAME=VALUE" help:"What else a provider needs, such as webhook_id; may be repeated."`
 	Header   []string          `sep:"none" placeholder:"'NAME: VALUE'" help:"A header to send along; may be repeated."`
 	Event    string            `placeholder:"TYPE" help:"The events' type. Default: hark.check."`
 	Body     string            `placeholder:"JSON" help:"An event that the receiver knows, or @FILE; its id is made anew each time."`
@@ -81,12 +81,14 @@ func (c *checkCmd) Run(ctx context.Context, sh *shell) error {
 // options are what the flags ask for.
 func (c *checkCmd) options(sh *shell) (check.Options, error) {
 	o := check.Options{
-		URL: c.Target, Provider: c.Provider, Secret: c.Secret.Reveal(), Params: c.Param, Header: http.Header{},
+		Provider: c.Provider, Secret: c.Secret.Reveal(), Params: c.Param, Header: http.Header{},
 		Event: c.Event, Only: c.Only, Skip: c.Skip, Timeout: c.Timeout,
 	}
-	if u, err := url.Parse(c.Target); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+	target, err := listen.ParseTarget(c.Target)
+	if err != nil {
 		return o, usagef("hark check http://localhost:3000/hooks", "%q is no http or https URL", c.Target)
 	}
+	o.URL = target.String()
 	if o.Secret == "" {
 		return o, usagef("--secret SECRET, or HARK_WEBHOOK_SECRET", "there is no secret to sign with")
 	}

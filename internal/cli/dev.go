@@ -236,10 +236,13 @@ func (d *dev) pin(ctx context.Context, source, name string) error {
 	return d.local.server.PinSource(ctx, source, mac.Sum(nil))
 }
 
+// devSource is what the source of a provider is called.
+func devSource(provider string) string { return "dev-" + provider }
+
 // source makes a provider's source. One that is there from another time gets the secret of this one.
 func (d *dev) source(ctx context.Context, provider string) (id string, err error) {
 	var s sourceOut
-	uid := "dev-" + provider
+	uid := devSource(provider)
 	err = d.local.api.ask(ctx, question{path: "/source", method: http.MethodPost, in: map[string]any{
 		"uid": uid, "provider": provider, "secret": d.session.Secret, "applicationId": d.session.ApplicationID,
 	}}, &s)

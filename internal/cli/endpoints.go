@@ -76,7 +76,7 @@ type EndpointFlags struct {
 	Ordering     *string           `placeholder:"ORDER" help:"none, endpoint, or a JSON pointer such as /customer/id."`
 	VerifyTLS    *bool             `name:"verify-tls" negatable:"" help:"Check its certificate (the default)."`
 	Disabled     *bool             `negatable:"" help:"Take it out of matching."`
-	Metadata     map[string]string `placeholder:"K=V" help:"Your own notes on it."`
+	Metadata     map[string]string `mapsep:"none" placeholder:"K=V" help:"Your own notes on it."`
 }
 
 // fields turns the flags into a request.
@@ -189,7 +189,7 @@ type endpointsCreate struct {
 	InApp
 	URL    string            `arg:"" help:"Where messages go."`
 	Secret string            `placeholder:"WHSEC" help:"Signing secret; one is made when left out."`
-	Header map[string]string `placeholder:"NAME=VALUE" help:"Header to send with every attempt (repeatable)."`
+	Header map[string]string `mapsep:"none" placeholder:"NAME=VALUE" help:"Header to send with every attempt (repeatable)."`
 	EndpointFlags
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/harkhq/hark/internal/config"
 	"github.com/harkhq/hark/internal/fixture"
+	"github.com/harkhq/hark/internal/listen"
 	"github.com/harkhq/hark/internal/scenario"
 )
 
@@ -27,7 +28,7 @@ type fixturesCmd struct {
 	Secret   config.Secret     `env:"HARK_WEBHOOK_SECRET" placeholder:"SECRET" help:"What the provider signs with, where the file does not say; also HARK_WEBHOOK_SECRET_FILE."`
 	APIBase  string            `name:"api-base" placeholder:"URL" help:"What the paths of requests are relative to, instead of what the file says."`
 	Header   []string          `sep:"none" placeholder:"'NAME: VALUE'" help:"A header for the requests to that API, such as Authorization (repeatable)."`
-	Env      map[string]string `placeholder:"NAME=VALUE" help:"A variable for $${env.NAME}; wins over the environment (repeatable)."`
+	Env      map[string]string `mapsep:"none" placeholder:"NAME=VALUE" help:"A variable for $${env.NAME}; wins over the environment (repeatable)."`
 	DryRun   bool              `help:"Show what would be sent, and send nothing."`
 }
 
@@ -61,6 +62,13 @@ func (c *fixturesCmd) Run(ctx context.Context, sh *shell) error {
 		if !addHeader(header, line) {
 			return usagef("--header 'Name: value'", "%q is no header", line)
 		}
+	}
+	if c.APIBase != "" {
+		base, err := listen.ParseTarget(c.APIBase)
+		if err != nil {
+			return usagef("--api-base http://localhost:3000", "%q is no URL of an API", c.APIBase)
+		}
+		c.APIBase = base.String()
 	}
 	s, err := c.read(sh)
 	if err != nil {
@@ -194,7 +202,7 @@ func (c *fixturesCmd) show(sh *shell, s *scenario.Scenario, step *scenario.Step,
 		return err
 	}
 	if p.Event != "" {
-		sh.say("%s  trigger %s to %s", stepName(step), p.Event, printable(p.To))
+		sh.say("%s  trigger %s to %s", stepName(step), p.Event, printable(cmp.Or(p.To, "hark dev")))
 	} else {
 		sh.say("%s  %s %s", stepName(step), p.Method, printable(p.URL))
 	}

@@ -32,7 +32,7 @@ Examples:
 type AnswerFlags struct {
 	Status int               `placeholder:"CODE" help:"200 to 299, or 400 to 599. Default: 200."`
 	Body   *string           `placeholder:"TEXT" help:"A text, or @FILE."`
-	Header map[string]string `placeholder:"NAME=VALUE" help:"A header (repeatable)."`
+	Header map[string]string `mapsep:"none" placeholder:"NAME=VALUE" help:"A header (repeatable)."`
 }
 
 func (f AnswerFlags) isEmpty() bool { return f.Status == 0 && f.Body == nil && f.Header == nil }

@@ -121,7 +121,7 @@ type PollerFlags struct {
 	Method    *string           `placeholder:"METHOD" help:"GET or POST."`
 	Body      *string           `placeholder:"TEXT" help:"Of a POST."`
 	Content   *string           `name:"content-type" placeholder:"TYPE" help:"Of --body; application/json by default."`
-	Header    map[string]string `placeholder:"NAME=VALUE" help:"Header to send (repeatable)."`
+	Header    map[string]string `mapsep:"none" placeholder:"NAME=VALUE" help:"Header to send (repeatable)."`
 	Auth      *string           `placeholder:"HOW" help:"basic:USER, bearer, header:NAME, query:NAME, oauth2:CLIENT-ID, or none."`
 	Secret    *string           `env:"HARK_POLLER_SECRET" placeholder:"TEXT" help:"The password, token, key or client secret for --auth."`
 	TokenURL  string            `placeholder:"URL" help:"Where oauth2 gets its tokens."`

@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/harkhq/hark"
 )
 
 type replayCmd struct {
@@ -118,6 +120,10 @@ func (c *replayCmd) endpoints(ctx context.Context, sh *shell, api *inApp) ([]*re
 	var found []endpointOut
 	for _, id := range c.Endpoint {
 		var e endpointOut
+		if strings.HasPrefix(id, hark.ConsumerPrefix) {
+			return nil, usagef("hark listen --since 2h, hark consume --from TIME, or hark resend MSG --endpoint "+id,
+				"%s is a consumer: whoever reads it says from where", id)
+		}
 		if err := api.ask(ctx, question{about: anEndpoint(id)}, &e); err != nil {
 			return nil, err
 		}

@@ -20,7 +20,7 @@ import (
 type Signature struct {
 	Provider string            `default:"standard-webhooks" placeholder:"NAME" help:"Whose scheme; hark verify --list names them. Default: standard-webhooks."`
 	Secret   config.Secret     `env:"HARK_WEBHOOK_SECRET" placeholder:"SECRET" help:"As the provider shows it: whsec_…, a token, a key as PEM; also HARK_WEBHOOK_SECRET_FILE."`
-	Param    map[string]string `placeholder:"NAME=VALUE" help:"What else a provider needs, such as webhook_id; may be repeated."`
+	Param    map[string]string `mapsep:"none" placeholder:"NAME=VALUE" help:"What else a provider needs, such as webhook_id; may be repeated."`
 	Header   []string          `sep:"none" placeholder:"'NAME: VALUE'" help:"A header of the request; may be repeated."`
 	Method   string            `default:"POST" placeholder:"METHOD" help:"The request's method, for those who sign it. Default: POST."`
 	URL      string            `name:"url" placeholder:"URL" help:"The URL as the provider calls it, for those who sign it."`

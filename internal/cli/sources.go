@@ -122,7 +122,7 @@ type SourceFlags struct {
 	UID         *string           `help:"Your own id for it; every command takes it in place of the id."`
 	Description *string           `help:"For people."`
 	Scheme      *string           `placeholder:"JSON" help:"How requests are signed, for a sender that is no provider Hark knows."`
-	Param       map[string]string `placeholder:"NAME=VALUE" help:"What else the provider needs, such as webhook_id (repeatable)."`
+	Param       map[string]string `mapsep:"none" placeholder:"NAME=VALUE" help:"What else the provider needs, such as webhook_id (repeatable)."`
 	Unverified  *bool             `negatable:"" help:"Take requests although there is no secret: the URL alone keeps strangers out."`
 	SignedURL   *string           `name:"signed-url" placeholder:"URL" help:"What the provider calls, where it signs the URL and a proxy changes it."`
 	Confirm     *bool             `negatable:"" help:"Confirm subscriptions (SNS), and take the secret that a handshake brings (Asana, Notion)."`
@@ -137,7 +137,7 @@ type SourceFlags struct {
 	Credentials *bool             `name:"forward-credentials" negatable:"" help:"Pass Authorization and Cookie headers on, too."`
 	Answer      *string           `placeholder:"JSON" help:"What to answer, such as '{\"status\":202,\"body\":\"ok\"}'."`
 	Disabled    *bool             `negatable:"" help:"Keep requests, and make no messages of them."`
-	Metadata    map[string]string `placeholder:"K=V" help:"Your own notes on it."`
+	Metadata    map[string]string `mapsep:"none" placeholder:"K=V" help:"Your own notes on it."`
 }
 
 // fields turns the flags into a request.

@@ -21,7 +21,7 @@ import (
 type triggerCmd struct {
 	Remote
 	Event    string        `arg:"" optional:"" help:"What happened, such as payment_intent.succeeded."`
-	To       string        `placeholder:"URL" help:"Send it to this URL, signed as the provider signs."`
+	To       string        `placeholder:"URL" help:"Send it to this URL, or 3000/hook on this machine, signed as the provider signs."`
 	Source   string        `placeholder:"ID" help:"Send it to this source of the server, signed as the provider signs."`
 	App      string        `short:"a" placeholder:"ID" help:"Publish it as a message of this application."`
 	Provider string        `placeholder:"NAME" help:"Whose event. Default: whose name it is, or the source's."`
@@ -86,13 +86,23 @@ func (c *triggerCmd) Run(ctx context.Context, sh *shell) error {
 
 // aim sends to a hark dev that runs what was aimed at nothing: to the source that takes the provider's
 // webhooks, where there is one, so that they arrive as the provider sends them.
+//
+// Its own sources' secret is known, and that of no other.
 func (c *triggerCmd) aim() error {
-	if c.Event == "" || c.To != "" || c.Source != "" || c.App != "" {
+	if c.Event == "" || c.To != "" || c.App != "" || c.Source != "" && c.Secret != "" {
 		return nil
 	}
 	t, err := c.find()
 	if err != nil || !t.dev {
 		return err
+	}
+	if c.Source != "" {
+		for _, s := range t.sources {
+			if c.Source == s.ID || c.Source == devSource(s.Provider) {
+				c.Secret = s.Secret
+			}
+		}
+		return nil
 	}
 	provider := c.Provider
 	if provider == "" {
@@ -115,14 +125,16 @@ func (c *triggerCmd) check() error {
 	if c.Event == "" {
 		return usagef("hark trigger --list", "which event?")
 	}
-	given := 0
-	for _, to := range []string{c.To, c.Source, c.App} {
-		if to != "" {
-			given++
+	var given []string
+	for _, to := range []struct{ flag, value string }{{"--to", c.To}, {"--source", c.Source}, {"--app", c.App}} {
+		if to.value != "" {
+			given = append(given, to.flag)
 		}
 	}
 	switch {
-	case given != 1:
+	case len(given) > 1:
+		return usagef("one of them", "%s: an event goes to one place", strings.Join(given, " and "))
+	case len(given) == 0:
 		return usagef("--to http://localhost:3000/hook, --source ID or --app ID; or start hark dev",
 			"where to? One of --to, --source and --app is needed; without them it goes to a hark dev, where HARK_URL and HARK_API_KEY are not set")
 	case c.App == "" && c.Secret == "":

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/harkhq/hark/internal/fixture"
+	"github.com/harkhq/hark/internal/listen"
 	"github.com/harkhq/hark/internal/scenario"
 	"github.com/harkhq/hark/webhook"
 )
@@ -47,8 +49,8 @@ func (c *triggerCmd) destination(ctx context.Context, sh *shell) (sender, error)
 			return nil, err
 		}
 	}
-	target, err := url.Parse(c.To)
-	if err != nil || (target.Scheme != "http" && target.Scheme != "https") || target.Host == "" {
+	target, err := listen.ParseTarget(c.To)
+	if err != nil {
 		return nil, usagef("--to http://localhost:3000/hook", "%q is not a URL to send to", c.To)
 	}
 	provider := c.Provider
@@ -63,7 +65,7 @@ func (c *triggerCmd) destination(ctx context.Context, sh *shell) (sender, error)
 	if err != nil {
 		return nil, err
 	}
-	return signed{url: c.To, signer: signer, verifier: verifier, http: newClient("", "").http}.send, nil
+	return signed{url: target.String(), signer: signer, verifier: verifier, http: newClient("", "").http}.send, nil
 }
 
 // findSource asks the server for the source's URL and provider.
@@ -115,12 +117,20 @@ func (s signed) send(ctx context.Context, d *fixture.Draft, now time.Time) (shot
 		if ctx.Err() != nil {
 			return out, ctx.Err()
 		}
-		return out, hintf(exitUnreachable, "is your server running there?", "cannot reach %s: %w", s.url, unwrapURL(err))
+		return out, unanswered(s.url, s.http.Timeout, err)
 	}
 	defer resp.Body.Close()
 	out.body, _ = io.ReadAll(io.LimitReader(resp.Body, scenario.MaxAnswerBytes)) // the status is the answer
 	out.Status, out.Answer = resp.StatusCode, string(out.body[:min(len(out.body), maxShownBytes)])
 	return out, nil
+}
+
+// unanswered says why an exchange came to no answer.
+func unanswered(target string, limit time.Duration, err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+		return hintf(exitUnreachable, "is your server running there?", "cannot reach %s: %w", target, unwrapURL(err))
+	}
+	return hintf(exitUnreachable, "", "%s: %s", target, listen.WhyNot(err, limit, false))
 }
 
 // publishing sends through the API; the message's type is the event's, with dots.

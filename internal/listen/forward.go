@@ -233,7 +233,10 @@ func (f *forwarder) send(ctx context.Context, m *Message) (*Response, error) {
 		if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
 			return nil, &nobodyError{op.Err}
 		}
-		out.Err = sentence(err, resp != nil)
+		out.Err = WhyNot(err, localTimeout, resp != nil)
+		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+			out.Err += " (try: --skip-verify)"
+		}
 		out.Err = strings.ToValidUTF8(out.Err[:min(len(out.Err), mostError)], "")
 		out.cut = resp == nil && brokeOff(err)
 	}
@@ -249,17 +252,18 @@ func brokeOff(err error) bool {
 	return ok && !op.Timeout() && (op.Op == "read" || op.Op == "write")
 }
 
-// sentence says plainly what went wrong; answering says that the answer had begun.
-func sentence(err error, answering bool) string {
+// WhyNot says plainly why an exchange of net/http's client came to no answer within a time; answering says that
+// one had begun.
+func WhyNot(err error, limit time.Duration, answering bool) string {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err
 	}
 	var network net.Error
 	switch {
 	case errors.As(err, &network) && network.Timeout() && answering:
-		return fmt.Sprintf("the answer did not end within %v", localTimeout)
+		return fmt.Sprintf("the answer did not end within %v", limit)
 	case errors.As(err, &network) && network.Timeout():
-		return fmt.Sprintf("no answer within %v", localTimeout)
+		return fmt.Sprintf("no answer within %v", limit)
 	case brokeOff(err) && answering:
 		return "the answer broke off"
 	case brokeOff(err):
@@ -268,7 +272,7 @@ func sentence(err error, answering bool) string {
 		return "it speaks HTTP there, and not HTTPS"
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return err.Error() + " (try: --skip-verify)"
+		return err.Error()
 	}
 	inner := err
 	for next := err; next != nil; next = errors.Unwrap(next) {
