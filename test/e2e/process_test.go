@@ -26,7 +26,7 @@ func TestProcess_DrainsOnSIGTERM(t *testing.T) {
 		c.Publish(t, app, "a.b", object{"n": n})
 	}
 	sink.Wait(t, "/slow", out, patience)
-	if err := s.Stop(10 * time.Second); err != nil {
+	if err := s.Stop(patience); err != nil {
 		t.Fatalf("SIGTERM with attempts in flight: %v", err)
 	}
 	c = harness.RunWith(t, harness.Options{Dir: dir}).Client()

@@ -29,6 +29,7 @@ type terminal struct {
 	line     *os.File // the program's end of it
 	screen   vt10x.Terminal
 	ended    chan error
+	before   string // what stty knew of it before the program began
 
 	mu    sync.Mutex
 	drawn bytes.Buffer // all that was ever written
@@ -43,6 +44,7 @@ func startTerminal(t *testing.T, columns, rows int, cmd *exec.Cmd) *terminal {
 	}
 	term := &terminal{keyboard: keyboard, line: line, screen: vt10x.New(vt10x.WithSize(columns, rows)), ended: make(chan error, 1)}
 	term.resize(t, columns, rows)
+	term.before = term.settings(t)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = line, line, line
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true} // so that it is told of another size
 	if err := cmd.Start(); err != nil {
@@ -90,7 +92,7 @@ func (term *terminal) press(t *testing.T, keys string) {
 // sees waits until texts stand on the screen.
 func (term *terminal) sees(t *testing.T, texts ...string) {
 	t.Helper()
-	harness.Eventually(t, 15*time.Second, func() error {
+	harness.Eventually(t, time.Minute, func() error {
 		now := term.screen.String()
 		for _, text := range texts {
 			if !strings.Contains(now, text) {
@@ -148,21 +150,21 @@ func editor(t *testing.T, script string) string {
 }
 
 // ends waits for the end, and looks at what it leaves.
-func (term *terminal) ends(t *testing.T, before string) {
+func (term *terminal) ends(t *testing.T) {
 	t.Helper()
 	select {
 	case err := <-term.ended:
 		if err != nil {
 			t.Errorf("it ended with %v", err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("it does not end:\n%s", term.screen.String())
 	}
-	if after := term.settings(t); after != before {
-		t.Errorf("the terminal was left in another state: %s, not %s", after, before)
+	if after := term.settings(t); after != term.before {
+		t.Errorf("the terminal was left in another state: %s, not %s", after, term.before)
 	}
 	// What a process has written last is read after its end.
-	for deadline := time.Now().Add(10 * time.Second); !term.isLeft(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !term.isLeft(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the screen was not left, or the cursor not shown again")
 		}
@@ -201,7 +203,6 @@ func TestScreen_ListRetryEditAndQuit(t *testing.T) {
 		}
 	}
 	term, _ := listening(t, server, sink, "VISUAL="+editor(t, `sed -i 's/crème/tea/' "$1"`))
-	before := term.settings(t)
 	term.sees(t, "● connected", "No messages yet", sink.URL+"/hook")
 	api := server.Client()
 	api.Publish(t, "local", "cake.baked", map[string]string{"with": "crème", "evil": "\u009b2J \x1b[2J"})
@@ -209,21 +210,21 @@ func TestScreen_ListRetryEditAndQuit(t *testing.T) {
 
 	term.press(t, "r")
 	term.sees(t, "2× cake.baked", "Sent; answered 200")
-	arrivals := sink.Wait(t, "/hook", 2, 5*time.Second)
+	arrivals := sink.Wait(t, "/hook", 2, time.Minute)
 	if a, b := arrivals[0], arrivals[1]; !bytes.Equal(a.Body, b.Body) || a.Header.Get("webhook-id") != b.Header.Get("webhook-id") {
 		t.Errorf("a retry sent other bytes: %q and %q", a.Body, b.Body)
 	}
 	term.press(t, "c")
 	term.sees(t, "Copied as curl")
 	runCopied(t, term.output())
-	arrivals = sink.Wait(t, "/hook", 3, 5*time.Second)
+	arrivals = sink.Wait(t, "/hook", 3, time.Minute)
 	if a, b := arrivals[0], arrivals[2]; !bytes.Equal(a.Body, b.Body) || a.Header.Get("webhook-signature") != b.Header.Get("webhook-signature") ||
 		a.Header.Get("Content-Type") != b.Header.Get("Content-Type") {
 		t.Errorf("curl sent something else: %v %q and %v %q", a.Header, a.Body, b.Header, b.Body)
 	}
 	term.press(t, "e")
 	term.sees(t, "edited cake.baked")
-	if last := sink.Wait(t, "/hook", 4, 5*time.Second)[3]; !bytes.Contains(last.Body, []byte(`"tea"`)) {
+	if last := sink.Wait(t, "/hook", 4, time.Minute)[3]; !bytes.Contains(last.Body, []byte(`"tea"`)) {
 		t.Errorf("the edited body was not sent: %q", last.Body)
 	}
 
@@ -236,7 +237,7 @@ func TestScreen_ListRetryEditAndQuit(t *testing.T) {
 	term.press(t, "q/tea\r")
 	term.sees(t, "1 of 2 match /tea")
 	term.press(t, "q")
-	term.ends(t, before)
+	term.ends(t)
 	term.sees(t, "1 message, 1 answered 2xx")
 	for _, evil := range []string{"pwned\a", "\u009b", "\x1b[2J \x1b"} {
 		if strings.Contains(term.output(), evil) {
@@ -250,7 +251,6 @@ func TestScreen_AnEditorHoldsNothingUp(t *testing.T) {
 	sink := harness.NewSink(t, nil)
 	gate := filepath.Join(t.TempDir(), "gate")
 	term, cmd := listening(t, server, sink, "EDITOR="+editor(t, "echo editing; until [ -e "+gate+" ]; do sleep 0.05; done; exit 3"))
-	before := term.settings(t)
 	term.sees(t, "● connected")
 	api := server.Client()
 	api.Publish(t, "local", "a.b", map[string]int{"n": 1})
@@ -258,7 +258,7 @@ func TestScreen_AnEditorHoldsNothingUp(t *testing.T) {
 	term.press(t, "e")
 	term.sees(t, "editing")
 	api.Publish(t, "local", "c.d", map[string]int{"n": 2})
-	sink.Wait(t, "/hook", 2, 10*time.Second)
+	sink.Wait(t, "/hook", 2, time.Minute)
 	if err := os.WriteFile(gate, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -269,7 +269,7 @@ func TestScreen_AnEditorHoldsNothingUp(t *testing.T) {
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	term.ends(t, before)
+	term.ends(t)
 	term.sees(t, "2 messages, 2 answered 2xx")
 }
 

@@ -21,7 +21,7 @@ type Client struct {
 // NewClient speaks to the server at base with the given key.
 func NewClient(base, key string) *Client {
 	return &Client{Base: base, Key: key, HTTP: &http.Client{
-		Timeout:   30 * time.Second,
+		Timeout:   time.Minute,
 		Transport: &http.Transport{MaxIdleConnsPerHost: 64},
 	}}
 }

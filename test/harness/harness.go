@@ -52,7 +52,7 @@ type Options struct {
 	Env    []string      // further environment
 	Log    io.Writer     // the server's output goes here too; nil keeps only its end
 	Public bool          // without --allow-private-endpoints, as on a network
-	Ready  time.Duration // how long it may take until health answers; 0 means 20 s
+	Ready  time.Duration // how long it may take until health answers; 0 means a minute
 }
 
 // Server is a running hark serve.
@@ -94,7 +94,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		return nil, err
 	}
 	if o.Ready == 0 {
-		o.Ready = 20 * time.Second
+		o.Ready = time.Minute
 	}
 	if err := s.waitHealthy(ctx, o.Ready); err != nil {
 		s.Kill()
@@ -107,7 +107,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 func (s *Server) waitHealthy(ctx context.Context, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	client := &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	for {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/api/v1/health", nil)
 		if err != nil {

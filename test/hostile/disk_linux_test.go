@@ -41,7 +41,7 @@ func TestDisk_FullRefusesAndRecovers(t *testing.T) {
 	if err := os.Remove(filepath.Join(disk, "filler")); err != nil {
 		t.Fatal(err)
 	}
-	harness.Eventually(t, 10*time.Second, func() error {
+	harness.Eventually(t, time.Minute, func() error {
 		id, answer := publish(t, c, app)
 		if id == "" {
 			return fmt.Errorf("with room again: %d %.200q", answer.status, answer.body)
@@ -50,7 +50,7 @@ func TestDisk_FullRefusesAndRecovers(t *testing.T) {
 		return nil
 	})
 	// Everything acknowledged is there, and is delivered.
-	harness.Eventually(t, 20*time.Second, func() error {
+	harness.Eventually(t, time.Minute, func() error {
 		got := map[string]bool{}
 		for _, a := range sink.Arrivals("/x") {
 			got[a.ID] = true

@@ -59,7 +59,7 @@ func (c *campaign) ofLaptop() []kind {
 			return c.listener.startAgain(startLimit)
 		}},
 		{what: "listener restarts", of: "listener", length: brief, make: func(length time.Duration) error {
-			if err := c.listener.running().Stop(10 * time.Second); err != nil {
+			if err := c.listener.running().Stop(time.Minute); err != nil {
 				return err
 			}
 			time.Sleep(length)
@@ -95,7 +95,7 @@ func (c *campaign) ofServer() []kind {
 			return c.node().start()
 		}},
 		{what: "server restarts", of: "server", length: brief, make: func(length time.Duration) error {
-			if err := c.node().server.Stop(20 * time.Second); err != nil {
+			if err := c.node().server.Stop(time.Minute); err != nil {
 				return err
 			}
 			time.Sleep(length)
@@ -105,7 +105,7 @@ func (c *campaign) ofServer() []kind {
 }
 
 // startLimit is how long a start may take while other faults are under way.
-const startLimit = 40 * time.Second
+const startLimit = 2 * time.Minute
 
 // sleep stops the listener as a closed lid does.
 func (c *campaign) sleep(length time.Duration) error {

@@ -59,7 +59,8 @@ func (l *listener) start() error {
 	return nil
 }
 
-// startAgain starts it as a person would: again, while the server cannot be reached.
+// startAgain starts it as a person would: again, while the server cannot be reached. Once it has been ready it goes
+// on by itself; it may stand by already, for another that has connected again has taken the turn.
 func (l *listener) startAgain(limit time.Duration) error {
 	for deadline := time.Now().Add(limit); ; {
 		if err := l.start(); err != nil {
@@ -69,13 +70,13 @@ func (l *listener) startAgain(limit time.Duration) error {
 			select {
 			case <-l.running().Done():
 			case <-time.After(20 * time.Millisecond):
-				if !l.isReady() && time.Now().Before(deadline) {
+				if _, was := l.out().find("ready"); !was && time.Now().Before(deadline) {
 					continue
 				}
 			}
 			break
 		}
-		if l.isReady() {
+		if _, was := l.out().find("ready"); was {
 			return nil
 		}
 		if time.Now().After(deadline) {

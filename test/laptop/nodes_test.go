@@ -50,7 +50,7 @@ func (c *campaign) ofNodes() []kind {
 		}},
 		{what: "node restarts", of: "server", length: some, make: func(length time.Duration) error {
 			left := move()
-			if err := left.server.Stop(20 * time.Second); err != nil {
+			if err := left.server.Stop(time.Minute); err != nil {
 				return err
 			}
 			time.Sleep(length)

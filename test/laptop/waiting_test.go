@@ -30,7 +30,7 @@ func TestListen_CatchesUpInBoundedMemory(t *testing.T) {
 		}
 	}
 	listen() // so that there is somebody for whom messages wait
-	if err := l.running().Stop(10 * time.Second); err != nil {
+	if err := l.running().Stop(time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	publishMany(t, client, app, *waiting)
