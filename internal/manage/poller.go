@@ -202,7 +202,7 @@ func (m *Manager) auditPoller(ctx context.Context, c *Caller, op operation, app 
 
 // PublishFromPoller accepts messages that a poller of an application makes. It asks nobody's permission: whoever
 // made the poller had it. It answers for each message why it cannot be one; one that was accepted before,
-// by its key, is as good as accepted now.
+// by its key, is as good as accepted now, and poll.ErrTaken says that another was accepted by it.
 func (m *Manager) PublishFromPoller(ctx context.Context, app hark.Ref, messages []poll.Emission) (refused []error, err error) {
 	a, err := m.directory.ByRef(ctx, app)
 	if err != nil {
@@ -211,9 +211,11 @@ func (m *Manager) PublishFromPoller(ctx context.Context, app hark.Ref, messages 
 	now := moment()
 	refused = make([]error, len(messages))
 	var left []*directory.Parcel
+	places := map[*directory.Parcel]int{}
 	for i := range messages {
 		e := &messages[i]
 		p := new(directory.Parcel)
+		places[p] = i
 		if refused[i] = m.pack(p, &PublishIn{EventType: e.EventType, Payload: e.Payload, Channels: e.Channels}, now); refused[i] == nil {
 			p.Key = &e.Key
 			left = append(left, p)
@@ -233,8 +235,11 @@ func (m *Manager) PublishFromPoller(ctx context.Context, app hark.Ref, messages 
 		}
 		var stale []*directory.Parcel
 		for _, p := range left {
-			if p.Outcome == store.Stale {
+			switch p.Outcome {
+			case store.Stale:
 				stale = append(stale, p)
+			case store.KeyReused:
+				refused[places[p]] = poll.ErrTaken
 			}
 		}
 		if left = stale; len(left) > 0 {

@@ -2,6 +2,7 @@ package manage
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -138,6 +139,11 @@ func TestPublishFromPoller_AcceptsAKeyOnce(t *testing.T) {
 		if err != nil || refused[0] != nil || refused[1] == nil || refused[2] == nil || refused[3] != nil {
 			t.Fatalf("%v, %v", refused, err)
 		}
+	}
+	other := poll.Emission{EventType: "a.b", Payload: []byte(`{"n":9}`), Key: key(1)}
+	other.Key.Fingerprint[0]++
+	if refused, err := r.PublishFromPoller(t.Context(), app.Ref, []poll.Emission{messages[0], other}); err != nil || refused[0] != nil || !errors.Is(refused[1], poll.ErrTaken) {
+		t.Errorf("another by the same key: %v, %v", refused, err)
 	}
 	if n := len(r.live.queued); n != 2 {
 		t.Errorf("%d deliveries queued", n)

@@ -8,7 +8,7 @@
 // It promises that a content of an item becomes one message, across crashes and on however many nodes:
 // which contents are new is decided by what the store knows of the items, and a message carries an
 // idempotency key made of the poller, the item, and the count of its contents, so that what was
-// accepted and not recorded is accepted once only. A poller has one run at a time, on the node that
+// accepted and not recorded is accepted once only, and a change to it is told as one. A poller has one run at a time, on the node that
 // holds its shard. An application has a quarter of the slots at most, and turns go to the one that has the
 // fewest. Times that were missed are made up for by one run, which is marked as late.
 //
@@ -19,6 +19,7 @@ package poll
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -52,11 +53,15 @@ type Emission struct {
 	Key       store.IdempotencyKey
 }
 
+// ErrTaken says that a message's key stands for another message.
+var ErrTaken = errors.New("the key is that of another message")
+
 // Options of a Runner; all but Metrics, Holds and UserAgent are required.
 type Options struct {
 	Store Store
 	// Publish accepts messages of an application, in one transaction. It answers for each why it cannot be
-	// a message, nil for one that is; after err it may be called again with the same.
+	// a message, nil for one that is, and ErrTaken where its key is another's; after err it may be called again
+	// with the same.
 	Publish   func(ctx context.Context, app hark.Ref, messages []Emission) (refused []error, err error)
 	Client    *http.Client // checks addresses when it dials
 	Logger    *slog.Logger

@@ -30,9 +30,9 @@ type rig struct {
 	api   http.HandlerFunc
 
 	mu       sync.Mutex
-	accepted []string          // types and payloads of messages
-	keys     map[[32]byte]bool // of messages
-	lose     int               // so many publishes are accepted, and their answer is lost
+	accepted []string              // types and payloads of messages
+	keys     map[[32]byte][32]byte // of messages, with their fingerprints
+	lose     int                   // so many publishes are accepted, and their answer is lost
 	calls    int
 	held     func(int) bool
 }
@@ -45,7 +45,7 @@ func newRig(t *testing.T) *rig {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	s.OnQueued(func([]hark.Delivery) {})
-	r := &rig{t: t, store: s, keys: map[[32]byte]bool{}}
+	r := &rig{t: t, store: s, keys: map[[32]byte][32]byte{}}
 	r.app = r.application("one")
 	return r
 }
@@ -86,9 +86,12 @@ func (r *rig) publish(_ context.Context, app hark.Ref, messages []poll.Emission)
 			refused[i] = errors.New("must be a JSON object")
 			continue
 		}
-		if !r.keys[m.Key.Hash] {
-			r.keys[m.Key.Hash] = true
+		switch print, isThere := r.keys[m.Key.Hash]; {
+		case !isThere:
+			r.keys[m.Key.Hash] = m.Key.Fingerprint
 			r.accepted = append(r.accepted, m.EventType+" "+string(m.Payload))
+		case print != m.Key.Fingerprint:
+			refused[i] = poll.ErrTaken
 		}
 	}
 	if r.lose > 0 {
@@ -249,6 +252,31 @@ func TestRun_LostAnswersRepeatNothing(t *testing.T) {
 		set(`{"id":1,"n":1}`)
 		next()
 		r.want("a change, once", `ticket.updated {"id":1,"n":1}`)
+	})
+}
+
+// What has changed between a crash and the next run is no new item, although nothing is recorded of it.
+func TestRun_AChangeBehindALostAnswerIsAChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		set := r.list()
+		set(`{"id":1}`, `{"id":2}`)
+		r.locked(func() { r.lose = 1 })
+		r.add("a", nil)
+		r.start()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		r.want("the lost ones", `ticket.created {"id":1}`, `ticket.created {"id":2}`)
+		set(`{"id":1,"n":1}`, `{"id":2}`)
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		r.want("a change", `ticket.updated {"id":1,"n":1}`)
+		if runs := r.poller("a").State.Runs; runs[0].New != 1 || runs[0].Changed != 1 {
+			t.Errorf("%+v", runs)
+		}
+		set(`{"id":1,"n":2}`, `{"id":2,"n":1}`)
+		next()
+		r.want("the next changes", `ticket.updated {"id":1,"n":2}`, `ticket.updated {"id":2,"n":1}`)
 	})
 }
 

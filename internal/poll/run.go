@@ -245,13 +245,12 @@ func (x *pass) emission(eventType string, payload []byte) Emission {
 	return Emission{EventType: eventType, Channels: x.p.Channels, Payload: payload}
 }
 
-// key makes what is accepted once only: a version of an item, or a time of a schedule.
+// key makes what is accepted once only: a version of an item, or a time of a schedule. A version has one content.
 func (x *pass) key(item [32]byte, version int64, content [32]byte) store.IdempotencyKey {
 	about := append([]byte("hark poller\x00"), x.p.ID...)
 	about = append(about, item[:]...)
-	about = binary.BigEndian.AppendUint64(about, uint64(version))
-	hash := sha256.Sum256(append(about, content[:]...))
-	return store.IdempotencyKey{Hash: hash, Fingerprint: hash, ExpiresAt: x.run.StartedAt.Add(keyFor)}
+	hash := sha256.Sum256(binary.BigEndian.AppendUint64(about, uint64(version)))
+	return store.IdempotencyKey{Hash: hash, Fingerprint: content, ExpiresAt: x.run.StartedAt.Add(keyFor)}
 }
 
 // publish accepts messages, or only shows them.
@@ -289,7 +288,8 @@ func (x *pass) refuse(err error) {
 // news is an item that is new or has changed, or that was not seen for a while.
 type news struct {
 	known   store.PollerItem // as it is to be recorded
-	message *Emission        // nil: only to be recorded
+	raw     []byte           // what becomes a message; nil: it is only to be recorded
+	refused error            // why it cannot be one
 }
 
 func (x *pass) some(ctx context.Context, some []json.RawMessage) error {
@@ -337,58 +337,86 @@ func (x *pass) news(items []item, known map[[32]byte]store.PollerItem) []news {
 			}
 			continue
 		}
-		change := "updated"
 		if isKnown {
 			x.run.Changed++
 		} else {
-			change = "created"
 			x.run.New++
 		}
 		k = store.PollerItem{Item: it.key, Content: it.content, Version: k.Version + 1, SeenAt: now}
 		known[it.key] = k
 		one := news{known: k}
 		if !x.learns || x.preview {
-			m := x.emission(strings.ReplaceAll(x.p.EventType, "{{change}}", change), it.raw)
-			m.Key = x.key(k.Item, k.Version, k.Content)
-			one.message = &m
+			one.raw = it.raw
 		}
 		all = append(all, one)
 	}
 	return all
 }
 
-// keep publishes messages, and records the items that became some.
-func (x *pass) keep(ctx context.Context, all []news) error {
-	var messages []Emission
+// message is what an item becomes.
+func (x *pass) message(n *news) Emission {
+	change := "updated"
+	if n.known.Version == 1 {
+		change = "created"
+	}
+	m := x.emission(strings.ReplaceAll(x.p.EventType, "{{change}}", change), n.raw)
+	m.Key = x.key(n.known.Item, n.known.Version, n.known.Content)
+	return m
+}
+
+// tell publishes messages. Where a crash came between the acceptance of an item and its record, and the item has
+// changed since, it has a version more than is known.
+func (x *pass) tell(ctx context.Context, all []news) error {
+	var left []*news
 	for i := range all {
-		if all[i].message != nil {
-			messages = append(messages, *all[i].message)
+		if all[i].raw != nil {
+			left = append(left, &all[i])
 		}
 	}
-	var refused []error
-	if len(messages) > 0 {
-		var err error
-		if refused, err = x.publish(ctx, messages); err != nil {
+	for len(left) > 0 {
+		messages := make([]Emission, len(left))
+		for i, n := range left {
+			messages[i] = x.message(n)
+		}
+		refused, err := x.publish(ctx, messages)
+		if err != nil {
 			return err
 		}
-	}
-	record := make(map[[32]byte]store.PollerItem, len(all)) // an item may be listed twice
-	n := 0
-	for i := range all {
-		if all[i].message != nil {
-			err := refused[n]
-			n++
-			if err != nil {
-				x.refuse(fmt.Errorf("an item was refused: %w", err))
-				if all[i].known.Version == 1 {
-					x.run.New--
-				} else {
-					x.run.Changed--
-				}
+		var again []*news
+		for i, n := range left {
+			if n.refused = refused[i]; !errors.Is(n.refused, ErrTaken) {
 				continue
 			}
+			if n.known.Version == 1 {
+				x.run.New, x.run.Changed = x.run.New-1, x.run.Changed+1
+			}
+			n.known.Version++
+			again = append(again, n)
 		}
-		record[all[i].known.Item] = all[i].known
+		left = again
+	}
+	return nil
+}
+
+// keep publishes messages, and records the items that became some.
+func (x *pass) keep(ctx context.Context, all []news) error {
+	if err := x.tell(ctx, all); err != nil {
+		return err
+	}
+	record := make(map[[32]byte]store.PollerItem, len(all)) // an item may be listed twice
+	for i := range all {
+		k := all[i].known
+		if err := all[i].refused; err != nil {
+			x.refuse(fmt.Errorf("an item was refused: %w", err))
+			if k.Version == 1 {
+				x.run.New--
+			} else {
+				x.run.Changed--
+			}
+			continue
+		}
+		k.Version = max(k.Version, record[k.Item].Version)
+		record[k.Item] = k
 	}
 	if x.preview || len(record) == 0 {
 		return nil
