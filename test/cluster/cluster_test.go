@@ -117,7 +117,7 @@ func newCampaign(t *testing.T, dir string) *campaign {
 	c.configurer = &configurer{nodes: c.nodes, publisher: c.publisher, receiver: c.receiver}
 	// After a fault that is over, a node may need this long until it has recorded what it had to, or
 	// has found out that it may not.
-	c.rules = witness.Rules{Before: 2 * time.Second, After: 3 * time.Second, Ordered: map[string]witness.Order{}}
+	c.rules = witness.Rules{Before: 5 * time.Second, After: 5 * time.Second, Ordered: map[string]witness.Order{}}
 	var starting sync.WaitGroup
 	for _, n := range c.nodes { // all at once: they have to agree on who migrates
 		starting.Go(func() {
@@ -195,7 +195,7 @@ func (c *campaign) round(t *testing.T, i int) {
 	t.Helper()
 	calm := i%2 == 0
 	if calm {
-		c.await(t, 30*time.Second)
+		c.await(t, 2*time.Minute)
 		time.Sleep(time.Second)
 	}
 	time.Sleep(rand.N(time.Second))
@@ -236,7 +236,7 @@ func (c *campaign) finish(t *testing.T) {
 	if err := c.publisher.Settle(ctx); err != nil {
 		t.Fatal(err)
 	}
-	c.await(t, 30*time.Second)
+	c.await(t, 2*time.Minute)
 	harness.Eventually(t, drainLimit, func() error {
 		all, err := c.nodes[0].statuses(ctx)
 		for _, s := range all {
@@ -246,6 +246,9 @@ func (c *campaign) finish(t *testing.T) {
 		}
 		return err
 	})
+	if err := c.journal.Complete(c.rules, time.Minute); err != nil {
+		t.Fatal(err)
+	}
 	c.receiver.Silence(3 * time.Second)
 	c.readers.Silence(3 * time.Second)
 	c.readers.Stop()
@@ -256,7 +259,7 @@ func (c *campaign) finish(t *testing.T) {
 	}
 	c.journal.Write(witness.Event{Kind: witness.Audited})
 	for _, n := range c.nodes {
-		if err := n.running().Stop(20 * time.Second); err != nil {
+		if err := n.running().Stop(time.Minute); err != nil {
 			t.Errorf("%s did not end well: %v", n.name, err)
 		}
 	}

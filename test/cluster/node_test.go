@@ -114,7 +114,7 @@ type status struct {
 
 // statuses asks one node about all.
 func (n *node) statuses(ctx context.Context) ([]status, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	var out struct{ Data []status }
 	code, err := n.client.Do(ctx, http.MethodGet, "/api/v1/nodes", nil, &out)

@@ -126,7 +126,7 @@ func TestOutbox_EveryRowBecomesOneMessage(t *testing.T) {
 			want++
 		}
 	}
-	harness.Eventually(t, time.Minute, func() error {
+	harness.Eventually(t, 2*time.Minute, func() error {
 		if got := len(ids()); got < want {
 			return fmt.Errorf("%d of %d committed messages have arrived", got, want)
 		}

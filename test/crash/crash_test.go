@@ -79,7 +79,7 @@ const aKill = "kill -9"
 
 // recordLimit is how long after its answer a delivery has to be recorded at the latest: what comes
 // again after a longer time was not in flight by any reading.
-const recordLimit = 2 * time.Second
+const recordLimit = 5 * time.Second
 
 // campaign is a sequence of rounds on one data folder.
 type campaign struct {
@@ -164,15 +164,18 @@ func (c *campaign) finish(t *testing.T) {
 			t.Logf("end of the server's log:\n%s", s.Tail())
 		}
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	if err := c.publisher.Settle(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.journal.Complete(c.rules, 2*time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	c.receiver.Silence(3 * time.Second)
 	c.readers.Silence(3 * time.Second)
 	c.readers.Stop()
-	if err := s.Stop(20 * time.Second); err != nil {
+	if err := s.Stop(time.Minute); err != nil {
 		t.Errorf("the last server did not end well: %v", err)
 	}
 }

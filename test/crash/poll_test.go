@@ -140,7 +140,7 @@ func (w *watch) disturb(d time.Duration) {
 func (w *watch) settle(t *testing.T, p watched) {
 	t.Helper()
 	from := time.Now()
-	harness.Eventually(t, 30*time.Second, func() error {
+	harness.Eventually(t, 2*time.Minute, func() error {
 		var out struct {
 			Runs []struct {
 				StartedAt    time.Time
@@ -212,7 +212,7 @@ func (w *watch) check(t *testing.T, p watched) (both int) {
 	if len(made) != len(w.closed) {
 		t.Errorf("%s: messages of %d tickets, and there are %d", p.path, len(made), len(w.closed))
 	}
-	harness.Eventually(t, 30*time.Second, func() error {
+	harness.Eventually(t, 2*time.Minute, func() error {
 		missing := len(ids)
 		seen := make(map[string]bool)
 		for _, a := range w.sink.Arrivals(p.path) {

@@ -74,7 +74,6 @@ type campaign struct {
 	turns  []int
 
 	dir       string
-	log       string
 	nodes     []*node
 	at        int // the node that the laptop connects to
 	app       string
@@ -101,9 +100,8 @@ func newCampaign(t *testing.T) *campaign {
 		c.dir = t.TempDir()
 	}
 	err := os.MkdirAll(c.dir, 0o700)
-	c.log = filepath.Join(c.dir, "laptop.log")
 	if err == nil {
-		c.journal, err = witness.NewJournal(c.log)
+		c.journal, err = witness.NewJournal(filepath.Join(c.dir, "laptop.log"))
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -247,7 +245,7 @@ func (c *campaign) finish(t *testing.T) (*witness.Verdict, counts) {
 // events are what the log says so far.
 func (c *campaign) events(t *testing.T) []witness.Event {
 	t.Helper()
-	events, err := witness.ReadJournal(c.log)
+	events, err := c.journal.Events()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,9 +255,6 @@ func (c *campaign) events(t *testing.T) []witness.Event {
 // acked is how many messages were acknowledged.
 func (c *campaign) acked(t *testing.T) int {
 	t.Helper()
-	if err := c.journal.Sync(); err != nil {
-		t.Fatal(err)
-	}
 	known := map[int64]bool{}
 	for _, e := range c.events(t) {
 		if e.Kind == witness.Acked {
@@ -272,7 +267,7 @@ func (c *campaign) acked(t *testing.T) int {
 // rules say what may come twice: what was out at a fault, answered not long before it. The order of the feed is
 // that of acceptance on one node only: what another has accepted is numbered when its owner hears of it.
 func (c *campaign) rules() witness.Rules {
-	r := witness.Rules{InFlight: window + 1, Before: 10 * time.Second, After: 10 * time.Second}
+	r := witness.Rules{InFlight: window + 1, Before: 5 * time.Second, After: 10 * time.Second}
 	if len(c.nodes) == 1 {
 		r.Ordered = map[string]witness.Order{hook: witness.ByEndpoint}
 	}

@@ -35,6 +35,7 @@ type Verdict struct {
 	Deliveries               int // answered 2xx, distinct message and endpoint
 	Retries                  int // arrivals after one that was answered with a failure
 	Recorded                 int // successes that the API has listed
+	Missing                  int // deliveries and entries that somebody must have got, and has not, yet
 
 	Entries  int // of feeds
 	Readers  int // of feeds
@@ -281,6 +282,7 @@ func (c *checker) judge(seq int64, s *story) {
 			continue
 		}
 		if w.delivered == 0 {
+			c.Missing++
 			c.violate("lost: message %d, acknowledged as %s, was never delivered to %s (%d arrivals)", seq, s.ackedID, path, len(w.arrivals))
 		}
 		if c.audited && len(w.recorded) != 1 {

@@ -125,6 +125,7 @@ func (c *checker) judgeFeeds(seq int64, s *story, id string) {
 		n := f.numbers[seq]
 		switch {
 		case n == 0 && s.ackedID != "":
+			c.Missing++
 			c.violate("lost: message %d, acknowledged as %s, is not in the feed %s", seq, s.ackedID, name)
 		case n == 0:
 		case s.refused && s.ackedID == "":
@@ -145,6 +146,7 @@ func (c *checker) readers() {
 			r := f.readers[who]
 			for n := int64(1); n <= f.last; n++ {
 				if !r.seen[n] {
+					c.Missing++
 					c.violate("hole: %s of %s never got number %d", who, name, n)
 				}
 			}

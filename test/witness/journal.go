@@ -119,6 +119,27 @@ func (j *Journal) Close() error {
 	return j.file.Close()
 }
 
+// Events reads back what was written so far.
+func (j *Journal) Events() ([]Event, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock() // so that no line is half there
+	if err := j.out.Flush(); err != nil {
+		return nil, err
+	}
+	return ReadJournal(j.file.Name())
+}
+
+// Complete waits until nothing is missing any more of what was acknowledged, and no longer than limit: what is
+// missing then is lost.
+func (j *Journal) Complete(rules Rules, limit time.Duration) error {
+	for deadline := time.Now().Add(limit); ; time.Sleep(200 * time.Millisecond) {
+		events, err := j.Events()
+		if err != nil || Check(events, rules).Missing == 0 || time.Now().After(deadline) {
+			return err
+		}
+	}
+}
+
 // ReadJournal reads a log back from the disk.
 func ReadJournal(path string) ([]Event, error) {
 	file, err := os.Open(path)
