@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -90,6 +91,18 @@ func setIf(in map[string]any, field string, value any, given bool) {
 	if given {
 		in[field] = value
 	}
+}
+
+// setJSON sets a field to the JSON of the flag that has its name, when it was given.
+func setJSON(in map[string]any, flag string, text *string, hint string) error {
+	switch {
+	case text == nil:
+		return nil
+	case !json.Valid([]byte(*text)):
+		return usagef(hint, "--%s is not JSON: %s", flag, *text)
+	}
+	in[flag] = json.RawMessage(*text)
+	return nil
 }
 
 func (sh *shell) drawApplication(a applicationOut) {

@@ -59,14 +59,12 @@ func (c *consumersList) Run(ctx context.Context, sh *shell) error {
 
 // ConsumerFlags are what can be set on a consumer, at its creation and later.
 type ConsumerFlags struct {
-	UID         *string        `help:"Your own id for it; every command takes it in place of the id."`
-	Description *string        `help:"For people."`
-	EventType   []string       `name:"event-type" short:"t" placeholder:"TYPE" help:"Only these event types (repeatable)."`
-	Channel     []string       `placeholder:"NAME" help:"Only messages in one of these channels (repeatable)."`
-	Filter      *string        `placeholder:"JSON" help:"Only payloads that match, such as '{\"data\":{\"amount\":{\"$gt\":100}}}'."`
-	DedupeBy    []string       `name:"dedupe-by" placeholder:"PART" help:"Take only the first of messages of a type in which this is the same: a JSON pointer, body, header:NAME or query:NAME (repeatable)."`
-	DedupeFor   *time.Duration `name:"dedupe-for" placeholder:"DURATION" help:"How long a message keeps equal ones back; 0 takes every one. Default: 72h; at most 720h."`
-	Disabled    *bool          `negatable:"" help:"Take it out of matching."`
+	UID         *string `help:"Your own id for it; every command takes it in place of the id."`
+	Description *string `help:"For people."`
+	MatchFlags
+	DedupeBy  []string       `name:"dedupe-by" placeholder:"PART" help:"Take only the first of messages of a type in which this is the same: a JSON pointer, body, header:NAME or query:NAME (repeatable)."`
+	DedupeFor *time.Duration `name:"dedupe-for" placeholder:"DURATION" help:"How long a message keeps equal ones back; 0 takes every one. Default: 72h; at most 720h."`
+	Disabled  *bool          `negatable:"" help:"Take it out of matching."`
 }
 
 // fields turns the flags into a request.
@@ -74,13 +72,8 @@ func (f ConsumerFlags) fields() (map[string]any, error) {
 	in := map[string]any{}
 	patch(in, "uid", f.UID, ptr(""))
 	patch(in, "description", f.Description, nil)
-	setIf(in, "eventTypes", f.EventType, f.EventType != nil)
-	setIf(in, "channels", f.Channel, f.Channel != nil)
-	if f.Filter != nil {
-		if !json.Valid([]byte(*f.Filter)) {
-			return nil, usagef("--filter '{\"type\":\"invoice.paid\"}'", "--filter is not JSON: %s", *f.Filter)
-		}
-		in["filter"] = json.RawMessage(*f.Filter)
+	if err := f.matching(in); err != nil {
+		return nil, err
 	}
 	setDedupe(in, f.DedupeBy, f.DedupeFor)
 	patch(in, "disabled", f.Disabled, nil)
@@ -116,13 +109,9 @@ func (c *consumersCreate) Run(ctx context.Context, sh *shell) error {
 }
 
 func (sh *shell) drawConsumer(e endpointOut) {
-	filter := string(e.Filter)
-	if filter == "null" {
-		filter = ""
-	}
 	sh.fields([][2]string{
 		{"id", e.ID}, {"uid", text(e.UID)}, {"description", e.Description}, {"state", e.state()},
-		{"event types", join(e.EventTypes, "all")}, {"channels", join(e.Channels, "all")}, {"filter", filter},
+		{"event types", join(e.EventTypes, "all")}, {"channels", join(e.Channels, "all")}, {"filter", jsonText(e.Filter)},
 		{"deduplicate", e.Deduplicate.text()}, {"metadata", pairs(e.Metadata)}, {"created", clock(e.CreatedAt)}, {"updated", clock(e.UpdatedAt)},
 	})
 }

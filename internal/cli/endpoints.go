@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -57,13 +56,25 @@ func (c *endpointsList) Run(ctx context.Context, sh *shell) error {
 	})
 }
 
+// MatchFlags say which messages an endpoint or a consumer gets.
+type MatchFlags struct {
+	EventType []string `name:"event-type" short:"t" placeholder:"TYPE" help:"Only these event types (repeatable)."`
+	Channel   []string `placeholder:"NAME" help:"Only messages in one of these channels (repeatable)."`
+	Filter    *string  `placeholder:"JSON" help:"Only payloads that match, such as '{\"data\":{\"amount\":{\"$gt\":100}}}'."`
+}
+
+// matching puts them into a request.
+func (f MatchFlags) matching(in map[string]any) error {
+	setIf(in, "eventTypes", f.EventType, f.EventType != nil)
+	setIf(in, "channels", f.Channel, f.Channel != nil)
+	return setJSON(in, "filter", f.Filter, `--filter '{"type":"invoice.paid"}'`)
+}
+
 // EndpointFlags are what can be set on an endpoint, at its creation and later.
 type EndpointFlags struct {
-	Description  *string           `help:"For people."`
-	UID          *string           `help:"Your own id for it; every command takes it in place of the id."`
-	EventType    []string          `name:"event-type" short:"t" placeholder:"TYPE" help:"Only these event types (repeatable)."`
-	Channel      []string          `placeholder:"NAME" help:"Only messages in one of these channels (repeatable)."`
-	Filter       *string           `placeholder:"JSON" help:"Only payloads that match, such as '{\"data\":{\"amount\":{\"$gt\":100}}}'."`
+	Description *string `help:"For people."`
+	UID         *string `help:"Your own id for it; every command takes it in place of the id."`
+	MatchFlags
 	ThrottleRate *int              `placeholder:"N" help:"At most N attempts per second; 0 takes the limit away."`
 	Rate         *string           `placeholder:"RATE" help:"At most so many attempts: 10/s, 600/m, 3600/h; none takes the limit away."`
 	Concurrency  *int              `placeholder:"N" help:"At most N attempts at once."`
@@ -84,13 +95,8 @@ func (f EndpointFlags) fields() (map[string]any, error) {
 	in := map[string]any{}
 	patch(in, "description", f.Description, nil)
 	patch(in, "uid", f.UID, ptr(""))
-	setIf(in, "eventTypes", f.EventType, f.EventType != nil)
-	setIf(in, "channels", f.Channel, f.Channel != nil)
-	if f.Filter != nil {
-		if !json.Valid([]byte(*f.Filter)) {
-			return nil, usagef("--filter '{\"type\":\"invoice.paid\"}'", "--filter is not JSON: %s", *f.Filter)
-		}
-		in["filter"] = json.RawMessage(*f.Filter)
+	if err := f.matching(in); err != nil {
+		return nil, err
 	}
 	patch(in, "throttleRate", f.ThrottleRate, ptr(0))
 	if err := f.rules(in); err != nil {
@@ -225,17 +231,13 @@ func (sh *shell) drawEndpoint(e endpointOut) {
 	if e.DisabledReason != "" {
 		state += " (" + e.DisabledReason + ")"
 	}
-	filter := string(e.Filter)
-	if filter == "null" {
-		filter = ""
-	}
 	verify := ""
 	if e.VerifyTLS != nil && !*e.VerifyTLS {
 		verify = "not verified"
 	}
 	sh.fields([][2]string{
 		{"id", e.ID}, {"uid", text(e.UID)}, {"url", e.URL}, {"description", e.Description}, {"state", state},
-		{"event types", join(e.EventTypes, "all")}, {"channels", join(e.Channels, "all")}, {"filter", filter},
+		{"event types", join(e.EventTypes, "all")}, {"channels", join(e.Channels, "all")}, {"filter", jsonText(e.Filter)},
 		{"retries", waits(e.RetrySchedule)}, {"retry on", join(e.RetryOn, "")}, {"delay", seconds(e.DelaySeconds)}, {"timeout", seconds(e.TimeoutSeconds)},
 		{"throttle", rateText(e.ThrottleRate, e.ThrottleUnit)}, {"concurrency", positive(e.Concurrency)},
 		{"ordering", e.Ordering}, {"deduplicate", e.Deduplicate.text()}, {"tls", verify}, {"metadata", pairs(e.Metadata)},

@@ -286,7 +286,7 @@ func (c *fixturesCmd) tell(sh *shell, r scenario.Report) {
 		if r.Err != nil {
 			failure = r.Err.Error()
 		}
-		line, _ := json.Marshal(struct { // texts and numbers always can be
+		sh.jsonLine(struct {
 			Step         int     `json:"step"`
 			Name         string  `json:"name,omitempty"`
 			Event        string  `json:"event,omitempty"`
@@ -299,7 +299,6 @@ func (c *fixturesCmd) tell(sh *shell, r scenario.Report) {
 			OK           bool    `json:"ok"`
 			Error        string  `json:"error,omitempty"`
 		}{r.Step.Number, r.Step.Name, r.Event, r.ID, r.Method, r.URL, r.Status, r.Tries, float64(r.Took.Microseconds()) / 1000, r.Err == nil, failure})
-		sh.say("%s", line)
 		return
 	}
 	what := r.Method + " " + r.URL

@@ -177,8 +177,7 @@ func (b *bin) remove(ctx context.Context) error {
 // show shows what comes in until ctx ends.
 func (b *bin) show(ctx context.Context, isNew bool) error {
 	if b.asJSON {
-		line, _ := json.Marshal(map[string]string{"kind": "ready", "sourceId": b.source.ID, "url": text(b.source.URL)}) // texts always can be
-		b.sh.say("%s", line)
+		b.sh.jsonLine(map[string]string{"kind": "ready", "sourceId": b.source.ID, "url": text(b.source.URL)})
 	} else {
 		b.sh.say("%s", text(b.source.URL))
 		b.sh.note("%s shows what comes in there (^C to end)", b.source.ID)
@@ -214,11 +213,7 @@ func (b *bin) draw(ctx context.Context, id string) error {
 		return err
 	}
 	if b.asJSON {
-		line, err := json.Marshal(map[string]any{"kind": "request", "request": raw})
-		if err != nil {
-			return fmt.Errorf("read a request: %w", err)
-		}
-		b.sh.say("%s", line)
+		b.sh.jsonLine(map[string]any{"kind": "request", "request": raw})
 		return nil
 	}
 	return showing(b.sh, false, raw, b.sh.drawRequest)

@@ -160,11 +160,8 @@ func (f *PollerFlags) fields() (map[string]any, error) {
 	patch(in, "backfill", f.Backfill, nil)
 	patch(in, "eventType", f.EventType, nil)
 	setIf(in, "channels", f.Channel, f.Channel != nil)
-	if f.Payload != nil {
-		if !json.Valid([]byte(*f.Payload)) {
-			return nil, usagef(`--payload '{"at":"{{now}}"}'`, "--payload is not JSON: %s", *f.Payload)
-		}
-		in["payload"] = json.RawMessage(*f.Payload)
+	if err := setJSON(in, "payload", f.Payload, `--payload '{"at":"{{now}}"}'`); err != nil {
+		return nil, err
 	}
 	if f.Auth != nil {
 		in["auth"] = f.auth()

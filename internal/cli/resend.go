@@ -3,7 +3,6 @@ package cli
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -142,8 +141,7 @@ func (c *resendCmd) resend(ctx context.Context, sh *shell, api *inApp, id string
 			continue
 		}
 		if c.JSON {
-			line, _ := json.Marshal(r) // texts always can be
-			sh.say("%s", line)
+			sh.jsonLine(r)
 		} else {
 			sh.say("queued again %s to %s", id, endpoint)
 		}
@@ -206,8 +204,7 @@ func (c *resendCmd) await(ctx context.Context, sh *shell, api *inApp, all []rese
 		}
 		bar.end()
 		if c.JSON {
-			line, _ := json.Marshal(a) // texts and numbers always can be
-			sh.say("%s", line)
+			sh.jsonLine(a)
 			continue
 		}
 		sh.drawAnswer(a)

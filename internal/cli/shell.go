@@ -95,6 +95,12 @@ func (sh *shell) json(v any) error {
 	return enc.Encode(v)
 }
 
+// jsonLine writes a value as one line of JSON.
+func (sh *shell) jsonLine(v any) {
+	line, _ := json.Marshal(v) // what is written here is texts, numbers and JSON that was read: that always can be
+	sh.say("%s", line)
+}
+
 // Colours of the sixteen that every terminal has.
 const (
 	red    = "31"

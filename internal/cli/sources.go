@@ -147,13 +147,9 @@ func (f SourceFlags) fields() (map[string]any, error) {
 	patch(in, "uid", f.UID, ptr(""))
 	patch(in, "description", f.Description, nil)
 	for flag, value := range map[string]*string{"scheme": f.Scheme, "answer": f.Answer} {
-		if value == nil {
-			continue
+		if err := setJSON(in, flag, value, "hark sources create --help"); err != nil {
+			return nil, err
 		}
-		if !json.Valid([]byte(*value)) {
-			return nil, usagef("hark sources create --help", "--%s is not JSON: %s", flag, *value)
-		}
-		in[flag] = json.RawMessage(*value)
 	}
 	setIf(in, "params", f.Param, f.Param != nil)
 	patch(in, "unverified", f.Unverified, nil)
@@ -241,10 +237,6 @@ func (sh *shell) drawSource(s sourceOut) {
 	if s.FailingSince != nil {
 		failing = clock(*s.FailingSince) + ": " + text(s.FailingCause)
 	}
-	scheme := string(s.Scheme)
-	if scheme == "null" {
-		scheme = ""
-	}
 	dedupe := join(s.Deduplicate.By, "the provider's event id") + ", for " + seconds(s.Deduplicate.WindowHours*3600)
 	if s.Deduplicate.Off {
 		dedupe = "off"
@@ -255,7 +247,7 @@ func (sh *shell) drawSource(s sourceOut) {
 	}
 	sh.fields([][2]string{
 		{"id", s.ID}, {"uid", text(s.UID)}, {"name", s.Name}, {"url", text(s.URL)}, {"description", s.Description}, {"provider", s.provider()},
-		{"scheme", scheme}, {"state", s.Status}, {"failing since", failing}, {"secrets", verified}, {"application", s.ApplicationID},
+		{"scheme", jsonText(s.Scheme)}, {"state", s.Status}, {"failing since", failing}, {"secrets", verified}, {"application", s.ApplicationID},
 		{"methods", join(s.Methods, "")}, {"from", join(s.AllowIPs, "")}, {"largest body", byteCount(int64(s.MaxBytes))},
 		{"rate", rateText(s.RateLimit, "second")}, {"daily quota", number(s.DailyQuota)}, {"told apart by", dedupe}, {"event type", text(s.EventType)},
 		{"metadata", pairs(s.Metadata)}, {"created", clock(s.CreatedAt)},

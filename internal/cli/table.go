@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -152,6 +153,14 @@ func (sh *shell) fields(pairs [][2]string) {
 			sh.say("%s  %s", sh.paint(dim, p[0]+strings.Repeat(" ", width-len(p[0]))), printable(p[1]))
 		}
 	}
+}
+
+// jsonText is JSON as it is; null is nothing.
+func jsonText(raw json.RawMessage) string {
+	if string(raw) == "null" {
+		return ""
+	}
+	return string(raw)
 }
 
 // pairs lists metadata in the order of its names.

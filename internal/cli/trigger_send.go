@@ -230,11 +230,10 @@ func (v *volley) record(s shot, err error, bar *progress) {
 
 func (v *volley) print(s shot) {
 	if v.asJSON {
-		line, _ := json.Marshal(struct { // texts and numbers always can be
+		v.sh.jsonLine(struct {
 			shot
 			Milliseconds float64 `json:"ms"`
 		}{s, float64(s.Took.Microseconds()) / 1000})
-		v.sh.say("%s", line)
 		return
 	}
 	colour := green
