@@ -278,7 +278,7 @@ func requestFullOut(q *hark.Request) RequestFullOut {
 func listRequests(c *call, _ none) (ListResponse[RequestOut], error) {
 	q := c.query()
 	in := manage.RequestListIn{
-		ListIn: q.page(), Source: c.path("source_id"), Status: q.text("status"), Cause: q.text("cause"), EventTypes: q.list("event_types"),
+		ListIn: q.page(), Source: c.path("source_id"), Application: q.text("application_id"), Status: q.text("status"), Cause: q.text("cause"), EventTypes: q.list("event_types"),
 		Before: q.moment("before"), After: q.moment("after"),
 	}
 	if q.err != nil {

@@ -2,7 +2,7 @@ package api
 
 const (
 	sourcePath         = "/source/{source_id}"
-	requestPath        = sourcePath + "/request/{request_id}"
+	requestPath        = "/request/{request_id}"
 	ingestRoot         = "/ingest/api/v1"
 	ingestEndpointPath = sourcePath + "/endpoint/{endpoint_id}"
 )
@@ -11,7 +11,7 @@ func sourceOperations() []operation {
 	const tag, request = "Source", "Request"
 	requests := with(paging, period[0], period[1], param{"status", textType, "accepted, rejected or duplicate."},
 		param{"cause", textType, "Only those rejected for this reason."}, filters[0])
-	return []operation{
+	all := []operation{
 		{method: "GET", path: "/provider", id: "hark.provider.list", may: "source.list", tag: tag, summary: "List the providers whose webhooks can be verified", access: operator, status: is200, handler: does(listProviders)},
 		{method: "GET", path: "/source", id: "hark.source.list", may: "source.list", tag: tag, summary: "List sources", access: operator, status: is200,
 			query: with(ordered, param{"application_id", textType, "Only this application's."}, param{"status", textType, "enabled, failing (nothing of what comes can be verified) or disabled."}), handler: does(listSources)},
@@ -23,13 +23,22 @@ func sourceOperations() []operation {
 			access: operator, status: is200, optionalBody: true, handler: does(rotateSourceToken)},
 		{method: "POST", path: sourcePath + "/secret/rotate", id: "hark.source.rotate-secret", may: "source.secret.rotate", tag: tag, summary: "Tell a source the provider's new secret", access: operator, status: is200, handler: does(rotateSourceSecret)},
 
-		{method: "GET", path: "/request", id: "hark.request.list-all", may: "request.list", tag: request, summary: "List the requests of all sources, newest first", access: operator, status: is200, query: requests, handler: does(listRequests)},
+		{method: "GET", path: "/request", id: "hark.request.list-all", may: "request.list", tag: request, summary: "List the requests of all sources, newest first", access: operator, status: is200, query: with(requests, param{"application_id", textType, "Only what came to this application's sources."}), handler: does(listRequests)},
 		{method: "GET", path: sourcePath + "/request", id: "hark.request.list", may: "request.list", tag: request, summary: "List a source's requests, newest first", access: operator, status: is200, query: requests, handler: does(listRequests)},
-		{method: "GET", path: requestPath, id: "hark.request.get", may: "request.get", tag: request, summary: "Get a request with headers and body", access: operator, status: is200, handler: does(getRequest)},
-		{method: "GET", path: requestPath + "/body", id: "hark.request.get-body", may: "request.get", tag: request, summary: "Get a request's body as it came", access: operator, status: is200, handler: raw[none, octets](getRequestBody)},
-		{method: "POST", path: requestPath + "/accept", id: "hark.request.accept", may: "request.accept", tag: request, summary: "Make a message of a rejected request, or of a duplicate", access: operator, status: is200, optionalBody: true, handler: does(acceptRequest)},
-		{method: "DELETE", path: requestPath + "/content", id: "hark.request.expunge-content", may: "request.expunge", tag: request, summary: "Delete a request's headers and body", access: operator, status: is204, handler: does(expungeRequest)},
 	}
+	for _, of := range [...]string{"", sourcePath} { // an id is enough; its source may be there
+		group := "hark.request"
+		if of != "" {
+			group = "hark.source.request"
+		}
+		all = append(all,
+			operation{method: "GET", path: of + requestPath, id: group + ".get", may: "request.get", tag: request, summary: "Get a request with headers and body", access: operator, status: is200, hidden: of != "", handler: does(getRequest)},
+			operation{method: "GET", path: of + requestPath + "/body", id: group + ".get-body", may: "request.get", tag: request, summary: "Get a request's body as it came", access: operator, status: is200, hidden: of != "", handler: raw[none, octets](getRequestBody)},
+			operation{method: "POST", path: of + requestPath + "/accept", id: group + ".accept", may: "request.accept", tag: request, summary: "Make a message of a rejected request, or of a duplicate", access: operator, status: is200, optionalBody: true, hidden: of != "", handler: does(acceptRequest)},
+			operation{method: "DELETE", path: of + requestPath + "/content", id: group + ".expunge-content", may: "request.expunge", tag: request, summary: "Delete a request's headers and body", access: operator, status: is204, hidden: of != "", handler: does(expungeRequest)},
+		)
+	}
+	return all
 }
 
 // ingestOperations are what the clients made for Svix call.

@@ -87,11 +87,18 @@ func TestRequests_AreShownAndAcceptedByHand(t *testing.T) {
 		{method: "GET", url: "/source/s/request/{id}", status: 200, want: `{"path":"/secret","headers":{"X-A":["1"]},"body":"{\"type\":\"secret.type\"}","bodyBase64":null}`},
 		{method: "GET", url: "/source/s/request/{binary}", status: 200, want: `{"body":null,"bodyBase64":"/wA="}`},
 		{method: "GET", url: "/source/s/request/req_0", status: 404},
+		{method: "GET", url: "/request/{id}", status: 200, want: `{"sourceId":"{source_id}","path":"/secret"}`},
+		{method: "GET", url: "/request/req_0", status: 404},
+		{as: "test", method: "GET", url: "/request/{id}", status: 404},
+		{as: "test", method: "POST", url: "/request/{id}/accept", status: 404},
+		{method: "GET", url: "/request?application_id=a&limit=1", status: 200, want: `{"data":[{"sourceId":"{source_id}"}]}`},
+		{method: "GET", url: "/request?application_id=b", status: 200, want: `{"data":[]}`},
+		{method: "GET", url: "/request?application_id=none", status: 404},
 		{method: "POST", url: "/source/s/request/{id}/accept", status: 200, want: `{"status":"accepted","cause":"verification_failed"}`, save: "msg=msgId"},
-		{method: "POST", url: "/source/s/request/{id}/accept", status: 200, want: `{"msgId":"{msg}"}`},
+		{method: "POST", url: "/request/{id}/accept", status: 200, want: `{"msgId":"{msg}"}`},
 		{method: "GET", url: "/app/a/msg/{msg}", status: 200, want: `{"eventType":"secret.type","payload":{"type":"secret.type"}}`},
 		{method: "GET", url: "/app/a/msg/{msg}/trace", status: 200, want: `{"endpoints":[{"matched":true},{}]}`},
-		{method: "DELETE", url: "/source/s/request/{binary}/content", status: 204},
+		{method: "DELETE", url: "/request/{binary}/content", status: 204},
 		{method: "GET", url: "/source/s/request/{binary}", status: 200, want: `{"expired":true,"bodyBase64":null}`},
 		{method: "POST", url: "/source/s/request/{binary}/accept", status: 400, want: `{"code":"missing_payload"}`},
 		{as: "read", method: "GET", url: "/source/s", status: 200, want: `{"url":null}`},
@@ -100,7 +107,7 @@ func TestRequests_AreShownAndAcceptedByHand(t *testing.T) {
 	if rec.Body.String() != text || rec.Header().Get("Content-Type") != "application/octet-stream" {
 		t.Errorf("body: %v %q", rec.Header(), rec.Body)
 	}
-	rec = w.do(step{method: "GET", url: "/source/s/request/{request_id}/body"})
+	rec = w.do(step{method: "GET", url: "/request/{request_id}/body"})
 	if rec.Body.String() != "rejected" {
 		t.Errorf("body: %q", rec.Body)
 	}

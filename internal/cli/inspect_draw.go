@@ -51,7 +51,7 @@ func (sh *shell) drawRequest(q requestOut) {
 		sh.say("  %s", line)
 	}
 	if more > 0 {
-		sh.say("  %s", sh.paint(dim, fmt.Sprintf("… %s more (hark requests show %s %s)", byteCount(int64(more)), q.SourceID, q.ID)))
+		sh.say("  %s", sh.paint(dim, fmt.Sprintf("… %s more (hark requests show %s)", byteCount(int64(more)), q.ID)))
 	}
 	sh.say("")
 }

@@ -23,8 +23,8 @@ come before.
 Examples:
 
   hark requests --status rejected --since 1h
-  hark requests show src_… req_…
-  hark requests accept src_… req_…`
+  hark requests show req_…
+  hark requests accept req_…`
 }
 
 type requestOut struct {
@@ -52,6 +52,7 @@ type requestOut struct {
 type requestsList struct {
 	Remote
 	Listing
+	App       string   `short:"a" env:"HARK_APP" placeholder:"ID" help:"Only what came to this application's sources."`
 	Source    string   `short:"s" placeholder:"ID" help:"Only this source's."`
 	Status    string   `help:"accepted, rejected or duplicate."`
 	Cause     string   `help:"Only those rejected for this reason, such as verification_failed."`
@@ -62,7 +63,7 @@ type requestsList struct {
 
 // Help is shown by hark requests list --help.
 func (requestsList) Help() string {
-	return "Example:\n\n  hark requests list --source src_… --status rejected --since 24h"
+	return "Examples:\n\n  hark requests list --source src_… --status rejected --since 24h\n  hark requests list --app shop --cause verification_failed"
 }
 
 // Run lists requests.
@@ -71,16 +72,18 @@ func (c *requestsList) Run(ctx context.Context, sh *shell) error {
 	if err != nil {
 		return err
 	}
-	of, filter := named{}, url.Values{}
+	of, filter := anApplication(c.App).at("/request"), url.Values{}
 	if c.Source != "" {
-		of = aSource(c.Source)
+		of = aSource(c.Source).at(path("source", c.Source, "request"))
+	} else {
+		put(filter, "application_id", c.App)
 	}
 	put(filter, "status", c.Status)
 	put(filter, "cause", c.Cause)
 	put(filter, "event_types", strings.Join(c.EventType, ","))
 	c.Since.put(filter, "after")
 	c.Until.put(filter, "before")
-	return listing(ctx, sh, api, c.JSON, c.Listing, question{about: of, path: "/request", query: filter}, func(all []requestOut) *table {
+	return listing(ctx, sh, api, c.JSON, c.Listing, question{about: of, query: filter}, func(all []requestOut) *table {
 		t := newTable("ID", "SOURCE", "STATUS", "CAUSE", "EVENT TYPE", "EVENT ID", "MESSAGE", "RECEIVED")
 		for _, q := range all {
 			t.add(q.ID, q.SourceID, q.Status, text(q.Cause), text(q.EventType), text(q.EventID), text(q.MessageID), clock(q.ReceivedAt))
@@ -92,33 +95,19 @@ func (c *requestsList) Run(ctx context.Context, sh *shell) error {
 // OneRequest names the request that a command is about.
 type OneRequest struct {
 	Remote
-	Source string `arg:"" help:"The source, by id or uid."`
-	ID     string `arg:"" help:"The request's id."`
+	ID string `arg:"" help:"The request's id."`
 }
 
 // request is the request.
 func (c *OneRequest) request() named {
-	return named{"request", c.ID, "hark requests --source " + c.Source, path("source", c.Source, "request", c.ID)}
-}
-
-// ask is a Remote's, with an answer that says what was not found: the request, or its source.
-func (c *OneRequest) ask(ctx context.Context, q question, out any) error {
-	api, err := c.client()
-	if err != nil {
-		return err
-	}
-	err = api.send(ctx, apiRoot, q, out)
-	if isMissing(err) && isMissing(api.send(ctx, apiRoot, question{path: aSource(c.Source).path}, nil)) {
-		return aSource(c.Source).explain(err)
-	}
-	return q.about.explain(err)
+	return named{"request", c.ID, "hark requests", path("request", c.ID)}
 }
 
 type requestsShow struct{ OneRequest }
 
 // Help is shown by hark requests show --help.
 func (requestsShow) Help() string {
-	return "Example:\n\n  hark requests show src_… req_… --json | jq -r .body"
+	return "Example:\n\n  hark requests show req_… --json | jq -r .body"
 }
 
 // Run shows a request.
@@ -152,7 +141,7 @@ type requestsAccept struct{ OneRequest }
 
 // Help is shown by hark requests accept --help.
 func (requestsAccept) Help() string {
-	return "Whatever was wrong with it, it is delivered. Twice is as good as once.\n\nExample:\n\n  hark requests accept src_… req_…"
+	return "Whatever was wrong with it, it is delivered. Twice is as good as once.\n\nExample:\n\n  hark requests accept req_…"
 }
 
 // Run accepts a request.
@@ -166,7 +155,7 @@ type requestsExpunge struct{ OneRequest }
 
 // Help is shown by hark requests expunge --help.
 func (requestsExpunge) Help() string {
-	return "Of a request that became a message it deletes the message's payload.\n\nExample:\n\n  hark requests expunge src_… req_…"
+	return "Of a request that became a message it deletes the message's payload.\n\nExample:\n\n  hark requests expunge req_…"
 }
 
 // Run expunges a request.

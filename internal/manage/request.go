@@ -28,7 +28,7 @@ func (m *Manager) ListRequests(ctx context.Context, c Caller, in RequestListIn) 
 		}
 		refs = []hark.Ref{src.Ref}
 	} else {
-		all, err := m.allSources(ctx, &c)
+		all, err := m.sourcesOf(ctx, &c, in.Application)
 		if err != nil {
 			return p, err
 		}
@@ -78,23 +78,38 @@ func (v *check) cause(text string) hark.RejectionCause {
 	return ""
 }
 
-// Request finds one request of a source, with its head and body.
+// Request finds one request, with its head and body. source, here and below, may be "": a request's id is enough.
 func (m *Manager) Request(ctx context.Context, c Caller, source, request string) (hark.Request, error) {
 	return m.request(ctx, &c, opRequestGet, source, request)
 }
 
 func (m *Manager) request(ctx context.Context, c *Caller, op operation, source, request string) (hark.Request, error) {
-	src, err := m.source(ctx, c, op, source)
+	src, err := m.sourceOfRequest(ctx, c, op, source, request)
 	if err != nil {
 		return hark.Request{}, err
 	}
 	return m.store.Request(ctx, src.Ref, hark.RequestID(request))
 }
 
+// sourceOfRequest finds the source of a request that the caller may reach.
+func (m *Manager) sourceOfRequest(ctx context.Context, c *Caller, op operation, source, request string) (hark.Source, error) {
+	if source != "" {
+		return m.source(ctx, c, op, source)
+	}
+	if err := c.permit(op); err != nil {
+		return hark.Source{}, err
+	}
+	id, err := m.store.SourceOfRequest(ctx, c.EnvironmentID, hark.RequestID(request))
+	if err != nil {
+		return hark.Source{}, err
+	}
+	return m.findSource(ctx, c, string(id))
+}
+
 // AcceptRequest makes a message of a request that was rejected, or of a duplicate: a person says that it
 // is to be one. Saying so twice makes one message; an accepted request has its message already.
 func (m *Manager) AcceptRequest(ctx context.Context, c Caller, source, request string) (hark.Request, error) {
-	src, err := m.source(ctx, &c, opRequestAccept, source)
+	src, err := m.sourceOfRequest(ctx, &c, opRequestAccept, source, request)
 	if err != nil {
 		return hark.Request{}, err
 	}
@@ -119,7 +134,7 @@ func (m *Manager) AcceptRequest(ctx context.Context, c Caller, source, request s
 
 // ExpungeRequest deletes what a request brought: of one that became a message, the message's payload.
 func (m *Manager) ExpungeRequest(ctx context.Context, c Caller, source, request string) error {
-	src, err := m.source(ctx, &c, opRequestExpunge, source)
+	src, err := m.sourceOfRequest(ctx, &c, opRequestExpunge, source, request)
 	if err != nil {
 		return err
 	}

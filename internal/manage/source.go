@@ -408,9 +408,17 @@ func (m *Manager) RotateSourceSecret(ctx context.Context, c Caller, source strin
 
 // allSources are those that the caller may see.
 func (m *Manager) allSources(ctx context.Context, c *Caller) ([]hark.Source, error) {
+	return m.sourcesOf(ctx, c, "")
+}
+
+// sourcesOf are those of an application; of "" all that the caller may see.
+func (m *Manager) sourcesOf(ctx context.Context, c *Caller, application string) ([]hark.Source, error) {
+	if application == "" {
+		application = string(c.ApplicationID)
+	}
 	var ref hark.Ref
-	if c.ApplicationID != "" {
-		app, err := m.findApp(ctx, c, string(c.ApplicationID))
+	if application != "" {
+		app, err := m.findApp(ctx, c, application)
 		if err != nil {
 			return nil, err
 		}

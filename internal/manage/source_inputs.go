@@ -63,6 +63,7 @@ type SourceOut struct {
 type RequestListIn struct {
 	ListIn
 	Source        string // id or uid; "" is all that the caller may see
+	Application   string // id or uid: only what came to its sources
 	Status        string // accepted, rejected or duplicate
 	Cause         string
 	EventTypes    []string

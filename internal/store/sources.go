@@ -42,6 +42,8 @@ type Requests interface {
 	InsertRequests(ctx context.Context, requests []hark.Request) error
 	// Request finds a request of a source, with head and body.
 	Request(ctx context.Context, source hark.Ref, id hark.RequestID) (hark.Request, error)
+	// SourceOfRequest finds out which source of an environment a request came to.
+	SourceOfRequest(ctx context.Context, env hark.EnvironmentID, id hark.RequestID) (hark.SourceID, error)
 	// ListRequests lists the requests of some sources, newest first, without heads and bodies.
 	ListRequests(ctx context.Context, sources []hark.Ref, filter RequestFilter, page Page) ([]hark.Request, error)
 	// AdoptRequest says that a request became a message later, by hand: its head and body are the

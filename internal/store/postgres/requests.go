@@ -104,7 +104,9 @@ FROM request r JOIN source s ON s.ref = r.source
 
 // The id says in which day's table a request is.
 var requestSQL = row.RequestSQL{
-	One:         requestColumns + `WHERE r.source = $1 AND r.id = $2 AND r.day = $3`,
+	One: requestColumns + `WHERE r.source = $1 AND r.id = $2 AND r.day = $3`,
+	Source: `SELECT s.id FROM source s JOIN request r ON r.source = s.ref AND r.id = $2 AND r.day = $3
+WHERE s.environment = $1 AND s.deleted_at = 0`,
 	Content:     `SELECT head, body FROM request_content WHERE source = $1 AND id = $2 AND day = $3`,
 	Application: `SELECT application FROM source WHERE ref = $1`,
 	List: row.Listing{

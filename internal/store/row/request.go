@@ -14,6 +14,7 @@ import (
 // kept by its id, and in some stores by the day that says.
 type RequestSQL struct {
 	One           string  // source, id, its day
+	Source        string  // environment, id, its day; the id of its source
 	Content       string  // source, id, its day
 	Application   string  // source; the ref of its application
 	List, Refused Listing // source, behind and before an id, limit, outcome or -1, cause, event types or NULL, after, before, the ids' days
@@ -82,6 +83,16 @@ func (k *Kinds) Request(ctx context.Context, source hark.Ref, id hark.RequestID)
 		}
 		return r, err
 	})
+}
+
+// SourceOfRequest finds a request's source.
+func (k *Kinds) SourceOfRequest(ctx context.Context, env hark.EnvironmentID, id hark.RequestID) (hark.SourceID, error) {
+	one, err := hark.ParseID(string(id), hark.RequestPrefix)
+	if err != nil {
+		return "", hark.ErrNotFound
+	}
+	args := append([]any{string(env), one[:]}, k.access.Day(one)...)
+	return Get(ctx, k.access.Read, func(r Row) (hark.SourceID, error) { return hark.SourceID(r.Text(0)), nil }, k.sql.Request.Source, args...)
 }
 
 // keyOfRequest is what a statement is given to find a request.

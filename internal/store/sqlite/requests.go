@@ -88,7 +88,9 @@ const (
 )
 
 var requestSQL = row.RequestSQL{
-	One:         requestColumns + `FROM request r` + requestJoins + `WHERE r.source = ? AND r.id = ?`,
+	One: requestColumns + `FROM request r` + requestJoins + `WHERE r.source = ? AND r.id = ?`,
+	Source: `SELECT s.id FROM source s CROSS JOIN request r ON r.source = s.ref AND r.id = ?2
+WHERE s.environment = ?1 AND s.deleted_at = 0`,
 	Content:     `SELECT head, body FROM request_content WHERE source = ? AND id = ?`,
 	Application: `SELECT application FROM source WHERE ref = ?`,
 	List: row.Listing{

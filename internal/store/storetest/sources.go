@@ -189,6 +189,13 @@ func testRequests(t *testing.T, f *fixture) {
 	other := f.newSource(f.app, "other")
 	_, err = f.Request(f.ctx, other.Ref, rejected.ID)
 	f.wantCode(err, hark.NotFound, "another source's request")
+	found, err := f.SourceOfRequest(f.ctx, f.env, rejected.ID)
+	f.ok(err)
+	f.same("whose request it is", found, src.ID)
+	_, err = f.SourceOfRequest(f.ctx, "env_other", rejected.ID)
+	f.wantCode(err, hark.NotFound, "another environment's request")
+	_, err = f.SourceOfRequest(f.ctx, f.env, hark.RequestID(src.ID))
+	f.wantCode(err, hark.NotFound, "what is no request's id")
 	if n, err := f.CountRequests(f.ctx, src.Ref, start, 3); err != nil || n != 3 {
 		t.Errorf("count: %d, %v", n, err)
 	}
