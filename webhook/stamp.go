@@ -19,6 +19,9 @@ func readTime(text, unit string, c *call, providers int) (time.Time, *finding) {
 
 func near(at, now time.Time, limit time.Duration) *finding {
 	switch age := now.Sub(at); {
+	case at.After(now.AddDate(100, 0, 0)):
+		f := failed(ErrTooNew, "the timestamp is more than a hundred years in the future: milliseconds perhaps, where seconds are wanted")
+		return &f
 	case age > limit:
 		f := failed(ErrTooOld, "the timestamp is %v old, and only %v are tolerated", age.Round(time.Second), limit)
 		return &f

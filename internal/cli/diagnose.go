@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/harkhq/hark/webhook"
 )
@@ -17,8 +19,8 @@ import (
 // makes once, it tries what would have matched.
 func (c *verifyCmd) explain(verdict webhook.Verdict, o webhook.Options, r webhook.Request, now time.Time) string {
 	switch verdict.Cause {
-	case webhook.ErrTooOld:
-		return verdict.Detail + ": a replay, or a webhook from a log (then use --now)"
+	case webhook.ErrTooOld, webhook.ErrTooNew:
+		return c.explainTime(verdict, o, r)
 	case webhook.ErrKeyFetch:
 		return verdict.Detail + " (--fetch, or give the key with --secret)"
 	case webhook.ErrNoSignatureMatch, webhook.ErrWrongToken, webhook.ErrMissingHeader, webhook.ErrMalformed:
@@ -51,12 +53,28 @@ func (c *verifyCmd) explain(verdict webhook.Verdict, o webhook.Options, r webhoo
 			return "the signature is for the URL " + guess + ": --url must be what the provider calls"
 		}
 	}
+	if c.Provider != webhook.StandardWebhooks && verified(webhook.StandardWebhooks, o, r) { // which many providers' are
+		return fmt.Sprintf("the signature is not %s's, but it is right as Standard Webhooks: leave out --provider", c.Provider)
+	}
 	for _, p := range webhook.Providers() {
 		if p.Name != c.Provider && verified(p.Name, o, r) {
 			return fmt.Sprintf("the signature is not %s's, but it is right as %s's: --provider %s", c.Provider, p.Title, p.Name)
 		}
 	}
 	return c.hint(verdict, r)
+}
+
+// explainTime is for a timestamp that is too far from now. Whether the signature is right is another question.
+func (c *verifyCmd) explainTime(verdict webhook.Verdict, o webhook.Options, r webhook.Request) string {
+	why := verdict.Detail
+	if verdict.Cause == webhook.ErrTooOld {
+		why += ": a replay, or a webhook from a log (then use --now)"
+	}
+	o.Tolerance = math.MaxInt64
+	if v, err := webhook.NewVerifier(c.Provider, o); err == nil && v.Verify(context.Background(), r, time.Now()).Cause == webhook.ErrNoSignatureMatch {
+		why += "; and the signature does not match either"
+	}
+	return why
 }
 
 // hint is for when nothing would have matched.
@@ -75,6 +93,9 @@ func (c *verifyCmd) hint(verdict webhook.Verdict, r webhook.Request) string {
 		case !symmetric && !hasV1a:
 			return "the signature is v1 (HMAC), which a whsec_… secret verifies, not an ed25519 key"
 		}
+	}
+	if len(r.Body) == 0 {
+		return "the signature does not match, and the body is empty: something has read it before"
 	}
 	return verdict.Detail + " (a framework that parsed the JSON and wrote it again does that: verify the raw bytes)"
 }
@@ -96,18 +117,31 @@ func nearBodies(body []byte) []nearBody {
 		{append(bytes.Clone(trimmed), '\n'), "the same body with a newline at its end"},
 		{append(bytes.Clone(trimmed), "\r\n"...), "the same body with CRLF at its end"},
 		{bytes.ReplaceAll(body, []byte("\r\n"), []byte("\n")), "the same body with other line ends (LF, not CRLF)"},
+		{bytes.TrimPrefix(body, []byte("\ufeff")), "the same body without the byte order mark at its beginning"},
 	}
-	var compact bytes.Buffer
-	if json.Compact(&compact, body) == nil {
-		near = append(near, nearBody{compact.Bytes(), "the same JSON without the white space: verify the raw bytes, not a pretty print"})
+	if once, ok := narrowed(body); ok {
+		near = append(near, nearBody{once, "the same text in UTF-8: it was read as Latin-1, and written again"})
 	}
-	var value any
-	if json.Unmarshal(body, &value) == nil {
-		if sorted, err := json.Marshal(value); err == nil {
-			near = append(near, nearBody{sorted, "the same JSON with its keys sorted: verify the raw bytes, not what a parser wrote"})
-		}
+	var inner string
+	if json.Unmarshal(body, &inner) == nil {
+		near = append(near, nearBody{[]byte(inner), "the text in this JSON string: it was encoded twice"})
+	}
+	for again := range otherJSON(body) {
+		near = append(near, nearBody{again.body, "the same JSON " + again.what + ": a parser read it and wrote it again, so verify the raw bytes"})
 	}
 	return near
+}
+
+// narrowed undoes what becomes of UTF-8 that is taken for Latin-1.
+func narrowed(body []byte) ([]byte, bool) {
+	out := make([]byte, 0, len(body))
+	for _, r := range string(body) {
+		if r > 0xff {
+			return nil, false
+		}
+		out = append(out, byte(r))
+	}
+	return out, utf8.Valid(out)
 }
 
 type nearSecret struct{ secret, what string }
