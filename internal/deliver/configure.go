@@ -16,12 +16,12 @@ type load struct {
 	stale bool // it changed meanwhile: read it again
 }
 
-// configure finds the lane's endpoint; false while it is being loaded, or when it is gone.
+// configure finds the lane's endpoint; false while it is being loaded.
 func (o *owner) configure(l *lane) bool {
 	if l.ep != nil {
 		return true
 	}
-	if l.gone || l.loading {
+	if l.loading {
 		return false
 	}
 	if l.app == 0 { // another node made its rows: they say whose it is
@@ -79,6 +79,9 @@ func (o *owner) loaded(in loadedApplication, now time.Time) {
 	}
 	for _, l := range under.lanes {
 		l.loading = false
+		if l.gone { // its endpoint may have another lane by now
+			continue
+		}
 		if in.err != nil {
 			o.wakeLane(l, now.Add(time.Second))
 		} else if o.use(l, in.app) {

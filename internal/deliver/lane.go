@@ -25,7 +25,7 @@ type lane struct {
 	app, endpoint hark.Ref
 	ep            *directory.Endpoint // nil: to be looked up
 	loading       bool
-	gone          bool // the endpoint was deleted
+	gone          bool // the endpoint was deleted, or the lease was lost: nothing is taken from it any more
 
 	rows    []*hark.Delivery       // in order of place, complete up to horizon
 	fresh   []*hark.Delivery       // accepted lately, beyond the horizon: sent in turn with rows
@@ -258,7 +258,8 @@ func (l *lane) forget() {
 	maps.DeleteFunc(l.lines, func(_ uint64, until int64) bool { return until != inFlight })
 }
 
-// end gives up everything that waits: the endpoint was deleted.
+// end gives up everything that waits: the endpoint was deleted, or is another node's. What is out goes
+// on, and gives the lane turns yet; it takes nothing in them.
 func (l *lane) end() {
 	l.gone = true
 	l.forget()

@@ -309,6 +309,9 @@ func (o *owner) mayRead(l *lane) bool {
 // claim takes the lane's next delivery if everything allows it: the endpoint, its health, its rate
 // and its application's. Otherwise it sees to it that the lane is looked at again in time.
 func (o *owner) claim(l *lane, now time.Time) *hark.Delivery {
+	if l.gone { // its endpoint may have another lane, under a newer lease: two would send everything twice
+		return nil
+	}
 	if _, mine := o.mine(l.endpoint, now); !mine || !o.configure(l) {
 		return nil
 	}

@@ -201,6 +201,13 @@ func (c *cluster) join(id string, tell bool) *clusterNode {
 	return n
 }
 
+// cut cuts a node from the leases, or mends that.
+func (c *cluster) cut(n *clusterNode, cut bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n.cut = cut
+}
+
 // endpoints adds n endpoints that write into one journal.
 func (c *cluster) endpoints(n int, handle http.HandlerFunc) {
 	for i := range n {
@@ -390,5 +397,48 @@ func TestCluster_WhatIsSettledAfterTheLeaseIsFenced(t *testing.T) {
 		}
 		a.stop()
 		b.stop()
+	})
+}
+
+// A node loses a lease while an attempt of it is out, and has it again, under another epoch, before that
+// ends. What the endpoint has by then is sent by the lane that the new lease has made, and by no other.
+func TestCluster_WhatALeaseThatWasLostLeavesBehindTakesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t)
+		defer c.close()
+		a := c.join("a", true)
+		time.Sleep(20 * time.Second)
+		var j journal
+		var came atomic.Bool
+		c.endpoints(1, func(w http.ResponseWriter, r *http.Request) {
+			if !came.Swap(true) {
+				time.Sleep(25 * time.Second)
+				return
+			}
+			time.Sleep(2 * time.Second)
+			j.note(r)
+		})
+		messages := []hark.Message{c.w.publish(`{"n":0}`)}
+		c.cut(a, true)
+		b := c.join("b", true)
+		time.Sleep(20 * time.Second) // the other takes over, repeats what is out,
+		b.stop()                     // and leaves
+		c.cut(a, false)
+		time.Sleep(4 * time.Second)
+		for i := range 40 {
+			messages = append(messages, c.w.publish(fmt.Sprintf(`{"n":%d}`, i+1)))
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		c.eachOnce(&j, len(messages), 1)
+		for i, m := range messages {
+			if got := len(c.w.attempts(m)); got != 1 {
+				t.Errorf("message %d has %d attempts, want 1", i, got)
+			}
+		}
+		if a.fenced != 1 {
+			t.Errorf("%d settlements were fenced, want that of the attempt that outlived its lease", a.fenced)
+		}
+		a.stop()
 	})
 }
