@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/harkhq/hark"
 	"github.com/harkhq/hark/internal/store"
@@ -373,6 +374,14 @@ func TestReadQueues_AnswersEveryEndpointsRowsInOrder(t *testing.T) {
 }
 
 // listening waits until n connections listen.
+// begin opens a transaction of its own, on a connection of the first node.
+func (c *town) begin() pgx.Tx {
+	c.Helper()
+	tx, err := c.nodes[0].pool.Begin(c.Context())
+	c.ok(err)
+	return tx
+}
+
 func (c *town) listening(n int64) {
 	c.Helper()
 	soon(c.T, func() bool {
@@ -563,6 +572,47 @@ func TestWriter_RowGetsAnotherIDAndIsFencedAllTheSame(t *testing.T) {
 	c.ok(c.nodes[0].Settle(t.Context(), settlements))
 	if !settlements[0].Fenced {
 		t.Error("a node that lost its leases has settled")
+	}
+}
+
+// A writer makes its row anew, because retention took it or a change of its id got lost, while another node
+// takes its node's shards over. What it settles then is fenced as under a row that was there before.
+func TestWriter_ARowThatIsMadeDuringATakeoverIsFencedAllTheSame(t *testing.T) {
+	c := newTown(t, 2, 1, Options{Writers: 1})
+	epoch := c.beat(0).Held[store.ShardOf(c.eps[0].Ref)]
+	a := c.accept(0, c.eps[0])
+	exec := func(tx pgx.Tx, query string, args ...any) {
+		t.Helper()
+		_, err := tx.Exec(t.Context(), query, args...)
+		c.ok(err)
+	}
+	c.nodes[0].terminate(t.Context(), []string{"node0"})
+	lose := c.begin()
+	exec(lose, `DELETE FROM writer WHERE node = 'node0'`)
+	c.ok(lose.Commit(t.Context()))
+	row := c.begin()
+	exec(row, `SELECT 1 FROM queue WHERE message = $1 FOR UPDATE`, a.Message.Ref)
+	takeover := c.begin() // as Beat does it
+	exec(takeover, lockLeasesSQL, 0)
+	exec(takeover, fenceSQL, []string{"node0"})
+	exec(takeover, takeLeasesSQL, "node1", allShards())
+
+	settlement := []store.Settlement{success(a.Deliveries[0], epoch)}
+	var settling sync.WaitGroup
+	settling.Go(func() {
+		if err := c.nodes[0].Settle(t.Context(), settlement); err != nil {
+			t.Error(err)
+		}
+	})
+	time.Sleep(300 * time.Millisecond) // as far as it gets
+	c.ok(takeover.Commit(t.Context()))
+	rows, err := c.nodes[1].ReadQueue(t.Context(), c.eps[0].Ref, store.Position{}, 10)
+	c.ok(err)
+	c.ok(row.Rollback(t.Context()))
+	settling.Wait()
+	if len(rows) != 1 || !settlement[0].Fenced || c.attempts(a.Message.Ref) != 0 {
+		t.Errorf("the new owner reads %d rows; the old one's settlement was fenced: %v, and %d attempts are kept",
+			len(rows), settlement[0].Fenced, c.attempts(a.Message.Ref))
 	}
 }
 

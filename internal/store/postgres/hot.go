@@ -26,8 +26,18 @@ const transactionTimeout = 5 * time.Second
 const hotSettingsSQL = `SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_hashjoin = off;
 SET enable_mergejoin = off; SET enable_bitmapscan = off; SET jit = off`
 
-// The first version is one that the row never had, should retention have taken it for abandoned.
-const registerWriterSQL = `INSERT INTO writer (id, node, seq, version, at) VALUES ($1, $2, 0, $3, $3) ON CONFLICT DO NOTHING`
+const (
+	// The first version is one that the row never had, should retention have taken it for abandoned.
+	registerWriterSQL = `INSERT INTO writer (id, node, seq, version, at) VALUES ($1, $2, 0, $3, $3) ON CONFLICT DO NOTHING`
+
+	// A node that may hold leases makes a row only while nobody deals them: whoever takes its shards over
+	// would not see a row that is new just then, and not stop what is written under it.
+	registerAgainSQL = `INSERT INTO writer (id, node, seq, version, at)
+SELECT $1, $2, 0, $3, $3 FROM counter AS c
+WHERE c.name = 'lease' AND NOT EXISTS (SELECT 1 FROM writer WHERE id = $1)
+FOR SHARE OF c
+ON CONFLICT DO NOTHING`
+)
 
 // hotStatements are what the hot path consists of.
 var hotStatements = map[string]string{
@@ -65,11 +75,11 @@ func (w *writer) connect(ctx context.Context) error {
 			return fmt.Errorf("prepare %s: %w", name, err)
 		}
 	}
-	node := ""
+	node, register := "", registerWriterSQL
 	if m := w.store.node.Load(); m != nil {
-		node = m.node
+		node, register = m.node, registerAgainSQL
 	}
-	if _, err := raw.Exec(ctx, registerWriterSQL, w.id, node, row.Millis(time.Now())); err != nil {
+	if _, err := raw.Exec(ctx, register, w.id, node, row.Millis(time.Now())); err != nil {
 		_ = raw.Close(ctx)
 		return err
 	}
