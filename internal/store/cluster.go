@@ -43,7 +43,8 @@ type Cluster interface {
 	ReadQueues(ctx context.Context, starts []QueueStart, limit int) ([][]hark.Delivery, error)
 
 	// OnWake names the function that is told of endpoints for which another node has committed
-	// deliveries. It must not block. Missing calls are made up for by polling.
+	// deliveries, or this one, too late to tell of them (Messages.OnQueued). It must not block. Missing
+	// calls are made up for by polling.
 	OnWake(func(endpoints []hark.Ref))
 	// OnChange names the function that is told of applications whose configuration was changed, by
 	// this node or another. Ref 0 stands for what belongs to no application: environments, event

@@ -205,7 +205,8 @@ type Messages interface {
 	// OnQueued names the function that is told of deliveries which Accept and Enqueue have
 	// committed. It is called before the writing method returns and before any later write to
 	// these rows commits, never concurrently; it must not block and may keep what it is given.
-	// It is set once, before the first write.
+	// It is set once, before the first write. In a Cluster, where that cannot be promised of a row,
+	// because another node may have written to it or the commit was in doubt, its owner is woken.
 	OnQueued(func([]hark.Delivery))
 
 	// Message finds a message by id or event id.

@@ -24,10 +24,15 @@ type proxy struct {
 	// cutAnswers drops the next n answers of more than some bytes that the server gives, and the
 	// connection with them: the server did what it was told, and nobody hears of it.
 	cutAnswers atomic.Int32
+	// kept, when not nil, keeps the next such answer back until it is closed.
+	kept atomic.Pointer[chan struct{}]
 	// silent swallows everything, as a network does that is cut.
 	silent atomic.Bool
 	// silentAfterCut is silent from the next cut on.
 	silentAfterCut atomic.Bool
+
+	mu   sync.Mutex
+	ends []net.Conn // of all connections
 }
 
 func newProxy(t *testing.T, port int) *proxy {
@@ -57,6 +62,9 @@ func (p *proxy) serve(client net.Conn) {
 		return
 	}
 	defer server.Close()
+	p.mu.Lock()
+	p.ends = append(p.ends, client, server)
+	p.mu.Unlock()
 	go func() {
 		defer client.Close()
 		defer server.Close()
@@ -75,16 +83,39 @@ func (p *proxy) copy(to, from net.Conn, answers bool) error {
 		for p.silent.Load() {
 			time.Sleep(5 * time.Millisecond)
 		}
-		if answers && strings.Contains(string(buf[:n]), "INSERT 0 1") && p.cutAnswers.Add(-1) >= 0 {
-			if p.silentAfterCut.Swap(false) {
-				p.silent.Store(true)
+		if answers && strings.Contains(string(buf[:n]), "INSERT 0 1") {
+			if p.cutAnswers.Add(-1) >= 0 {
+				if p.silentAfterCut.Swap(false) {
+					p.silent.Store(true)
+				}
+				return io.EOF
 			}
-			return io.EOF
+			if kept := p.kept.Swap(nil); kept != nil {
+				<-*kept
+			}
 		}
 		if _, err := to.Write(buf[:n]); err != nil {
 			return err
 		}
 	}
+}
+
+// lose ends all connections, with whatever is on its way. A server that is waiting for something does not
+// notice.
+func (p *proxy) lose() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, end := range p.ends {
+		end.Close()
+	}
+	p.ends = nil
+}
+
+// keep keeps the next answer to a write back until release is called.
+func (p *proxy) keep() (release func()) {
+	kept := make(chan struct{})
+	p.kept.Store(&kept)
+	return sync.OnceFunc(func() { close(kept) })
 }
 
 func (p *proxy) url(database string) string {

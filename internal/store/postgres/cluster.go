@@ -131,7 +131,7 @@ func (s *Store) Beat(ctx context.Context, node store.Node, now time.Time, ttl ti
 	if news {
 		s.bell.leased()
 	}
-	s.node.Store(&membership{node: node.ID, held: maps.Clone(leases.Held), until: now.Add(ttl)})
+	s.join(&membership{node: node.ID, held: maps.Clone(leases.Held), until: now.Add(ttl)})
 	return leases, nil
 }
 
@@ -256,7 +256,7 @@ func (s *Store) Leave(ctx context.Context, node string) error {
 		return err
 	}
 	if m := s.node.Load(); m != nil && m.node == node {
-		s.node.Store(&membership{node: node})
+		s.join(&membership{node: node})
 	}
 	s.bell.leased()
 	return nil

@@ -374,10 +374,12 @@ func TestReadQueues_AnswersEveryEndpointsRowsInOrder(t *testing.T) {
 }
 
 // listening waits until n connections listen.
-// begin opens a transaction of its own, on a connection of the first node.
+// begin opens a transaction of its own, on a connection of the first node. It may do nothing for long.
 func (c *town) begin() pgx.Tx {
 	c.Helper()
 	tx, err := c.nodes[0].pool.Begin(c.Context())
+	c.ok(err)
+	_, err = tx.Exec(c.Context(), `SET LOCAL idle_in_transaction_session_timeout = 0`)
 	c.ok(err)
 	return tx
 }

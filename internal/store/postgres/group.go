@@ -95,8 +95,10 @@ func (w *writer) attempt(ops []*write) error {
 // errNeedsAnswers says that a group cannot be written without asking the database something first.
 var errNeedsAnswers = errors.New("the group needs answers")
 
-// prepare collects what the writes want, gives out refs and sees to the days' tables.
+// prepare collects what the writes want, gives out refs, sees to the days' tables, and waits for other
+// writers where they must tell first.
 func (w *writer) prepare(ctx context.Context, ops []*write) error {
+	w.made() // nothing, when it was tried before
 	g := &w.group
 	clear(g.accept)
 	clear(g.requests)
@@ -117,9 +119,10 @@ func (w *writer) prepare(ctx context.Context, ops []*write) error {
 			g.enqueue = append(g.enqueue, enqueued{op, &op.enqueue[i]})
 		}
 	}
+	var number int64
 	if n := len(g.accept); n > 0 {
-		number, err := w.refs.take(ctx, w.store, int64(n))
-		if err != nil {
+		var err error
+		if number, err = w.refs.take(ctx, w.store, int64(n)); err != nil {
 			return err
 		}
 		for i, a := range g.accept {
@@ -130,7 +133,10 @@ func (w *writer) prepare(ctx context.Context, ops []*write) error {
 			a.ref = a.day<<dayShift | (number + int64(i))
 		}
 	}
-	return w.ensureDays(ctx)
+	if err := w.ensureDays(ctx); err != nil {
+		return err
+	}
+	return w.begin(ctx, number)
 }
 
 func (w *writer) ensureDays(ctx context.Context) error {

@@ -6,14 +6,12 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/harkhq/hark"
-	"github.com/harkhq/hark/internal/store"
 	"github.com/harkhq/hark/internal/store/row"
 )
 
@@ -53,7 +51,8 @@ type writers struct {
 	hook     func([]hark.Delivery)
 	hookTurn sync.Mutex // it is never called concurrently
 
-	refs refBlock
+	untold sync.Mutex // guards the writers' making
+	refs   refBlock
 }
 
 // writer is one of them.
@@ -70,7 +69,9 @@ type writer struct {
 	held    map[int]int64
 	marks   int // how often it has changed its row since that has its id
 
-	doubt  *doubt // a transaction that may have been committed; its callers were told no
+	making *making     // what others wait for that it has not told of; nil: nothing
+	leases *membership // under which it began to write that; nil: what comes of it may be told of too late
+	doubt  *doubt      // a transaction that may have been committed; its callers were told no
 	group  group
 	tables tables
 }
@@ -283,6 +284,7 @@ func (w *writer) commit(group []*write) {
 // resolve finds out whether a group was committed whose outcome got lost. It answers nil when the
 // callers were told, and why the group must be tried again otherwise.
 func (w *writer) resolve(d *errDoubt, group []*write, end time.Time) error {
+	w.isLate()
 	for {
 		committed, err := w.ask(d.seq)
 		switch {
@@ -315,6 +317,7 @@ func (w *writer) finish(group []*write, err error) {
 		w.tell(queuedBy(group, false))
 		w.tellFed(fedBy(group))
 	}
+	w.made()
 	for _, op := range group {
 		if op.err == nil {
 			op.err = err
@@ -338,28 +341,6 @@ func queuedBy(group []*write, all bool) (queued []hark.Delivery) {
 	}
 	return queued
 }
-
-// tell calls the hook with what was queued for this node, and wakes the others for the rest.
-func (ws *writers) tell(queued []hark.Delivery) {
-	if m := ws.store.node.Load(); m != nil {
-		queued = slices.DeleteFunc(queued, func(d hark.Delivery) bool {
-			if _, held := m.held[store.ShardOf(d.EndpointRef)]; held {
-				return false
-			}
-			ws.store.bell.wake(d.EndpointRef)
-			return true
-		})
-	}
-	if len(queued) == 0 || ws.hook == nil {
-		return
-	}
-	ws.hookTurn.Lock()
-	defer ws.hookTurn.Unlock()
-	ws.hook(queued)
-}
-
-// OnQueued names the function that is told of committed deliveries.
-func (s *Store) OnQueued(hook func([]hark.Delivery)) { s.writers.hook = hook }
 
 // refBlock gives out numbers for messages' refs. Nodes take them by the thousand, so that a message
 // costs no statement for its ref.
