@@ -45,7 +45,7 @@ func openTest(t testing.TB, url string, options Options) *Store {
 // rows that lie in partitions by day, and whoever is woken by a notification.
 var capable = []string{
 	"Requests", "ReclaimRequests", "Accept", "AcceptConcurrently", "UniqueConcurrently", "OnQueued", "Expunge", "Settle", "States",
-	"Feed", "FeedConcurrently", "ReclaimFeeds", "Attempts", "Tail", "TailIsComplete", "Reservations", "Reclaim", "ReclaimKeepsQueued",
+	"Feed", "FeedConcurrently", "ReclaimFeeds", "Attempts", "AttemptsWhileTheyCome", "Tail", "TailIsComplete", "Reservations", "Reclaim", "ReclaimKeepsQueued",
 	"Reopen", "Upkeep", "Transfer",
 }
 

@@ -87,6 +87,67 @@ func testAttempts(t *testing.T, f *fixture) {
 	f.same("stats", stats, store.AttemptStats{Succeeded: 2, Failed: 2, Sending: 2})
 }
 
+// A list is walked while attempts come: newer ones, and older ones, because an attempt has its id from when
+// it began and is kept when it ended. Whatever comes, none is shown twice, and none of those that were there
+// is left out, however many began in one millisecond.
+func testAttemptsWhileTheyCome(t *testing.T, f *fixture) {
+	ep := f.newEndpoint(f.app, "e")
+	d := f.accept("t", ep).Deliveries[0]
+	began := f.clock()
+	keep := func(at time.Time, n int) (ids []string) {
+		some := make([]store.Settlement, n)
+		for i := range some {
+			some[i] = f.attempt(d, 200, 0)
+			some[i].Attempt.ID, some[i].Attempt.StartedAt = hark.NewAttemptID(at), at
+			ids = append(ids, string(some[i].Attempt.ID))
+		}
+		f.ok(f.Settle(f.ctx, some))
+		return ids
+	}
+	var there []string
+	for i := range 5 {
+		there = append(there, keep(began.Add(time.Duration(i)*time.Millisecond), 9)...)
+	}
+	succeeded := hark.Succeeded
+	for _, backward := range []bool{false, true} {
+		page := store.Page{Limit: 4, Backward: backward}
+		if backward {
+			page.From = string(hark.NewAttemptID(began.Add(-time.Hour)))
+		}
+		times := make(map[string]int)
+		for more := true; more; {
+			some, err := f.AttemptsByEndpoint(f.ctx, ep.Ref, store.AttemptFilter{Status: &succeeded}, page)
+			f.ok(err)
+			for i := range some {
+				times[string(some[i].ID)]++
+			}
+			if more = len(some) == page.Limit && len(times) < 500; !more {
+				break
+			}
+			edge := some[len(some)-1]
+			if backward {
+				edge = some[0]
+			}
+			page.From = string(edge.ID)
+			for _, ms := range []time.Duration{-1, 0, 1} { // on both sides of the border, and at it
+				if len(times) < 100 {
+					keep(edge.StartedAt.Add(ms*time.Millisecond), 1)
+				}
+			}
+		}
+		for id, n := range times {
+			if n != 1 {
+				t.Errorf("backward %v: %s is shown %d times", backward, id, n)
+			}
+		}
+		for _, id := range there {
+			if times[id] == 0 {
+				t.Errorf("backward %v: %s, which was there, is not shown", backward, id)
+			}
+		}
+	}
+}
+
 func testAttemptedLists(t *testing.T, f *fixture) {
 	a, b := f.newEndpoint(f.app, "a"), f.newEndpoint(f.app, "b")
 	var ids []string

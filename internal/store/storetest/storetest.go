@@ -68,6 +68,7 @@ func tests() []test {
 		{"Cursors", testCursors},
 		{"ReclaimFeeds", testReclaimFeeds},
 		{"Attempts", testAttempts},
+		{"AttemptsWhileTheyCome", testAttemptsWhileTheyCome},
 		{"AttemptedLists", testAttemptedLists},
 		{"FailingSince", testFailingSince},
 		{"Replays", testReplays},
