@@ -61,7 +61,8 @@ func streamTail(c *call) error {
 	}
 	authenticate, operations, bearer := c.api.Auth.Authenticate, c.api.Manage, c.bearer
 	err = c.api.Streams.ServeTail(c.ResponseWriter, c.r, stream.Tail{
-		Tail: tail,
+		Tail:   tail,
+		Tenant: string(c.caller.EnvironmentID) + "/" + string(c.caller.ApplicationID),
 		Check: func(ctx context.Context) error { // the key may have been revoked meanwhile
 			if _, err := authenticate(ctx, bearer); err != nil {
 				return err

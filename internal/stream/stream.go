@@ -22,7 +22,6 @@ import (
 	"context"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/harkhq/hark"
@@ -48,7 +47,7 @@ type Hub struct {
 	log    *slog.Logger
 	mu     sync.Mutex
 	topics map[hark.Ref]*topic
-	tails  atomic.Int64
+	seats  seats
 	ended  chan struct{}
 	once   sync.Once
 }
@@ -74,7 +73,7 @@ func New(opt Options) *Hub {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Hub{store: opt.Store, log: opt.Log, topics: map[hark.Ref]*topic{}, ended: make(chan struct{})}
+	return &Hub{store: opt.Store, log: opt.Log, topics: map[hark.Ref]*topic{}, seats: seats{most: maxTails}, ended: make(chan struct{})}
 }
 
 // Fed wakes whoever waits for these consumers. It does not block.

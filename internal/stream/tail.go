@@ -13,6 +13,8 @@ import (
 // Tail is one watcher. The functions come from the face that serves it.
 type Tail struct {
 	Tail store.Tail
+	// Tenant is whose watcher it is: of the places on a server nobody gets all.
+	Tenant string
 	// Encode appends an entry's JSON, and answers the event's name.
 	Encode func(ctx context.Context, dst []byte, e *store.TailEntry) (name string, text []byte)
 	// Check says, now and then, whether the watcher may still watch.
@@ -27,7 +29,7 @@ const (
 	tailWaits = 10 * time.Second // at most, whatever it took
 	// tailEntries is the most that one look shows.
 	tailEntries = 2_000
-	// maxTails bounds how many there are on a server.
+	// maxTails bounds how many there are on a server; tenants share them (seats).
 	maxTails = 16
 	// tailBack is how far back to begin after a broken connection: what was committed late meanwhile
 	// may be that old. Entries have ids by which those that come again are known.
@@ -37,10 +39,11 @@ const (
 // ServeTail writes what happens as server-sent events until the client leaves, may not watch any more, or
 // everything stops. Their ids are times: with Last-Event-ID nothing is missed, and some comes again.
 func (h *Hub) ServeTail(w http.ResponseWriter, req *http.Request, t Tail) error {
-	defer h.tails.Add(-1)
-	if h.tails.Add(1) > maxTails {
+	mine := h.seats.take(t.Tenant)
+	if mine == nil {
 		return &hark.Error{Code: hark.Overloaded, RetryAfter: time.Minute, Detail: "Too many are watching this server. Try again later."}
 	}
+	defer h.seats.give(mine)
 	ctx := req.Context()
 	s := &events{w: w, control: http.NewResponseController(w)}
 	looked := time.Now()
@@ -70,6 +73,8 @@ func (h *Hub) ServeTail(w http.ResponseWriter, req *http.Request, t Tail) error 
 		}
 		select {
 		case <-h.ended:
+			return nil
+		case <-mine.lost: // the client comes back, and hears that there is no room
 			return nil
 		case <-ctx.Done():
 			return nil
