@@ -162,7 +162,7 @@ func attemptOperations() []operation {
 	byMessage := with(attemptParams, param{"endpoint_id", textType, "Only attempts at this endpoint."})
 	byEndpoint := with(attemptParams, param{"with_msg", flagType, "true carries each attempt's message, without its payload."})
 	return []operation{
-		{method: "GET", path: appPath + "/attempt/endpoint/{endpoint_id}", id: "v1.message-attempt.list-by-endpoint", may: "attempt.list", tag: tag, summary: "List an endpoint's attempts", access: customer, status: is200, query: byEndpoint, handler: does(listAttemptsByEndpoint)},
+		{method: "GET", path: appPath + "/attempt/endpoint/{endpoint_id}", id: "v1.message-attempt.list-by-endpoint", may: "attempt.list", tag: tag, summary: "List an endpoint's attempts", doc: "A consumer's, too: what those who listen as it have answered.", access: customer, status: is200, query: byEndpoint, handler: does(listAttemptsByEndpoint)},
 		{method: "GET", path: appPath + "/attempt/msg/{msg_id}", id: "v1.message-attempt.list-by-msg", may: "attempt.list", tag: tag, summary: "List a message's attempts", access: customer, status: is200, query: byMessage, handler: does(listAttemptsByMessage)},
 		{method: "GET", path: msgPath + "/attempt", id: "v1.message-attempt.list-by-msg-deprecated", may: "attempt.list", tag: tag, summary: "List a message's attempts", access: customer, status: is200, query: byMessage, hidden: true, handler: does(listAttemptsByMessage)},
 		{method: "GET", path: msgPath + "/endpoint/{endpoint_id}/attempt", id: "v1.message-attempt.list-by-endpoint-deprecated", may: "attempt.list", tag: tag, summary: "List a message's attempts at one endpoint", access: customer, status: is200, query: attemptParams, hidden: true, handler: does(listAttemptsByMessage)},

@@ -9,7 +9,7 @@ import (
 )
 
 type attemptsCmd struct {
-	List attemptsList `cmd:"" default:"withargs" help:"List attempts of a message or at an endpoint, newest first."`
+	List attemptsList `cmd:"" default:"withargs" help:"List attempts of a message, or at an endpoint or consumer, newest first."`
 	Show attemptsShow `cmd:"" help:"Show one attempt with the answer that it got."`
 }
 
@@ -28,6 +28,7 @@ type attemptsList struct {
 	Listing
 	Message  string  `short:"m" xor:"of" required:"" placeholder:"ID" help:"Attempts of this message."`
 	Endpoint string  `short:"e" xor:"of" required:"" placeholder:"ID" help:"Attempts at this endpoint."`
+	Consumer string  `xor:"of" required:"" placeholder:"ID" help:"What those who listen as this consumer have answered."`
 	Status   string  `placeholder:"STATUS" help:"Only success or fail."`
 	Since    moments `placeholder:"TIME" help:"Made after: 2h, 3d or a date."`
 	Until    moments `placeholder:"TIME" help:"Made before: 2h, 3d or a date."`
@@ -45,8 +46,11 @@ func (c *attemptsList) Run(ctx context.Context, sh *shell) error {
 		return err
 	}
 	of := aMessage(c.Message).at(path("attempt", "msg", c.Message))
-	if c.Endpoint != "" {
+	switch {
+	case c.Endpoint != "":
 		of = anEndpoint(c.Endpoint).at(path("attempt", "endpoint", c.Endpoint))
+	case c.Consumer != "":
+		of = aConsumer(c.Consumer).at(path("attempt", "endpoint", c.Consumer))
 	}
 	filter := url.Values{}
 	if !c.JSON {

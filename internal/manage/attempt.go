@@ -30,9 +30,13 @@ func (in AttemptListIn) list(prefix string) (l listing, f store.AttemptFilter, n
 	return l, f, f.Status != nil && *f.Status == hark.Pending, v.err()
 }
 
-// AttemptsByEndpoint lists the attempts at an endpoint, newest first.
+// AttemptsByEndpoint lists the attempts at an endpoint, newest first; at a consumer those that listeners have told of.
 func (m *Manager) AttemptsByEndpoint(ctx context.Context, c Caller, app, endpoint string, in AttemptListIn) (p Page[AttemptOut], err error) {
-	a, ep, err := m.appEndpoint(ctx, &c, opAttemptList, app, endpoint)
+	a, err := m.app(ctx, &c, opAttemptList, app)
+	if err != nil {
+		return p, err
+	}
+	ep, err := m.anyEndpointOf(ctx, a, endpoint)
 	if err != nil {
 		return p, err
 	}

@@ -165,6 +165,9 @@ func testToldAttempts(t *testing.T, f *fixture) {
 	f.ok(err)
 	f.same("attempts", len(all), 2)
 	f.same("its consumer", all[0].EndpointID, a.ID)
+	by, err := f.AttemptsByEndpoint(f.ctx, a.Ref, store.AttemptFilter{WithResponse: true}, store.Page{Limit: 5})
+	f.ok(err)
+	f.same("attempts by consumer", by, all)
 	f.same("the feed", f.feed(a, 0), []hark.MessageID{m.Message.ID})
 	// A row that waits for the same consumer stays.
 	again := hark.Delivery{EndpointRef: a.Ref, ApplicationRef: f.app.Ref, MessageRef: m.Message.Ref, Due: f.tick().UnixMilli()}
