@@ -312,7 +312,7 @@ func TestRun_SaysWhatItTook(t *testing.T) {
 	if kindOf(err) != transform.Timeout {
 		t.Fatalf("got %v", err)
 	}
-	if quick.CPU <= 0 || long.CPU <= quick.CPU || long.CPU > time.Second {
+	if quick.CPU <= 0 || long.CPU <= quick.CPU || long.CPU > 10*time.Second {
 		t.Errorf("a quick run took %v, a loop %v", quick.CPU, long.CPU)
 	}
 }
@@ -356,8 +356,11 @@ func run(t testing.TB, source string, in transform.Input) (transform.Output, err
 	if err != nil {
 		t.Fatalf("%s: %v", source, err)
 	}
-	return s.Run(t.Context(), in, transform.Limits{})
+	return s.Run(t.Context(), in, unhurried)
 }
+
+// unhurried is for runs that end by themselves, on a busy machine.
+var unhurried = transform.Limits{Time: 20 * time.Second}
 
 func kindOf(err error) transform.Kind {
 	if e, ok := errors.AsType[*transform.Error](err); ok {

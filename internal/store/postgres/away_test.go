@@ -249,7 +249,7 @@ func TestStore_SaysThatTheDatabaseIsAway(t *testing.T) {
 					if e, ok := errors.AsType[*hark.Error](err); !ok || e.Code != hark.Unavailable || e.RetryAfter == 0 {
 						t.Errorf("%s, no %s: %v", name, what, err)
 					}
-					if took := time.Since(start); took > 15*time.Second {
+					if took := time.Since(start); took > 30*time.Second {
 						t.Errorf("%s, no %s: it took %v to say so", name, what, took)
 					}
 				})
@@ -260,7 +260,7 @@ func TestStore_SaysThatTheDatabaseIsAway(t *testing.T) {
 		healed := time.Now()
 		soon(t, func() bool { // a writer may just be trying an old connection
 			err := s.Accept(t.Context(), []*store.Acceptance{fresh(1)})
-			if err != nil && time.Since(healed) > 10*time.Second {
+			if err != nil && time.Since(healed) > time.Minute/2 {
 				t.Fatalf("after the %s came back: %v", what, err)
 			}
 			return err == nil

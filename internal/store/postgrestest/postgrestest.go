@@ -229,8 +229,8 @@ func (s *Server) Start() error {
 
 func (s *Server) awaitAnswer() error {
 	var err error
-	for range 400 {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	for range 2400 { // a minute, and more: it may have to recover, on a busy machine
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		var c *pgx.Conn
 		if c, err = pgx.Connect(ctx, s.URL("postgres")); err == nil {
 			err = c.Close(ctx)
