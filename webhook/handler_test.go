@@ -259,7 +259,7 @@ func TestStore_OfManyAtOnceOneIsFreshAndOneIsWorkedOn(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		for deadline := time.Now().Add(10 * time.Second); worked.Load() < 4 && time.Now().Before(deadline); {
+		for deadline := time.Now().Add(time.Minute); worked.Load() < 4 && time.Now().Before(deadline); {
 			time.Sleep(5 * time.Millisecond)
 		}
 		time.Sleep(50 * time.Millisecond)
@@ -376,7 +376,7 @@ func TestSQLStore_WhatWasAcknowledgedIsWorkedOnAfterACrash(t *testing.T) {
 		worked[e.ID] = true
 		return nil
 	}})
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		mu.Lock()
 		n := len(worked)
 		mu.Unlock()

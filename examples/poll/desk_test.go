@@ -119,9 +119,9 @@ func (b *inbox) sorted() []string {
 // until waits for what must become true.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("%s: not within 30 s", what)
+			t.Fatalf("%s: not within a minute", what)
 		}
 	}
 }
@@ -171,9 +171,13 @@ func TestDesk_EachChangeIsDeliveredOnce(t *testing.T) {
 	}
 	s.call("POST", "/app/desk/api-poller", poller, nil)
 	delivered("the backlog")
-	if desk.Answers(http.StatusTooManyRequests) == 0 {
-		t.Error("the desk limited nothing")
-	}
+	until(t, "the desk limits", func() bool { // a slow machine may have asked less than three times in each second
+		if desk.Answers(http.StatusTooManyRequests) > 0 {
+			return true
+		}
+		s.call("POST", "/app/desk/api-poller/preview", poller, &preview)
+		return false
+	})
 
 	set(2, "closed")
 	open(1)
@@ -187,8 +191,9 @@ func TestDesk_EachChangeIsDeliveredOnce(t *testing.T) {
 	delivered("what changed while nobody ran")
 
 	desk.Break(true)
-	until(t, "failing", func() bool { return s.poller("tickets").State == "failing" })
-	if p := s.poller("tickets"); p.Runs[0].Outcome != "failed" || p.Runs[0].Status != http.StatusServiceUnavailable || p.Failures != 1 {
+	var p pollerOut
+	until(t, "failing", func() bool { p = s.poller("tickets"); return p.State == "failing" })
+	if p.Runs[0].Outcome != "failed" || p.Runs[0].Status != http.StatusServiceUnavailable || p.Failures != 1 {
 		t.Errorf("while the desk is down: %+v", p)
 	}
 	set(1, "closed")

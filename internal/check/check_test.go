@@ -71,7 +71,7 @@ func run(t *testing.T, h http.Handler, change func(*check.Options)) check.Report
 	t.Helper()
 	server := httptest.NewServer(h)
 	defer server.Close()
-	o := check.Options{URL: server.URL + "/hooks", Secret: secret, Timeout: 5 * time.Second, Slow: 50 * time.Millisecond}
+	o := check.Options{URL: server.URL + "/hooks", Secret: secret, Timeout: time.Minute, Slow: 50 * time.Millisecond}
 	if change != nil {
 		change(&o)
 	}

@@ -235,7 +235,7 @@ func TestPost_ReturnsSoonAfterCancel(t *testing.T) {
 			client.Close()
 		}
 		wg.Wait()
-		if took := time.Since(start); took > time.Second {
+		if took := time.Since(start); took > 10*time.Second { // it could wait for thirty
 			t.Errorf("%s took %v", how, took)
 		}
 		cancel()
@@ -436,7 +436,7 @@ func TestClient_LeavesNothingBehind(t *testing.T) {
 		if g <= goroutines+1 && f <= files+1 { // the listener and its accept loop
 			return
 		}
-		if wait > time.Second {
+		if wait > 10*time.Second {
 			t.Fatalf("from %d goroutines and %d files to %d and %d", goroutines, files, g, f)
 		}
 		time.Sleep(wait)

@@ -172,7 +172,7 @@ func TestDeleteEndpoint_RemovesALongQueueAcrossARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = openTest(t, dir, Options{})
-	for range 1000 {
+	for range 12_000 { // a minute
 		left := int64(0)
 		if err := s.read(t.Context(), func(c *conn) (err error) {
 			left, err = c.int("SELECT count(*) FROM queue")
