@@ -7,6 +7,7 @@ package postgrestest
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -79,9 +80,8 @@ func (s *Server) setUp() (err error) {
 	if s.port, err = freePort(); err != nil {
 		return err
 	}
-	initdb := s.command("initdb", "-D", s.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions")
-	if out, err := initdb.CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb: %w\n%s", err, out)
+	if err := s.lay(); err != nil {
+		return err
 	}
 	return s.Start()
 }
@@ -193,10 +193,12 @@ func (s *Server) Start() error {
 	defer s.mu.Unlock()
 	settings := append([]string{
 		"listen_addresses=127.0.0.1", "port=" + strconv.Itoa(s.port), "unix_socket_directories=" + s.dir,
-		"max_connections=300", "shared_buffers=128MB", "log_min_messages=error", "timezone=UTC",
+		"max_connections=300", "log_min_messages=error", "timezone=UTC",
 	}, s.options.Settings...)
-	if !s.options.Fsync {
-		settings = append([]string{"fsync=off", "full_page_writes=off", "max_wal_size=256MB"}, settings...)
+	if s.options.Fsync {
+		settings = append([]string{"shared_buffers=128MB"}, settings...)
+	} else { // the files are in memory, and each process pays for the pages of the buffers that it sees
+		settings = append([]string{"shared_buffers=16MB", "fsync=off", "full_page_writes=off", "max_wal_size=256MB"}, settings...)
 	}
 	args := []string{"-D", s.data()}
 	for _, setting := range settings {
@@ -343,7 +345,7 @@ func (s *Server) Database(t testing.TB, template string, prepare func(url string
 	name := fmt.Sprintf("test_%d", s.databases)
 	s.mu.Unlock()
 	if err == nil {
-		err = s.Exec(ctx, "postgres", "CREATE DATABASE "+name+" TEMPLATE "+template)
+		err = s.Exec(ctx, "postgres", "CREATE DATABASE "+name+" TEMPLATE "+template+s.strategy())
 	}
 	if err != nil {
 		t.Fatalf("make a database from %s: %v", template, err)
@@ -354,6 +356,15 @@ func (s *Server) Database(t testing.TB, template string, prepare func(url string
 		}
 	})
 	return s.URL(name)
+}
+
+// strategy is how a database is copied. Since version 15 every page goes through the log, unless one asks
+// for files: which is cheaper where nothing waits for a disk.
+func (s *Server) strategy() string {
+	if s.options.Fsync || version(filepath.Join(s.binaries, "postgres")) < 15 {
+		return ""
+	}
+	return " STRATEGY FILE_COPY"
 }
 
 func (s *Server) isRunning() bool {
@@ -409,8 +420,16 @@ func New(t testing.TB, options Options) *Server {
 // Main runs the tests and takes the shared server away.
 func Main(m *testing.M) { os.Exit(Run(m)) }
 
-// Run is Main for a TestMain that has more to do.
+// Run is Main for a TestMain that has more to do. Unless -parallel says otherwise, one more parallel test runs
+// than there are processors: most of their time they wait for a server.
 func Run(m interface{ Run() int }) (code int) {
+	flag.Parse()
+	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
+		if err := parallel.Value.Set(strconv.Itoa(1 + runtime.GOMAXPROCS(0))); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
 	code = m.Run()
 	if shared.server != nil {
 		if err := shared.server.Remove(); err != nil {
