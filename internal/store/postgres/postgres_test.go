@@ -50,6 +50,7 @@ var capable = []string{
 }
 
 func TestStore_KeepsTheContract(t *testing.T) {
+	t.Parallel() // beside those that wait for a database that is away
 	none := capable
 	if os.Getenv("HARK_TESTS") == "all" {
 		none = nil // means all

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -42,7 +43,11 @@ func testModel(t *testing.T, open Open) {
 	f := newFixture(t, open)
 	// Each step waits for the disk, so fewer runs than usual, unless -rapid.checks asks for more.
 	if checks := flag.Lookup("rapid.checks"); checks != nil && checks.Value.String() == checks.DefValue {
-		f.ok(checks.Value.Set("20"))
+		runs := "8"
+		if os.Getenv("HARK_TESTS") == "all" {
+			runs = "20"
+		}
+		f.ok(checks.Value.Set(runs))
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		f.env = f.newEnvironment()

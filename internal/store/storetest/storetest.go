@@ -110,7 +110,10 @@ func Run(t *testing.T, open Open, only ...string) {
 			test.run(t, newFixture(t, open))
 		})
 	}
-	t.Run("Model", func(t *testing.T) { testModel(t, open) })
+	t.Run("Model", func(t *testing.T) {
+		t.Parallel()
+		testModel(t, open)
+	})
 }
 
 // start is when every test begins; time passes only when a test says so.
