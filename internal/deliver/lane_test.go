@@ -1,7 +1,9 @@
 package deliver
 
 import (
+	"flag"
 	"fmt"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -291,6 +293,11 @@ func (m *laneMachine) describe() string {
 }
 
 func TestLane_TakesEveryRowAndNoneTwice(t *testing.T) {
+	if checks := flag.Lookup("rapid.checks"); os.Getenv("HARK_TESTS") != "all" && checks.Value.String() == checks.DefValue {
+		if err := checks.Value.Set("30"); err != nil { // of a hundred
+			t.Fatal(err)
+		}
+	}
 	for _, ordering := range []hark.Ordering{hark.Unordered, hark.OrderByEndpoint, "/customer"} {
 		t.Run("ordering "+string(ordering), rapid.MakeCheck(func(t *rapid.T) {
 			m := newLaneMachine(ordering)
