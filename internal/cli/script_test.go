@@ -48,12 +48,14 @@ func (w withDatabase) Run() int { return postgrestest.Run(w.m) }
 //
 // $NOBODY is an address that nobody listens on, or can.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	nobody := takenAddr(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HARK_BOOTSTRAP_KEY", "")
 			env.Setenv("NOBODY", nobody)
+			env.Setenv("GOGC", "400") // most commands have done their work before there is enough to collect
 			env.Values[worldKey{}] = &world{t: t, sinks: map[string]*sink{}}
 			return nil
 		},

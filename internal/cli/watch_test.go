@@ -14,6 +14,7 @@ import (
 
 // A server that goes away again and again, and tells the last events twice.
 func TestWatcher_TakesABrokenConnectionUp(t *testing.T) {
+	t.Parallel()
 	var asked []string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked = append(asked, r.Header.Get("Last-Event-ID"))
