@@ -129,6 +129,7 @@ func until(t *testing.T, what string, ok func() bool) {
 // Each content of a ticket is delivered once: through pages, a limit on requests, a restart, and a desk that
 // is down.
 func TestDesk_EachChangeIsDeliveredOnce(t *testing.T) {
+	t.Parallel()
 	desk := &poll.Desk{Token: "hush", Limit: 2} // a run needs three requests
 	api := httptest.NewServer(desk)
 	defer api.Close()
@@ -207,6 +208,7 @@ func TestDesk_EachChangeIsDeliveredOnce(t *testing.T) {
 
 // Asking again for what has not changed costs an answer without a body.
 func TestDesk_SaysThatNothingHasChanged(t *testing.T) {
+	t.Parallel()
 	desk := &poll.Desk{Token: "hush", PageSize: 100}
 	api := httptest.NewServer(desk)
 	defer api.Close()

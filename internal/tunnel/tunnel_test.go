@@ -325,6 +325,7 @@ func TestTunnel_SaysWhatIsGone(t *testing.T) {
 }
 
 func TestTunnel_HoldsNoMoreThanSomeBytes(t *testing.T) {
+	t.Parallel()
 	g := newGate(t)
 	g.add(12, `"`+strings.Repeat("x", 1<<20)+`"`)
 	c := g.open(`{"type":"start","group":"g","window":100}`)
@@ -400,6 +401,7 @@ func TestTunnel_RefusesNonsense(t *testing.T) {
 }
 
 func TestTunnel_TheNewestHasTheTurnAndTheOthersFollow(t *testing.T) {
+	t.Parallel()
 	g := newGate(t)
 	g.add(2, `{}`)
 	old := g.open(`{"type":"start","group":"g"}`)
@@ -440,6 +442,7 @@ func TestTunnel_TheNewestHasTheTurnAndTheOthersFollow(t *testing.T) {
 }
 
 func TestTunnel_TakesLateAnswersHoweverOftenTheTurnGoesToAndFro(t *testing.T) {
+	t.Parallel()
 	g := newGate(t)
 	g.add(2, `{}`)
 	old := g.open(`{"type":"start","group":"g"}`)

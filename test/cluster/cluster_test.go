@@ -44,6 +44,7 @@ var schedule = []float64{0.05, 0.1, 0.2, 0.5, 1, 1, 1, 1}
 // TestCluster_LosesNothingAndNoTwoNodesDeliverTheSame does random things to a cluster under load, and
 // judges by the log.
 func TestCluster_LosesNothingAndNoTwoNodesDeliverTheSame(t *testing.T) {
+	t.Parallel()
 	harness.Binary(t)
 	dir := *keep
 	if dir == "" {

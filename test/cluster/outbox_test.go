@@ -58,6 +58,7 @@ func (b *bakery) write(t *testing.T, rows int, commit bool) {
 // Nodes are killed again and again while an application commits messages and rolls others back. Each
 // committed row is one message, which arrives; none that was rolled back does.
 func TestOutbox_EveryRowBecomesOneMessage(t *testing.T) {
+	t.Parallel()
 	binary := harness.Binary(t)
 	db := postgrestest.New(t, postgrestest.Options{Fsync: true})
 	url := db.Database(t, "empty", func(string) error { return nil })

@@ -26,6 +26,7 @@ var open = []string{"/health", "/health/ping", "/openapi.json", "/auth/logout"}
 // TestIsolation_NoWrongKeyCrossesOver walks every route of the server's own OpenAPI document with
 // ids of the live environment and every kind of wrong key, and then finds live unchanged.
 func TestIsolation_NoWrongKeyCrossesOver(t *testing.T) {
+	t.Parallel()
 	s := harness.Run(t)
 	live := s.Client()
 	testKey := regexp.MustCompile(`hark_test_[0-9A-Za-z]+`).FindString(s.Tail())

@@ -12,6 +12,7 @@ import (
 // TestProcess_DrainsOnSIGTERM stops the server while attempts are out. They end, they are recorded,
 // and the next server does not send them again.
 func TestProcess_DrainsOnSIGTERM(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir() + "/data"
 	s := harness.RunWith(t, harness.Options{Dir: dir})
 	c := s.Client()
@@ -41,6 +42,7 @@ func TestProcess_DrainsOnSIGTERM(t *testing.T) {
 
 // TestProcess_HasItsFolderForItself starts a second server on the folder of the first.
 func TestProcess_HasItsFolderForItself(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir() + "/data"
 	first := harness.RunWith(t, harness.Options{Dir: dir})
 	second, err := harness.Start(t.Context(), harness.Options{Binary: harness.Binary(t), Dir: dir})

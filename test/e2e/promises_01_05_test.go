@@ -26,6 +26,7 @@ type object = map[string]any
 // TestPromise01_DurableBefore2xx kills the server the moment a publish has been answered, while its
 // endpoint's receiver is down, and expects the message, whole, from the next server.
 func TestPromise01_DurableBefore2xx(t *testing.T) {
+	t.Parallel()
 	addr, err := harness.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
@@ -63,6 +64,7 @@ func TestPromise01_DurableBefore2xx(t *testing.T) {
 // TestPromise02_AtLeastOnceUntilItSucceeds has one endpoint fail twice beside one that answers at
 // once. Every attempt has the same id, a timestamp of its own, and a signature that verifies.
 func TestPromise02_AtLeastOnceUntilItSucceeds(t *testing.T) {
+	t.Parallel()
 	s := harness.Run(t)
 	c := s.Client()
 	sink := harness.NewSink(t, func(w http.ResponseWriter, _ *http.Request, a harness.Arrival) {
@@ -119,6 +121,7 @@ func codesOf(attempts []harness.Attempt) (codes []int) {
 // TestPromise03_NothingVanishes publishes what nobody wants and what nobody can take, and finds
 // all of it, with the reason.
 func TestPromise03_NothingVanishes(t *testing.T) {
+	t.Parallel()
 	s := harness.Run(t)
 	c := s.Client()
 	sink := harness.NewSink(t, func(w http.ResponseWriter, _ *http.Request, _ harness.Arrival) { w.WriteHeader(http.StatusTeapot) })
@@ -167,6 +170,7 @@ func TestPromise03_NothingVanishes(t *testing.T) {
 
 // TestPromise04_IdempotentPublish sends one publish many times: at once, again, and after a crash.
 func TestPromise04_IdempotentPublish(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir() + "/data"
 	s := harness.RunWith(t, harness.Options{Dir: dir})
 	sink := harness.NewSink(t, nil)

@@ -20,6 +20,7 @@ import (
 // TestPromise06_OrderWhenAsked fails a message in the middle of a line. Behind it nothing moves,
 // and nothing overtakes; a line of another key goes on.
 func TestPromise06_OrderWhenAsked(t *testing.T) {
+	t.Parallel()
 	s := harness.Run(t)
 	c := s.Client()
 	othersDone := make(chan struct{}) // the other customer's line has come to its end
@@ -169,6 +170,7 @@ func waited(t *testing.T, what string, got, want time.Duration) {
 // TestPromise08_NoRequestWhereNotAllowed starts the server as on a network, and names loopback in
 // every way there is. No receiver may ever hear of it.
 func TestPromise08_NoRequestWhereNotAllowed(t *testing.T) {
+	t.Parallel()
 	s := harness.RunWith(t, harness.Options{Public: true})
 	c := s.Client()
 	sink := harness.NewSink(t, nil)
@@ -210,6 +212,7 @@ func TestPromise08_NoRequestWhereNotAllowed(t *testing.T) {
 // TestPromise09_SecretsStaySecret looks for every secret of a server in everything that it leaves
 // behind: its folder, but for the key file, and its log.
 func TestPromise09_SecretsStaySecret(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir() + "/data"
 	var log bytes.Buffer
 	s := harness.RunWith(t, harness.Options{Dir: dir, Log: &log, Args: []string{"--log-level", "debug"}})
@@ -284,8 +287,9 @@ func TestPromise10_HistoryStaysFast(t *testing.T) {
 	app := c.Application(t, "history")
 	endpoint := c.Endpoint(t, app, sink.URL+"/x", nil)
 	batch := object{"messages": slices.Repeat([]object{{"eventType": "a.b", "payload": object{"n": 1}}}, 1000)}
-	const total = 20_000
-	for range total / 1000 {
+	batches := harness.Rounds(8, 20)
+	total := int64(1000 * batches)
+	for range batches {
 		c.Call(t, http.StatusAccepted, http.MethodPost, "/api/v1/app/"+app+"/msg/batch", batch, nil)
 	}
 	harness.Eventually(t, 2*patience, func() error {

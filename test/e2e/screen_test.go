@@ -193,6 +193,7 @@ func runCopied(t *testing.T, output string) {
 }
 
 func TestScreen_ListRetryEditAndQuit(t *testing.T) {
+	t.Parallel()
 	server := harness.Run(t)
 	sink := harness.NewSink(t, func(w http.ResponseWriter, _ *http.Request, _ harness.Arrival) {
 		_, _ = io.WriteString(w, "{\"thanks\":true}\n\x1b]0;pwned\a")
@@ -247,6 +248,7 @@ func TestScreen_ListRetryEditAndQuit(t *testing.T) {
 }
 
 func TestScreen_AnEditorHoldsNothingUp(t *testing.T) {
+	t.Parallel()
 	server := harness.Run(t)
 	sink := harness.NewSink(t, nil)
 	gate := filepath.Join(t.TempDir(), "gate")
@@ -274,6 +276,7 @@ func TestScreen_AnEditorHoldsNothingUp(t *testing.T) {
 }
 
 func TestScreen_LinesWithoutColour(t *testing.T) {
+	t.Parallel()
 	server := harness.Run(t)
 	term, cmd := listening(t, server, nil, "NO_COLOR=1")
 	term.sees(t, "Ready! Your webhook signing secret is 'whsec_", "Send webhooks to http://")
@@ -293,6 +296,7 @@ func TestScreen_LinesWithoutColour(t *testing.T) {
 }
 
 func TestScreen_WhatCannotBeginDrawsNone(t *testing.T) {
+	t.Parallel()
 	server := harness.Run(t)
 	term, _ := listening(t, server, nil, "HARK_API_KEY=nonsense")
 	term.sees(t, "the server does not know this API key")
