@@ -211,7 +211,7 @@ func (a *App) build(ctx context.Context, build observe.Build, keys *vault.Vault)
 
 // addAlterer makes what applies transformations.
 func (a *App) addAlterer() {
-	a.alterer = alter.New(alter.Options{HeaderPrefixes: a.config.HeaderPrefixes()})
+	a.alterer = alter.New(alter.Options{Time: a.config.TransformTime, Memory: a.config.TransformMemory, HeaderPrefixes: a.config.HeaderPrefixes()})
 	a.atEnd(func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()

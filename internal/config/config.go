@@ -73,6 +73,10 @@ type Config struct {
 	// MaxPayload can only be lowered: no request body is larger.
 	MaxPayload int `default:"2097152" env:"HARK_MAX_PAYLOAD" placeholder:"BYTES" help:"Largest payload of a message that is accepted, up to 2097152, the default."`
 
+	// TransformTime and TransformMemory bound each run of a customer's script, and so what all of them together take.
+	TransformTime   time.Duration `default:"1s" env:"HARK_TRANSFORM_TIME" placeholder:"DURATION" help:"How long one run of a transformation may take, 10ms to 10s. Default: 1s."`
+	TransformMemory int64         `default:"67108864" env:"HARK_TRANSFORM_MEMORY" placeholder:"BYTES" help:"How much memory one run of a transformation may have, 16777216 to 1073741824. Default: 67108864."`
+
 	// RateLimit keeps one client from taking everything; it counts per server.
 	RateLimit int `env:"HARK_RATE_LIMIT" placeholder:"N" help:"Most API requests per second of each key, on this server; more are answered 429. Default: no limit."`
 
@@ -90,6 +94,15 @@ type Config struct {
 	// Pprof must be loopback: profiles show memory, and memory holds secrets.
 	Pprof string `env:"HARK_PPROF" placeholder:"HOST:PORT" help:"Serve profiles at /debug/pprof on this loopback address."`
 }
+
+// Bounds of transformations. An engine does not start in less memory; and longer runs would hold up those that wait
+// for a turn, which they do for ten seconds.
+const (
+	leastTransformTime   = 10 * time.Millisecond
+	mostTransformTime    = 10 * time.Second
+	leastTransformMemory = 16 << 20
+	mostTransformMemory  = 1 << 30
+)
 
 // Validate refuses settings that cannot work, before anything is opened or made.
 func (c *Config) Validate() error {
@@ -110,6 +123,12 @@ func (c *Config) Validate() error {
 	}
 	if c.MaxPayload < 0 || c.MaxPayload > mostPayload {
 		return fmt.Errorf("--max-payload must be at most %d", mostPayload)
+	}
+	if t := c.TransformTime; t != 0 && (t < leastTransformTime || t > mostTransformTime) {
+		return fmt.Errorf("--transform-time must be %s to %s", leastTransformTime, mostTransformTime)
+	}
+	if m := c.TransformMemory; m != 0 && (m < leastTransformMemory || m > mostTransformMemory) {
+		return fmt.Errorf("--transform-memory must be %d to %d", leastTransformMemory, mostTransformMemory)
 	}
 	if c.PublicURL != "" {
 		u, err := url.Parse(c.PublicURL)
