@@ -158,7 +158,7 @@ func (r *rig) start(t *testing.T, replayer *replay.Replayer, kind string, job re
 // wait waits until a task has ended; meanwhile it does step.
 func (r *rig) wait(t *testing.T, id hark.TaskID, step func()) (hark.Task, replay.Job) {
 	t.Helper()
-	for range 2000 {
+	for range 12_000 { // a minute
 		task, err := r.store.Task(t.Context(), r.env.ID, id)
 		if err != nil {
 			t.Fatal(err)

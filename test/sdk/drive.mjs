@@ -47,7 +47,7 @@ async function step(name, run) {
 }
 
 async function eventually(what, check) {
-  const deadline = Date.now() + 8000;
+  const deadline = Date.now() + 60_000;
   for (;;) {
     const value = await check();
     if (value) return value;

@@ -239,7 +239,7 @@ func verify(t *testing.T, secret string, a harness.Arrival) {
 
 func (c *goClient) arrival(t *testing.T, path, id string) (found harness.Arrival) {
 	t.Helper()
-	harness.Eventually(t, 8*time.Second, func() error {
+	harness.Eventually(t, time.Minute, func() error {
 		for _, a := range c.sink.Arrivals(path) {
 			if a.ID == id {
 				found = a
@@ -281,7 +281,7 @@ func goAttempts(t *testing.T, c *goClient) {
 	id := c.message.Id
 	c.arrival(t, "/one", id)
 	var bad *models.MessageAttemptOut
-	harness.Eventually(t, 8*time.Second, func() error {
+	harness.Eventually(t, time.Minute, func() error {
 		page := must(c.MessageAttempt.ListByMsg(ctx, "shop", id, nil))(t)
 		if len(page.Data) != 2 {
 			return fmt.Errorf("%d attempts, want 2", len(page.Data))
@@ -314,8 +314,8 @@ func goAttempts(t *testing.T, c *goClient) {
 	}
 	before := len(c.sink.Arrivals("/one"))
 	must(c.MessageAttempt.Resend(ctx, "shop", id, "one", nil))(t)
-	c.sink.Wait(t, "/one", before+1, 8*time.Second)
-	harness.Eventually(t, 8*time.Second, func() error {
+	c.sink.Wait(t, "/one", before+1, time.Minute)
+	harness.Eventually(t, time.Minute, func() error {
 		stats := must(c.Endpoint.GetStats(ctx, "shop", "one", &svix.EndpointGetStatsOptions{Since: ptr(time.Now().Add(-time.Hour))}))(t)
 		if stats.Success < 4 || stats.Fail != 0 {
 			return fmt.Errorf("stats %+v", stats)
@@ -329,7 +329,7 @@ func goReplays(t *testing.T, c *goClient) {
 	since := time.Now().Add(-time.Hour)
 	finished := func(id string) {
 		t.Helper()
-		harness.Eventually(t, 8*time.Second, func() error {
+		harness.Eventually(t, time.Minute, func() error {
 			if task := must(c.BackgroundTask.Get(ctx, id))(t); task.Status != models.BACKGROUNDTASKSTATUS_FINISHED {
 				return fmt.Errorf("task %s is %s", task.Task, task.Status)
 			}
@@ -338,14 +338,14 @@ func goReplays(t *testing.T, c *goClient) {
 	}
 	before := len(c.sink.Arrivals("/fail"))
 	finished(must(c.Endpoint.Recover(ctx, "shop", c.failing.Id, models.RecoverIn{Since: since}, nil))(t).Id)
-	c.sink.Wait(t, "/fail", before+1, 8*time.Second)
+	c.sink.Wait(t, "/fail", before+1, time.Minute)
 	late := must(c.Endpoint.Create(ctx, "shop", models.EndpointIn{Url: c.sink.URL + "/late"}, nil))(t)
 	secret := must(c.Endpoint.GetSecret(ctx, "shop", late.Id))(t).Key
 	finished(must(c.Endpoint.ReplayMissing(ctx, "shop", late.Id, models.ReplayIn{Since: since}, nil))(t).Id)
 	verify(t, secret, c.arrival(t, "/late", c.message.Id))
 	before = len(c.sink.Arrivals("/late"))
 	finished(must(c.Endpoint.BulkReplay(ctx, "shop", late.Id, models.BulkReplayIn{Since: since}, nil))(t).Id)
-	c.sink.Wait(t, "/late", before+1, 8*time.Second)
+	c.sink.Wait(t, "/late", before+1, time.Minute)
 	page := must(c.BackgroundTask.List(ctx, &svix.BackgroundTaskListOptions{Status: ptr(models.BACKGROUNDTASKSTATUS_FINISHED)}))(t)
 	if len(page.Data) != 3 {
 		t.Fatalf("%d tasks, want 3: %+v", len(page.Data), page.Data)

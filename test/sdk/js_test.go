@@ -38,7 +38,7 @@ func drive(t *testing.T, folder string, scripts ...string) {
 	}
 	s := harness.Run(t, "--log-level", "warn")
 	for _, script := range scripts {
-		ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, "node", script)
 		cmd.Dir = dir

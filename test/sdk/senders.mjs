@@ -92,7 +92,7 @@ for (const s of senders) {
   }
   const arrived = () => got.filter((g) => g.path === `/${s.name}`);
   const want = s.anonymous ? 2 : 1;
-  for (let i = 0; i < 400 && arrived().length < want; i++) await new Promise((r) => setTimeout(r, 25));
+  for (let i = 0; i < 2400 && arrived().length < want; i++) await new Promise((r) => setTimeout(r, 25));
   await new Promise((r) => setTimeout(r, 100));
   assert.equal(arrived().length, want, `${s.name}: of two alike`);
   const [one] = arrived();
