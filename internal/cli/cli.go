@@ -84,6 +84,7 @@ type commands struct {
 	Import  importCmd  `cmd:"" group:"operator" help:"Make an installation from an exported file, or from a Svix server."`
 	Doctor  doctorCmd  `cmd:"" group:"operator" help:"Check a data folder and the server on it."`
 
+	Complete   completeCmd   `cmd:"" hidden:"" group:"about" help:"Print the names of things of the server, for the scripts of hark completion."`
 	Completion completionCmd `cmd:"" group:"about" help:"Print a completion script for your shell."`
 	Version    versionCmd    `cmd:"" group:"about" help:"Print which build this is."`
 }

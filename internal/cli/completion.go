@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -16,7 +17,8 @@ type completionCmd struct {
 
 // Help is shown by hark completion --help.
 func (completionCmd) Help() string {
-	return `The script lists what this build knows: print it again after an update.
+	return `The script lists what this build knows: print it again after an update. The names of applications, endpoints,
+consumers, sources and pollers are those of the server that a command would ask, if it answers at once.
 
 Examples:
 
@@ -43,12 +45,15 @@ func (c *completionCmd) Run(sh *shell) error {
 type place struct {
 	path  string // "", "endpoints", "endpoints create"
 	words []word
+	kind  string // of the things of the server that can follow, too; "" is none
 }
 
 // word is a command or a flag, with what can follow a flag where that is known.
 type word struct {
 	text, help string
 	values     []string
+	kind       string // of the things of the server that can follow it; "" is none
+	short      string // its short form, such as -a
 }
 
 // valuesOf are the values that a flag or an argument can have, where they are known.
@@ -56,7 +61,13 @@ func valuesOf(v *kong.Value) []string {
 	return slices.DeleteFunc(v.EnumSlice(), func(s string) bool { return s == "" })
 }
 
-func flagWord(f *kong.Flag) word { return word{"--" + f.Name, f.Help, valuesOf(f.Value)} }
+func flagWord(f *kong.Flag) word {
+	w := word{text: "--" + f.Name, help: f.Help, values: valuesOf(f.Value), kind: kindOfFlag(f)}
+	if f.Short != 0 {
+		w.short = "-" + string(f.Short)
+	}
+	return w
+}
 
 // collectWords walks the grammar, parents before children.
 func collectWords(node *kong.Node) []place {
@@ -72,12 +83,15 @@ func collectWords(node *kong.Node) []place {
 		p := place{path: path}
 		for _, child := range n.Children {
 			if !child.Hidden {
-				p.words = append(p.words, word{child.Name, child.Help, nil})
+				p.words = append(p.words, word{text: child.Name, help: child.Help})
 			}
 		}
-		for _, arg := range n.Positional {
+		for i, arg := range n.Positional {
+			if i == 0 {
+				p.kind = kindOfArg(path, arg.Name)
+			}
 			for _, value := range valuesOf(arg) {
-				p.words = append(p.words, word{value, "", nil})
+				p.words = append(p.words, word{text: value})
 			}
 		}
 		p.words = append(p.words, flags...)
@@ -88,11 +102,41 @@ func collectWords(node *kong.Node) []place {
 		}
 		places = append(places, p)
 		for _, child := range n.Children {
+			if child.Hidden {
+				continue
+			}
 			walk(child, strings.TrimSpace(path+" "+child.Name), flags[:len(flags):len(flags)])
 		}
 	}
 	walk(node, "", nil)
 	return places
+}
+
+// kinds are the places whose flags, and those whose arguments, name things of the server, by their kind, as
+// cases of bash and zsh.
+func kinds(places []place) (flags, args map[string]string) {
+	flags, args = map[string]string{}, map[string]string{}
+	add := func(to map[string]string, kind, text string) {
+		if to[kind] != "" {
+			to[kind] += " | "
+		}
+		to[kind] += singleQuoted(text)
+	}
+	for _, p := range places {
+		if p.kind != "" {
+			add(args, p.kind, p.path)
+		}
+		for _, w := range p.words {
+			if w.kind == "" {
+				continue
+			}
+			add(flags, w.kind, p.path+" "+w.text)
+			if w.short != "" {
+				add(flags, w.kind, p.path+" "+w.short)
+			}
+		}
+	}
+	return flags, args
 }
 
 // profileNames is the shell command that lists what --profile can be.
@@ -125,9 +169,17 @@ func bashCompletion(places []place) string {
 			}
 		}
 	}
+	flags, args := kinds(places)
+	for _, kind := range slices.Sorted(maps.Keys(flags)) {
+		fmt.Fprintf(&b, "    %s) words=$(hark complete %s \"${COMP_WORDS[@]:1}\" 2>/dev/null) ;;\n", flags[kind], kind)
+	}
 	fmt.Fprintf(&b, "    *' --profile') words=$(%s) ;;\n", profileNames)
 	fmt.Fprintf(&b, "    'logout logout' | 'profiles use use') words=\"$words $(%s)\" ;;\n", profileNames)
-	b.WriteString("  esac\n  COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n}\n")
+	b.WriteString("    *' -'*) ;;\n    *) [[ $cur == -* ]] || case \"$at\" in\n")
+	for _, kind := range slices.Sorted(maps.Keys(args)) {
+		fmt.Fprintf(&b, "      %s) words=\"$words $(hark complete %s \"${COMP_WORDS[@]:1}\" 2>/dev/null)\" ;;\n", args[kind], kind)
+	}
+	b.WriteString("    esac ;;\n  esac\n  COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n}\n")
 	b.WriteString("complete -o default -F _hark hark")
 	return b.String()
 }
@@ -135,7 +187,7 @@ func bashCompletion(places []place) string {
 func zshCompletion(places []place) string {
 	var b strings.Builder
 	b.WriteString("#compdef hark\n# zsh completion for hark\n_hark() {\n")
-	b.WriteString("  local at=\"\" w\n  local -a entries\n  for w in ${words[2,$((CURRENT - 1))]}; do\n")
+	b.WriteString("  local at=\"\" w\n  local -a entries names\n  for w in ${words[2,$((CURRENT - 1))]}; do\n")
 	b.WriteString("    case \"${at:+$at }$w\" in\n")
 	for _, p := range places[1:] {
 		fmt.Fprintf(&b, "      %q) at=%q ;;\n", p.path, p.path)
@@ -156,8 +208,16 @@ func zshCompletion(places []place) string {
 			}
 		}
 	}
+	flags, args := kinds(places)
+	for _, kind := range slices.Sorted(maps.Keys(flags)) {
+		fmt.Fprintf(&b, "    %s) names=(${(f)\"$(hark complete %s $words[2,-1] 2>/dev/null)\"}); compadd -a names; return ;;\n", flags[kind], kind)
+	}
+	b.WriteString("  esac\n  [[ $words[CURRENT] == -* || $words[CURRENT-1] == -* ]] || case \"$at\" in\n")
+	for _, kind := range slices.Sorted(maps.Keys(args)) {
+		fmt.Fprintf(&b, "    %s) names=(${(f)\"$(hark complete %s $words[2,-1] 2>/dev/null)\"}); compadd -a names ;;\n", args[kind], kind)
+	}
 	b.WriteString("  esac\n  if [[ $words[CURRENT-1] == --profile || $at == logout || $at == 'profiles use' ]]; then\n")
-	fmt.Fprintf(&b, "    local -a names\n    names=(${(f)\"$(%s)\"})\n    compadd -a names\n  fi\n", profileNames)
+	fmt.Fprintf(&b, "    names=(${(f)\"$(%s)\"})\n    compadd -a names\n  fi\n", profileNames)
 	b.WriteString("  _describe 'hark' entries\n  _files\n}\n_hark \"$@\"")
 	return b.String()
 }
@@ -175,11 +235,19 @@ func fishCompletion(places []place) string {
 		if p.path == "" {
 			at = singleQuoted(`__hark_at ""`)
 		}
+		if p.kind != "" {
+			fmt.Fprintf(&b, "complete -c hark -n %s -f -a \"(%s)\"\n", fishQuoted(at), fishNames(p.kind))
+		}
 		for _, w := range p.words {
 			if flag, ok := strings.CutPrefix(w.text, "--"); ok {
 				values := ""
 				if len(w.values) > 0 {
 					values = " -x -a " + singleQuoted(strings.Join(w.values, " "))
+				} else if w.kind != "" {
+					values = fmt.Sprintf(` -x -a "(%s)"`, fishNames(w.kind))
+				}
+				if w.short != "" {
+					values = " -s " + w.short[1:] + values
 				}
 				fmt.Fprintf(&b, "complete -c hark -n %s -l %s%s -d %s\n", fishQuoted(at), flag, values, singleQuoted(w.help))
 			} else {
@@ -199,6 +267,11 @@ func singleQuoted(text string) string {
 
 // fishEscaped is for within double quotes.
 func fishEscaped(text string) string { return strings.ReplaceAll(text, "$", `\$`) }
+
+// fishNames is the command that lists things of the server.
+func fishNames(kind string) string {
+	return "hark complete " + kind + " (commandline -opc)[2..-1] 2>/dev/null"
+}
 
 // fishQuoted turns the quotes inside a quoted condition into double ones.
 func fishQuoted(text string) string {
