@@ -114,6 +114,9 @@ func (sh *shell) greet(server *app.App, c config.Config) {
 	if host, _, err := net.SplitHostPort(c.Addr); err == nil && !isLoopback(host) {
 		sh.note("Listening on %s without TLS: put a TLS proxy in front, or API keys travel in the open.", c.Addr)
 	}
+	if c.Relay && c.Database != "" {
+		sh.note("--relay works at each node for itself: svix listen and what is sent to /in/c_… must reach the same one.")
+	}
 	keys := server.FirstKeys()
 	if len(keys) == 0 {
 		return

@@ -81,7 +81,7 @@ type Config struct {
 	RateLimit int `env:"HARK_RATE_LIMIT" placeholder:"N" help:"Most API requests per second of each key, on this server; more are answered 429. Default: no limit."`
 
 	// Relay is off by default: its clients are anonymous.
-	Relay bool `env:"HARK_RELAY" help:"Let the stock svix listen client connect, and hand it what comes to /in/c_TOKEN. For development: whoever reaches this server can listen."`
+	Relay bool `env:"HARK_RELAY" help:"Let the stock svix listen client connect, and hand it what comes to /in/c_TOKEN. For development: whoever reaches this server can listen, and with several nodes both must reach the same one."`
 
 	LogLevel  string `default:"info" enum:"debug,info,warn,error" env:"HARK_LOG_LEVEL" help:"Least level to log: debug, info, warn or error."`
 	LogFormat string `default:"text" enum:"text,json" env:"HARK_LOG_FORMAT" help:"Log lines as text or json."`
