@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/signal"
@@ -71,6 +72,15 @@ func (c *devCmd) Run(ctx context.Context, sh *shell) (err error) {
 		ctx, stop = signal.NotifyContext(ctx, syscall.SIGHUP)
 		defer stop()
 	}
+	if !sh.colour { // nor must a reader that has seen enough
+		signal.Ignore(syscall.SIGPIPE)
+		defer signal.Reset(syscall.SIGPIPE)
+		var stop context.CancelFunc
+		ctx, stop = context.WithCancel(ctx)
+		defer stop()
+		heard := *sh
+		heard.stdout, sh = whileRead{sh.stdout, stop}, &heard
+	}
 	d := &dev{sh: sh}
 	defer func() { err = errors.Join(err, d.close()) }()
 	if err := d.open(ctx, c, opt); err != nil {
@@ -91,6 +101,20 @@ func (c *devCmd) Run(ctx context.Context, sh *shell) (err error) {
 		}
 	})
 	return follow(listening, sh, d.listener, opt, d.local.api)
+}
+
+// whileRead writes, and says when nobody reads any more.
+type whileRead struct {
+	io.Writer
+	gone func()
+}
+
+func (w whileRead) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	if err != nil {
+		w.gone()
+	}
+	return n, err
 }
 
 // records says whether records are asked for, and not lines.
