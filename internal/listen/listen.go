@@ -136,7 +136,7 @@ func (l *Listener) emit(e Event) {
 
 // parting is how long a listener that is to end waits for the local answer that is under way, and for the
 // server to know it: what it does not know comes again the next time.
-const parting = time.Second
+const parting = 3 * time.Second
 
 // Run prepares, and brings messages until ctx ends, Once is done, or the server refuses the key. The end of
 // ctx is no error: nothing more is forwarded, and it parts.
