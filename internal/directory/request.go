@@ -22,37 +22,13 @@ const (
 // operator says otherwise: those of Standard Webhooks, and Svix's, so that receivers written for either verify.
 func SignaturePrefixes() []string { return []string{"webhook-", "svix-"} }
 
-// AppendHeader appends what a machine of one's own gets with a message that is sent at a moment: what describes the
-// body, then the signatures, then the endpoint's own headers. It is to see what the sender has sent, as if it had been
-// called itself: also who that said it was, and its own signature where it has the names of Hark's. Hark then signs
-// under those that are left. scratch is as for AppendSigned.
+// AppendHeader appends what a receiver gets with a message that is sent at a moment: what describes the
+// body, then the signatures, then the endpoint's own headers. scratch is as for AppendSigned.
 func (e *Endpoint) AppendHeader(fields []outbound.Field, m *hark.Message, prefixes []string, at time.Time, scratch []byte) ([]outbound.Field, []byte) {
-	head, err := hark.DecodeHead(m.Head)
-	if m.Head != nil && err == nil {
-		prefixes = slices.DeleteFunc(slices.Clone(prefixes), func(prefix string) bool { return isSigned(&head, prefix) })
-	}
 	fields = e.AppendContent(fields, m, prefixes)
-	for _, f := range head.Header {
-		if isOfSender(f.Name) && !e.isOwn(f.Name) {
-			fields = append(fields, outbound.Field(f))
-		}
-	}
 	fields, scratch = e.AppendSigned(fields, m.ID, m.Body(), prefixes, at, scratch)
 	return append(fields, e.Fields...), scratch
 }
-
-// isSigned says whether a request came with the signature headers of a prefix.
-func isSigned(head *hark.Head, prefix string) bool {
-	for _, part := range []string{"id", "timestamp", "signature"} {
-		if !slices.ContainsFunc(head.Header, func(f hark.HeadField) bool { return strings.EqualFold(f.Name, prefix+part) }) {
-			return false
-		}
-	}
-	return true
-}
-
-// isOfSender says whether a header speaks of the program that sent a request, and so of Hark where Hark sends.
-func isOfSender(name string) bool { return name == "User-Agent" || name == "Accept" }
 
 // AppendSigned appends the signature of a body under each of the prefixes. scratch is for its text, and is
 // answered to be used again.
@@ -96,12 +72,9 @@ func (e *Endpoint) AppendContent(fields []outbound.Field, m *hark.Message, prefi
 // of Hark's own address, is not passed on; nor are the names under which Hark itself signs, or an
 // encoding of the answer that nobody would decode.
 func isForwarded(name, hops string, credentials bool, prefixes []string) bool {
-	if isOfSender(name) {
-		return false
-	}
 	switch name {
 	case "Host", "Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Content-Length", "Expect",
-		"Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Accept-Encoding",
+		"Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Accept", "Accept-Encoding", "User-Agent",
 		sourceHeader, requestHeader, methodHeader, PathHeader:
 		return false
 	case "Authorization", "Cookie":

@@ -3,7 +3,6 @@ package directory
 import (
 	"net/http"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -36,38 +35,5 @@ func TestForward_PassesOnWhatIsTheReceiversBusiness(t *testing.T) {
 	}
 	if got := ep.AppendContent(nil, &hark.Message{}, prefixes); len(got) != 1 || got[0].Value != "application/json" {
 		t.Errorf("published: %v", got)
-	}
-}
-
-func TestHeader_ShowsAMachineWhatTheSenderSent(t *testing.T) {
-	prefixes := []string{"webhook-", "svix-"}
-	ep := &Endpoint{}
-	for _, tt := range []struct {
-		sent http.Header
-		want map[string]string // "" is none; "hark" is Hark's own
-	}{
-		{http.Header{"User-Agent": {"GitHub-Hookshot/1"}, "Accept": {"*/*"}}, map[string]string{"User-Agent": "GitHub-Hookshot/1", "Accept": "*/*", "webhook-id": "hark", "svix-id": "hark"}},
-		{http.Header{"Webhook-Id": {"msg_theirs"}, "Webhook-Timestamp": {"1"}, "Webhook-Signature": {"v1,theirs"}},
-			map[string]string{"Webhook-Id": "msg_theirs", "Webhook-Timestamp": "1", "Webhook-Signature": "v1,theirs", "webhook-id": "", "svix-id": "hark", "User-Agent": ""}},
-		{http.Header{"Svix-Id": {"a"}, "Svix-Timestamp": {"1"}, "Svix-Signature": {"v1,a"}}, map[string]string{"Svix-Id": "a", "svix-id": "", "webhook-id": "hark"}},
-		{http.Header{"Webhook-Id": {"msg_half"}}, map[string]string{"Webhook-Id": "", "webhook-id": "hark", "svix-id": "hark"}},
-	} {
-		var head hark.Head
-		head.SetHeader(tt.sent)
-		fields, _ := ep.AppendHeader(nil, &hark.Message{ID: "msg_hark", Head: head.Encode()}, prefixes, time.Unix(1, 0), nil)
-		got := map[string]string{}
-		for _, f := range fields {
-			if got[f.Name] = f.Value; f.Value == "msg_hark" {
-				got[f.Name] = "hark"
-			}
-		}
-		for name, want := range tt.want {
-			if got[name] != want {
-				t.Errorf("of %v comes %s %q, want %q", tt.sent, name, got[name], want)
-			}
-		}
-	}
-	if len(prefixes) != 2 || prefixes[0] != "webhook-" {
-		t.Errorf("the prefixes became %v", prefixes)
 	}
 }

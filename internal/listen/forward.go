@@ -203,11 +203,9 @@ func (f *forwarder) send(ctx context.Context, m *Message) (*Response, error) {
 		return nil, fmt.Errorf("make request: %w", err)
 	}
 	req.URL = where(f.target, m.Path)
+	req.Header.Set("User-Agent", f.agent)
 	for _, h := range m.Header {
 		req.Header.Add(h.Name, h.Value)
-	}
-	if req.Header.Get("User-Agent") == "" {
-		req.Header.Set("User-Agent", f.agent)
 	}
 	for _, h := range f.headers {
 		req.Header.Del(h.Name)

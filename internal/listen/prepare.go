@@ -179,8 +179,7 @@ func (l *Listener) ownSource(ctx context.Context, app hark.ApplicationID) (*sour
 	var out sourceOut
 	err := l.api.do(ctx, http.MethodGet, path("source", uid), nil, &out)
 	if isStatus(err, http.StatusNotFound) {
-		in := map[string]any{"uid": uid, "name": "hark listen on " + l.opt.Machine, "applicationId": app, "unverified": true,
-			"forwardCredentials": l.opt.Application == ""} // some sign there; where others' endpoints may get it, it is for them to say
+		in := map[string]any{"uid": uid, "name": "hark listen on " + l.opt.Machine, "applicationId": app, "unverified": true}
 		err = l.api.do(ctx, http.MethodPost, path("source"), in, &out)
 		if isStatus(err, http.StatusConflict) {
 			err = l.api.do(ctx, http.MethodGet, path("source", uid), nil, &out)
