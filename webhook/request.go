@@ -46,7 +46,8 @@ type Verdict struct {
 	// never holds a secret.
 	Cause  Cause
 	Detail string
-	// Secret is which secret matched, as an index into Options.Secrets; -1 for none.
+	// Secret is which secret matched, as an index into Options.Secrets; -1 for none. It may be there when
+	// Verify failed: one of them made the signature, at another time than is tolerated.
 	Secret int
 
 	// ID is the provider's own id of the event, the same on every attempt; empty when it has none.

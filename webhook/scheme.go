@@ -93,9 +93,13 @@ func compile(s Scheme, o *Options, signing bool) (*scheme, error) {
 		}
 	}
 	for name := range strings.SplitSeq(c.Header, "|") {
-		if name = strings.TrimSpace(name); name != "" {
-			c.headers = append(c.headers, canonical(name))
+		if name = strings.TrimSpace(name); name == "" {
+			continue
 		}
+		if !isHeaderName(name) {
+			return nil, fmt.Errorf("%w: %q is no name of a header", ErrProvider, name)
+		}
+		c.headers = append(c.headers, canonical(name))
 	}
 	if len(c.headers) == 0 && c.algorithm.kind != kindIP {
 		return nil, fmt.Errorf("%w: the scheme names no header", ErrProvider)
@@ -294,6 +298,7 @@ func (s *scheme) check(c *call) finding {
 	if s.stamped && s.timestamp == nil {
 		var f *finding
 		if at, f = readTime(e.timestamp, s.Unit, c, s.Tolerance); f != nil {
+			f.secret = s.match(c, w).secret // whose it is all the same: late, or somebody else's
 			return *f
 		}
 	}
@@ -306,6 +311,7 @@ func (s *scheme) check(c *call) finding {
 	text, _ := jsonValue(c.Body, s.timestamp)
 	at, f := readTime(text, s.Unit, c, s.Tolerance)
 	if f != nil {
+		f.secret = out.secret
 		return *f
 	}
 	out.timestamp = at

@@ -92,10 +92,11 @@ func (s *standard) check(c *call) finding {
 	}
 	text := c.Header.Get(n.timestamp)
 	at, f := readTime(text, "s", c, 0)
+	said.timestamp, _ = parseTimestamp(text)
 	if f != nil {
+		f.secret = s.match(said, c.Body, at).secret // whose it is all the same: late, or somebody else's
 		return *f
 	}
-	said.timestamp, _ = parseTimestamp(text)
 	return s.match(said, c.Body, at)
 }
 

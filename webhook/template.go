@@ -132,4 +132,11 @@ func pathOf(url string) string {
 	return url
 }
 
+// isHeaderName says whether a header can have this name (RFC 9110 §5.1).
+func isHeaderName(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", c))
+	})
+}
+
 func canonical(name string) string { return http.CanonicalHeaderKey(name) }

@@ -47,6 +47,8 @@ func TestSources_WhatIsWrongIsSaid(t *testing.T) {
 		`{"provider":"stripe","secret":"x","methods":["TRACE"]}`:                     "methods",
 		`{"provider":"stripe","secret":"x","allowIps":["here"]}`:                     "allowIps",
 		`{"provider":"stripe","secret":"x","maxBytes":26214401}`:                     "maxBytes",
+		`{"scheme":{"algorithm":"token","header":"X-A","secrt":"y"},"secret":"x"}`:   "scheme",
+		`{"scheme":{"algorithm":"token","header":"X A"},"secret":"x"}`:               "scheme",
 		`{"provider":"stripe","secret":"x","rateLimit":0}`:                           "rateLimit",
 		`{"provider":"stripe","secret":"x","signedUrl":"/x"}`:                        "url",
 		`{"provider":"stripe","secret":"x","eventType":"a b"}`:                       "eventType",

@@ -36,6 +36,7 @@ type requestOut struct {
 	EventID    *string             `json:"eventId"`
 	EventType  *string             `json:"eventType"`
 	MessageID  *string             `json:"msgId"`
+	Secret     *int                `json:"secret"`
 	Method     string              `json:"method"`
 	Remote     string              `json:"remote"`
 	Size       int64               `json:"size"`
@@ -129,7 +130,7 @@ func (c *requestsShow) Run(ctx context.Context, sh *shell) error {
 			path += "?" + q.Query
 		}
 		sh.fields([][2]string{
-			{"id", q.ID}, {"source", q.SourceID}, {"status", q.Status}, {"cause", text(q.Cause)}, {"detail", text(q.Detail)},
+			{"id", q.ID}, {"source", q.SourceID}, {"status", q.Status}, {"cause", text(q.Cause)}, {"detail", text(q.Detail)}, {"secret", number(q.Secret)},
 			{"event type", text(q.EventType)}, {"event id", text(q.EventID)}, {"message", text(q.MessageID)}, {"received", clock(q.ReceivedAt)},
 			{"from", q.Remote}, {"method", q.Method}, {"path", path}, {"answered", positive(q.Answered)}, {"size", byteCount(q.Size)},
 			{"headers", pairs(headers)}, {"body", body},

@@ -146,7 +146,7 @@ func (c *verifyCmd) answer(sh *shell, verifier *webhook.Verifier, r webhook.Requ
 		if verdict := verifier.Verify(context.Background(), r, now); verdict.Outcome == webhook.Failed && verdict.Cause != webhook.ErrMissingHeader {
 			return fmt.Errorf("this is no handshake of %s that can be answered: %s", c.Provider, verdict.Detail)
 		}
-		return fmt.Errorf("this is no handshake of %s, or a parameter that it needs is not set", c.Provider)
+		return fmt.Errorf("this is no handshake of %s, or a parameter that it needs is not set, or the headers that sign it are missing", c.Provider)
 	}
 	if c.JSON {
 		flat := map[string]string{}

@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -217,8 +218,10 @@ func (v *check) verification(s *hark.Source) {
 			return
 		}
 		var scheme webhook.Scheme
-		if err := json.Unmarshal(s.Scheme, &scheme); err != nil {
-			v.wrong("must be an object with algorithm, signed, header, …", "body", "scheme")
+		text := json.NewDecoder(bytes.NewReader(s.Scheme))
+		text.DisallowUnknownFields() // a wrong name would leave out what somebody relies on
+		if err := text.Decode(&scheme); err != nil {
+			v.wrong("must be an object with algorithm, signed, header, … and nothing else: "+strings.TrimPrefix(err.Error(), "json: "), "body", "scheme")
 			return
 		}
 	}
