@@ -57,7 +57,11 @@ func newAwayTown(t *testing.T, nodes int) (c *town, away *Store, p *proxy, e *ea
 	c.nodes = append(c.nodes, away)
 	c.beat(nodes - 1)
 	soon(t, func() bool { // the day's tables are there, and every writer knows its leases: all goes in one go
-		c.settles(away, c.accept(nodes-1, c.eps[0]).Deliveries[0])
+		a := c.accept(nodes-1, c.eps[0])
+		var first sync.WaitGroup
+		first.Go(func() { c.settles(away, c.accept(nodes-1, c.eps[0]).Deliveries[0]) })
+		c.ok(away.Settle(t.Context(), worthAWriter(a.Deliveries[0])))
+		first.Wait()
 		var ready int64
 		c.ok(c.nodes[0].read(t.Context(), func(x *conn) (err error) {
 			ready, err = x.int(`SELECT count(*) FROM writer WHERE node <> '' AND seq > 0`)
@@ -66,6 +70,27 @@ func newAwayTown(t *testing.T, nodes int) (c *town, away *Store, p *proxy, e *ea
 		return ready == DefaultWriters
 	})
 	return c, away, p, e
+}
+
+// worthAWriter settles a delivery as a success, and so much besides that another writer does it while one is busy.
+func worthAWriter(d hark.Delivery) []store.Settlement {
+	many := make([]store.Settlement, smallGroup)
+	many[0] = success(d, 0)
+	for i := 1; i < len(many); i++ {
+		many[i].Delivery = hark.Delivery{EndpointRef: d.EndpointRef, MessageRef: d.MessageRef, Due: d.Due + int64(i)}
+	}
+	return many
+}
+
+// keptWrite accepts a message whose commit the database knows, and its writer does not before release is called.
+func (c *town) keptWrite(p *proxy) (d hark.Delivery, release func()) {
+	c.Helper()
+	answer := p.keep()
+	var writing sync.WaitGroup
+	writing.Go(func() { c.accept(len(c.nodes)-1, c.eps[0]) })
+	release = func() { answer(); writing.Wait() }
+	c.Cleanup(release)
+	return c.queued(), release
 }
 
 // settles settles a delivery as a success, and fails unless that counts.
@@ -95,34 +120,25 @@ func (c *town) queued() (d hark.Delivery) {
 // One writer's commit is known in the database, and not here yet, when another writer settles what it has
 // queued. Told of it only then, an engine would take it for new, and send it again.
 func TestOnQueued_IsCalledBeforeAnotherWriterSettlesTheRow(t *testing.T) {
+	t.Parallel()
 	c, away, p, e := newAwayTown(t, 2)
-	release := p.keep()
-	defer release()
-	var writing sync.WaitGroup
-	defer writing.Wait()
-	writing.Go(func() { c.accept(1, c.eps[0]) })
-	d := c.queued()
+	d, release := c.keptWrite(p)
 	done := make(chan struct{})
-	writing.Go(func() {
+	go func() {
 		defer close(done)
-		many := make([]store.Settlement, smallGroup) // worth the second writer
-		many[0] = success(d, 0)
-		for i := 1; i < len(many); i++ {
-			many[i].Delivery = hark.Delivery{EndpointRef: d.EndpointRef, MessageRef: d.MessageRef, Due: d.Due + int64(i)}
-		}
-		if err := away.Settle(t.Context(), many); err != nil {
+		if err := away.Settle(t.Context(), worthAWriter(d)); err != nil {
 			t.Error(err)
 		}
 		if !e.heard(d.MessageRef) {
 			t.Error("a delivery was settled before it was told of")
 		}
-	})
+	}()
 	select {
 	case <-done:
 	case <-time.After(300 * time.Millisecond):
 	}
 	release()
-	writing.Wait()
+	<-done
 	if n := c.attempts(d.MessageRef); n != 1 {
 		t.Errorf("%d attempts are kept, want 1", n)
 	}
@@ -155,13 +171,9 @@ func TestOnQueued_IsNotCalledForWhatWasInDoubt(t *testing.T) {
 // A commit's answer takes so long that another node has taken the shard, settled what it brought, and given
 // the shard back.
 func TestOnQueued_IsNotCalledForWhatAnotherNodeMayHaveSettled(t *testing.T) {
+	t.Parallel()
 	c, _, p, e := newAwayTown(t, 2)
-	release := p.keep()
-	defer release()
-	var writing sync.WaitGroup
-	defer writing.Wait()
-	writing.Go(func() { c.accept(1, c.eps[0]) })
-	d := c.queued()
+	d, release := c.keptWrite(p)
 	c.now = c.now.Add(2 * ttl)
 	c.beat(0)
 	c.settles(c.nodes[0], d)
@@ -170,7 +182,6 @@ func TestOnQueued_IsNotCalledForWhatAnotherNodeMayHaveSettled(t *testing.T) {
 		t.Fatal("the shards did not come back")
 	}
 	release()
-	writing.Wait()
 	if e.heard(d.MessageRef) || !e.wasWoken(c.eps[0].Ref) {
 		t.Errorf("told of a delivery that another node has settled: %v; woken to look: %v", e.heard(d.MessageRef), e.wasWoken(c.eps[0].Ref))
 	}
