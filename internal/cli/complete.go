@@ -32,15 +32,17 @@ func (c *completeCmd) Run(ctx context.Context, sh *shell) error {
 	ctx, cancel := context.WithTimeout(ctx, completeIn)
 	defer cancel()
 	in := c.remote(sh)
-	var from asker = in
-	if c.Kind == "applications" || c.Kind == "sources" || c.Kind == "pollers" {
-		from = in.Remote
-	}
-	paths := map[string]string{"applications": "/app", "endpoints": "/endpoint", "consumers": "/consumer", "sources": "/source", "pollers": "/poller"}
+	where := map[string]struct {
+		from asker
+		path string
+	}{
+		"applications": {in.Remote, "/app"}, "sources": {in.Remote, "/source"},
+		"endpoints": {in, "/endpoint"}, "consumers": {in, "/consumer"}, "pollers": {in, "/api-poller"},
+	}[c.Kind]
 	all, err := list[struct {
 		ID  string  `json:"id"`
 		UID *string `json:"uid"`
-	}](ctx, from, question{path: paths[c.Kind]}, Listing{Limit: pageSize}, &progress{})
+	}](ctx, where.from, question{path: where.path}, Listing{Limit: pageSize}, &progress{})
 	if err != nil {
 		return nil
 	}
