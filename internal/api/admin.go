@@ -194,7 +194,7 @@ type NodeOut struct {
 
 func listNodes(c *call, _ none) (ListResponse[NodeOut], error) {
 	nodes, err := c.api.Manage.ListNodes(c.r.Context(), c.caller)
-	out := ListResponse[NodeOut]{Data: make([]NodeOut, len(nodes)), Done: true}
+	out := ListResponse[NodeOut]{Data: make([]NodeOut, len(nodes)), ListFrame: ListFrame{Done: true}}
 	for i, n := range nodes {
 		out.Data[i] = NodeOut{ID: n.ID, Addr: n.Addr, Version: n.Version, StartedAt: wireTime(n.StartedAt), SeenAt: wireTime(n.SeenAt),
 			Alive: n.Alive, Shards: append([]int{}, n.Shards...), Due: n.Queued, OldestDue: timeOrNull(n.Oldest)}

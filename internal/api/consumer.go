@@ -229,14 +229,14 @@ func feedItems(p stream.Page) (messages []stream.Item, gaps []GapOut) {
 
 // appendPolled writes a PolledMessage.
 func appendPolled(b []byte, m *hark.Message) []byte {
-	b = appendRead(b, m, true)
+	content := contentOf(m)
+	b = appendContent(appendMessage(b, m, shownPayload(m, true)), content)
 	b = append(b[:len(b)-1], `,"headers":`...)
-	request := contentOf(m).Request
-	if request == nil {
+	if content.Request == nil {
 		return append(b, "null}"...)
 	}
-	headers := make(map[string]string, len(request.Headers))
-	for name, values := range request.Headers {
+	headers := make(map[string]string, len(content.Request.Headers))
+	for name, values := range content.Request.Headers {
 		headers[name] = strings.Join(values, ", ")
 	}
 	text, err := json.Marshal(headers)

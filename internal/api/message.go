@@ -54,7 +54,10 @@ func contentOf(m *hark.Message) (c Content) {
 	if m.RawBody != nil {
 		c.Body, c.Base64 = textOr64(m.RawBody)
 	}
-	if head, err := hark.DecodeHead(m.Head); m.Head != nil && err == nil {
+	if m.Head == nil {
+		return c
+	}
+	if head, err := hark.DecodeHead(m.Head); err == nil {
 		c.Request = &InboundOut{head.RequestID, head.SourceID, head.Method, head.Path, head.Query, head.Shown()}
 	}
 	return c
@@ -141,7 +144,7 @@ func listMessages(c *call) error {
 	if err != nil {
 		return err
 	}
-	c.encodeData(listOf(page, func(*hark.Message) none { return none{} }).frame(), len(page.Items), func(b []byte, i int) []byte {
+	c.encodeData(frameOf(page), len(page.Items), func(b []byte, i int) []byte {
 		return appendRead(b, &page.Items[i], in.WithContent)
 	})
 	return nil
@@ -244,17 +247,22 @@ func traceMessage(c *call, _ none) (TraceOut, error) {
 // appendRead writes the MessageOut of a message that is read.
 func appendRead(b []byte, m *hark.Message, withContent bool) []byte {
 	b = appendMessage(b, m, shownPayload(m, withContent))
-	if !withContent || m.RawBody == nil && m.Head == nil {
+	if !withContent {
 		return b
 	}
-	content, err := json.Marshal(contentOf(m))
+	return appendContent(b, contentOf(m))
+}
+
+// appendContent adds to a message that was written what it carries besides.
+func appendContent(b []byte, content Content) []byte {
+	if content == (Content{}) {
+		return b
+	}
+	text, err := json.Marshal(content)
 	if err != nil {
 		panic(err) // texts always work
 	}
-	if len(content) > len("{}") {
-		b = append(append(b[:len(b)-1], ','), content[1:]...)
-	}
-	return b
+	return append(append(b[:len(b)-1], ','), text[1:]...)
 }
 
 // appendMessage writes a MessageOut without reflection: it is the answer to every publish.

@@ -141,32 +141,33 @@ func (q *query) page() manage.ListIn {
 
 // ListResponse is one page of a list.
 type ListResponse[T any] struct {
-	Data         []T     `json:"data"`
+	Data []T `json:"data"`
+	ListFrame
+}
+
+// ListFrame is all of a list but its data.
+type ListFrame struct {
 	Iterator     *string `json:"iterator" doc:"Ask with it for what follows; null when the page is empty."`
 	PrevIterator *string `json:"prevIterator,omitempty" doc:"Ask with it for what comes before."`
 	Done         bool    `json:"done" doc:"Nothing follows."`
 }
 
-// frame is all of the list but its data.
-func (l ListResponse[T]) frame() any {
-	return struct {
-		Iterator     *string `json:"iterator"`
-		PrevIterator *string `json:"prevIterator,omitempty"`
-		Done         bool    `json:"done"`
-	}{l.Iterator, l.PrevIterator, l.Done}
-}
-
-// listOf turns a page into its wire form.
-func listOf[T, Out any](page manage.Page[T], wire func(*T) Out) ListResponse[Out] {
-	out := ListResponse[Out]{Data: make([]Out, len(page.Items)), Done: page.Done}
-	for i := range page.Items {
-		out.Data[i] = wire(&page.Items[i])
-	}
+func frameOf[T any](page manage.Page[T]) ListFrame {
+	out := ListFrame{Done: page.Done}
 	if page.Iterator != "" {
 		out.Iterator = &page.Iterator
 	}
 	if page.PrevIterator != "" {
 		out.PrevIterator = &page.PrevIterator
+	}
+	return out
+}
+
+// listOf turns a page into its wire form.
+func listOf[T, Out any](page manage.Page[T], wire func(*T) Out) ListResponse[Out] {
+	out := ListResponse[Out]{Data: make([]Out, len(page.Items)), ListFrame: frameOf(page)}
+	for i := range page.Items {
+		out.Data[i] = wire(&page.Items[i])
 	}
 	return out
 }
