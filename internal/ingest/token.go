@@ -16,26 +16,28 @@ const (
 
 // NewToken makes one.
 func NewToken() hark.SecretKey {
-	out := make([]byte, 0, tokenLength)
-	for len(out) < tokenLength {
+	return tokenFrom(func(byte) []byte {
 		var b [tokenLength]byte
 		_, _ = rand.Read(b[:]) // never fails
-		for _, c := range b {
-			if c &= 63; int(c) < len(tokenAlphabet) && len(out) < tokenLength {
-				out = append(out, tokenAlphabet[c])
-			}
-		}
-	}
-	return hark.SecretKey(out)
+		return b[:]
+	})
 }
 
 // TokenOf is the one token of a seed, which nobody who does not know the seed guesses.
 func TokenOf(seed []byte) hark.SecretKey {
-	out := make([]byte, 0, tokenLength)
-	for round := byte(0); len(out) < tokenLength; round++ {
+	return tokenFrom(func(round byte) []byte {
 		mac := hmac.New(sha256.New, seed)
 		mac.Write([]byte{round})
-		for _, c := range mac.Sum(nil) {
+		return mac.Sum(nil)
+	})
+}
+
+// tokenFrom makes a token of bytes, of which there are more in each round: those that stand for no character are
+// left out, so that all are as likely.
+func tokenFrom(bytes func(round byte) []byte) hark.SecretKey {
+	out := make([]byte, 0, tokenLength)
+	for round := byte(0); len(out) < tokenLength; round++ {
+		for _, c := range bytes(round) {
 			if c &= 63; int(c) < len(tokenAlphabet) && len(out) < tokenLength {
 				out = append(out, tokenAlphabet[c])
 			}
