@@ -29,30 +29,43 @@ func consumer(t *testing.T) *world {
 	return w
 }
 
+// consumerK is consumer k, and its application.
+func (w *world) consumerK() (hark.Application, hark.Endpoint) {
+	w.t.Helper()
+	app, err := w.store.Application(w.t.Context(), w.environment(), "a")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ep, err := w.store.Endpoint(w.t.Context(), app.Ref, "k")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return app, ep
+}
+
+// settleFeed feeds what is queued for a consumer, as the engine does, and answers how many messages that were.
+func (w *world) settleFeed(consumer hark.Endpoint) int {
+	w.t.Helper()
+	rows, err := w.store.ReadQueue(w.t.Context(), consumer.Ref, store.Position{}, 10)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, d := range rows {
+		if err := w.store.Settle(w.t.Context(), []store.Settlement{{Delivery: d, FedAt: time.Now()}}); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	return len(rows)
+}
+
 // feed publishes messages and feeds them to consumer k, as the engine does.
 func (w *world) feed(n int) {
 	w.t.Helper()
-	ctx := w.t.Context()
-	app, err := w.store.Application(ctx, w.environment(), "a")
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	ep, err := w.store.Endpoint(ctx, app.Ref, "k")
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	_, ep := w.consumerK()
 	for i := range n {
 		w.run([]step{{method: "POST", url: "/app/a/msg", body: fmt.Sprintf(`{"eventType":"t%d","channels":["c%d"],"payload":{"lines":
   %d}}`, i%2, i%2, i), status: 202}})
-		rows, err := w.store.ReadQueue(ctx, ep.Ref, store.Position{}, 10)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		for _, d := range rows {
-			if err := w.store.Settle(ctx, []store.Settlement{{Delivery: d, FedAt: time.Now()}}); err != nil {
-				w.t.Fatal(err)
-			}
-		}
+		w.settleFeed(ep)
 	}
 }
 
@@ -508,15 +521,7 @@ func (w *world) text(path string) string { return w.do(step{method: "GET", url: 
 // feedInbound makes messages of requests, as sources do, and feeds them to consumer k.
 func (w *world) feedInbound(head hark.Head, bodies ...string) {
 	w.t.Helper()
-	ctx := w.t.Context()
-	app, err := w.store.Application(ctx, w.environment(), "a")
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	ep, err := w.store.Endpoint(ctx, app.Ref, "k")
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	app, ep := w.consumerK()
 	for _, body := range bodies {
 		now := time.Now()
 		m := hark.Message{ApplicationRef: app.Ref, ID: hark.NewMessageID(now), EventType: "in", Head: head.Encode(), CreatedAt: now, Matched: []hark.Ref{ep.Ref}}
@@ -526,15 +531,11 @@ func (w *world) feedInbound(head hark.Head, bodies ...string) {
 			m.RawBody = []byte(body)
 		}
 		a := &store.Acceptance{EnvironmentID: w.environment(), Message: m, Deliveries: []hark.Delivery{{EndpointRef: ep.Ref, ApplicationRef: app.Ref, Due: now.UnixMilli()}}}
-		if err := w.store.Accept(ctx, []*store.Acceptance{a}); err != nil {
+		if err := w.store.Accept(w.t.Context(), []*store.Acceptance{a}); err != nil {
 			w.t.Fatal(err)
 		}
-		rows, err := w.store.ReadQueue(ctx, ep.Ref, store.Position{}, 10)
-		if err != nil || len(rows) != 1 {
-			w.t.Fatal(len(rows), err)
-		}
-		if err := w.store.Settle(ctx, []store.Settlement{{Delivery: rows[0], FedAt: now}}); err != nil {
-			w.t.Fatal(err)
+		if n := w.settleFeed(ep); n != 1 {
+			w.t.Fatalf("%d rows were queued", n)
 		}
 	}
 }

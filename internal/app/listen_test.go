@@ -100,6 +100,18 @@ func (l *laptop) listen(opt listen.Options) (_ *listen.Listener, stop func() lis
 	}
 }
 
+// holdFirst makes the local server hold its first answer, once it was asked, until answer is called.
+func (l *laptop) holdFirst() (asked <-chan struct{}, answer func()) {
+	was, held := make(chan struct{}), make(chan struct{})
+	l.answer = func(n int, _ http.ResponseWriter) {
+		if n == 1 {
+			close(was)
+			<-held
+		}
+	}
+	return was, func() { close(held) }
+}
+
 func (l *laptop) got() []received {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -496,13 +508,7 @@ func TestListen_WhoEndsItHasWhatWasUnderWayAnsweredAndNothingMore(t *testing.T) 
 	s, c := listenTo(t)
 	defer s.end()
 	l := newLaptop(t)
-	asked, answer := make(chan struct{}), make(chan struct{})
-	l.answer = func(n int, _ http.ResponseWriter) {
-		if n == 1 {
-			close(asked)
-			<-answer
-		}
-	}
+	asked, answer := l.holdFirst()
 	one, err := listen.New(l.options(s.URL(), c))
 	if err != nil {
 		t.Fatal(err)
@@ -519,7 +525,7 @@ func TestListen_WhoEndsItHasWhatWasUnderWayAnsweredAndNothingMore(t *testing.T) 
 	s.publish(2)
 	<-asked
 	interrupt()
-	close(answer)
+	answer()
 	<-ended
 	if want := (listen.Tally{Messages: 1, Succeeded: 1}); err != nil || tally != want {
 		t.Errorf("%v: %+v, want %+v", err, tally, want)
@@ -536,13 +542,7 @@ func TestListen_EndsAlthoughTheLocalServerDoesNotAnswer(t *testing.T) {
 	s, c := listenTo(t)
 	defer s.end()
 	l := newLaptop(t)
-	asked, never := make(chan struct{}), make(chan struct{})
-	l.answer = func(n int, _ http.ResponseWriter) {
-		if n == 1 {
-			close(asked)
-			<-never
-		}
-	}
+	asked, answer := l.holdFirst()
 	_, stop := l.listen(l.options(s.URL(), c))
 	l.isReady()
 	s.publish(1)
@@ -550,7 +550,7 @@ func TestListen_EndsAlthoughTheLocalServerDoesNotAnswer(t *testing.T) {
 	if tally := stop(); tally != (listen.Tally{}) {
 		t.Errorf("%+v", tally)
 	}
-	close(never)
+	answer()
 	_, stop = l.listen(l.options(s.URL(), c))
 	until(t, "it comes again", func() bool { return slices.Equal(l.ns(), []int{1, 1}) })
 	stop()

@@ -309,9 +309,7 @@ func TestCluster_ANodeCutOffStopsBeforeAnotherTakesOver(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		var j journal
 		c.endpoints(12, j.ok)
-		c.mu.Lock()
-		a.cut = true
-		c.mu.Unlock()
+		c.cut(a, true)
 		for i := range 40 {
 			c.w.publish(fmt.Sprintf(`{"n":%d}`, i))
 			time.Sleep(time.Second)
@@ -350,9 +348,7 @@ func TestCluster_WhatIsReadAfterTheLeaseIsNotSent(t *testing.T) {
 		a.slow = 30 * time.Second // for the retry
 		c.mu.Unlock()
 		time.Sleep(6 * time.Second) // now it is being read
-		c.mu.Lock()
-		a.cut = true
-		c.mu.Unlock()
+		c.cut(a, true)
 		b := c.join("b", false)
 		time.Sleep(time.Minute)
 		synctest.Wait()
@@ -380,9 +376,7 @@ func TestCluster_WhatIsSettledAfterTheLeaseIsFenced(t *testing.T) {
 		})
 		m := c.w.publish(`{"n":0}`)
 		time.Sleep(time.Second)
-		c.mu.Lock()
-		a.cut = true
-		c.mu.Unlock()
+		c.cut(a, true)
 		b := c.join("b", true)
 		time.Sleep(time.Minute)
 		synctest.Wait()
